@@ -1,0 +1,1 @@
+//! The PEG of `.rules` files.
