@@ -1,0 +1,1 @@
+//! JSON text: walking valid text, writing values, undoing escapes.

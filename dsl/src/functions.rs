@@ -1,0 +1,157 @@
+//! The function library: one entry a function.
+
+pub mod pattern;
+pub mod regex;
+
+pub use pattern::{Glob, Pattern};
+pub use regex::Regex;
+
+use std::{fmt, sync::Arc};
+
+use crate::{
+    column::{Column, Mask, Value},
+    eval::{CallContext, RowContext},
+    types::{Ty, Type},
+};
+
+/// One function of the language.
+pub struct Function {
+    /// The name that rules call.
+    pub name: &'static str,
+    /// Chapter of the reference it stands in.
+    pub family: Family,
+    /// Parameters in order.
+    pub params: &'static [Param],
+    /// The type of the result for these argument types (`None` where an argument was left out); absence of an argument is added by the checker.
+    pub returns: fn(&[Option<Ty>]) -> Ty,
+    /// One sentence.
+    pub doc: &'static str,
+    /// Expressions and what they give, as `eval` prints it; each runs as a test.
+    pub examples: &'static [(&'static str, &'static str)],
+    /// What computes it.
+    pub kernel: Kernel,
+}
+
+impl PartialEq for Function {
+    /// Functions are entries of one table: the name says which.
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl fmt::Debug for Function {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// Chapters of the function reference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Family {
+    /// Conversion and presence.
+    Conversion,
+    /// Strings.
+    Strings,
+    /// Regexes and patterns.
+    Patterns,
+    /// Parsing.
+    Parsing,
+    /// Encoding.
+    Encoding,
+    /// Hashing and identity.
+    Hashing,
+    /// Privacy.
+    Privacy,
+    /// Network.
+    Network,
+    /// Time.
+    Time,
+    /// Numbers.
+    Numbers,
+    /// Lists.
+    Lists,
+    /// Maps.
+    Maps,
+    /// The event itself.
+    Event,
+}
+
+/// A parameter.
+#[derive(Debug, Clone, Copy)]
+pub struct Param {
+    /// Its name, for named arguments and messages.
+    pub name: &'static str,
+    /// What it takes.
+    pub takes: Takes,
+    /// Whether it may be left out.
+    pub optional: bool,
+    /// Whether it takes all remaining positional arguments (the last one only).
+    pub rest: bool,
+}
+
+/// What a parameter takes.
+#[derive(Debug, Clone, Copy)]
+pub enum Takes {
+    /// Any value, of any type.
+    Any,
+    /// A value of that type; `any` is narrowed to it.
+    Type(fn() -> Type),
+    /// `int` or `float`; `any` is narrowed to a number.
+    Number,
+    /// Any list; `any` is narrowed.
+    List,
+    /// Any map or record; `any` is narrowed.
+    Map,
+    /// Text, list or map (`len`, `reverse`).
+    Sized,
+    /// One of these bare names.
+    Choice(&'static [&'static str]),
+    /// A regex literal.
+    Regex,
+    /// Text or a regex literal.
+    TextOrRegex,
+    /// A list of regex literals and built-in detector names.
+    Detectors(&'static [&'static str]),
+    /// A `pat"…"` literal.
+    Pattern,
+    /// A lambda whose parameters have these types, given the types of the arguments before it.
+    Lambda(fn(&[Option<Ty>]) -> Vec<Ty>),
+    /// Text or a lambda from text to text.
+    TextOrLambda,
+}
+
+/// What a row kernel sees of one argument.
+#[derive(Debug, Clone)]
+pub enum RowArg<'a> {
+    /// A value.
+    Value(Value<'a>),
+    /// A bare name.
+    Choice(&'a str),
+    /// A regex.
+    Regex(&'a Regex),
+    /// A pattern.
+    Pattern(&'a Pattern),
+    /// Left out.
+    None,
+}
+
+/// What computes a function.
+#[derive(Clone, Copy)]
+pub enum Kernel {
+    /// Row by row. Absent value arguments never reach it: the result is then absent with the first cause.
+    Rows(for<'a> fn(&[RowArg<'a>], &RowContext<'a>) -> Value<'a>),
+    /// Row by row, absent arguments included (`coalesce`, `is_empty`, `type_of`, `fault`).
+    RowsWithAbsent(for<'a> fn(&[RowArg<'a>], &RowContext<'a>) -> Value<'a>),
+    /// A whole batch at once, for the rows of the mask. Result rows outside the mask mean nothing.
+    Columns(fn(&mut CallContext<'_, '_>, &Mask) -> Arc<Column>),
+}
+
+impl fmt::Debug for Kernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Rows(_) => "Rows",
+            Self::RowsWithAbsent(_) => "RowsWithAbsent",
+            Self::Columns(_) => "Columns",
+        })
+    }
+}
