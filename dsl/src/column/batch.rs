@@ -50,6 +50,17 @@ impl Rest {
     }
 }
 
+/// One record's payload in the arena, as it was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Payload {
+    /// Bytes from the arena's start.
+    pub offset: u32,
+    /// Length in bytes.
+    pub len: u32,
+    /// Whether the record's value is null (a tombstone), which is not the same as empty.
+    pub null: bool,
+}
+
 /// Where the events came from.
 #[derive(Debug, Clone)]
 pub struct Meta {

@@ -1,0 +1,311 @@
+//! Which offsets are safe to commit, and how many events met which fate.
+//!
+//! Invariant: a committable offset never passes an event whose fate is still open, so a crash repeats events but loses none; and at any
+//! moment `read = delivered + dropped + dead_lettered + open`.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+/// One assignment of one partition. A partition that is taken away and comes back is another lane, so nothing late can count for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LaneId(pub u64);
+
+/// A micro-batch of a lane, numbered in reading order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BatchId {
+    /// The lane.
+    pub lane: LaneId,
+    /// The batch's number in it.
+    pub seq: u64,
+}
+
+/// A partition of a topic.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Position {
+    /// The topic.
+    pub topic: std::sync::Arc<str>,
+    /// The partition.
+    pub partition: i32,
+}
+
+/// Events by fate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Fates {
+    /// Every output reached its sink, and there was at least one.
+    pub delivered: u64,
+    /// Nothing took the event.
+    pub dropped: u64,
+    /// At least one output went to the dead letter.
+    pub dead_lettered: u64,
+}
+
+impl Fates {
+    /// All events counted.
+    pub fn total(self) -> u64 {
+        self.delivered + self.dropped + self.dead_lettered
+    }
+
+    /// Adds another count.
+    pub fn add(&mut self, other: Self) {
+        self.delivered += other.delivered;
+        self.dropped += other.dropped;
+        self.dead_lettered += other.dead_lettered;
+    }
+}
+
+#[derive(Debug)]
+struct Entry {
+    seq: u64,
+    /// One past the last offset.
+    end: i64,
+    events: u64,
+    fates: Fates,
+    /// Units that hold rows of the batch and are not acknowledged, and the lane itself while it still works on it.
+    holds: u32,
+}
+
+#[derive(Debug)]
+struct Lane {
+    position: Position,
+    next_seq: u64,
+    open: VecDeque<Entry>,
+    /// What may be committed; `None` until the first batch closes.
+    committable: Option<i64>,
+    committed: Option<i64>,
+}
+
+/// The books of all lanes of one source.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    lanes: BTreeMap<LaneId, Lane>,
+    by_position: HashMap<Position, LaneId>,
+    next_lane: u64,
+    read: u64,
+    closed: Fates,
+    /// Events whose lane was taken away before their fate was known: another owner reads them again.
+    abandoned: u64,
+}
+
+impl Ledger {
+    /// Opens a lane for an assigned partition.
+    pub fn assign(&mut self, position: Position) -> LaneId {
+        self.next_lane += 1;
+        let id = LaneId(self.next_lane);
+        let before = self.by_position.insert(position.clone(), id);
+        assert!(before.is_none(), "{position:?} was assigned twice");
+        let lane = Lane {
+            position,
+            next_seq: 0,
+            open: VecDeque::new(),
+            committable: None,
+            committed: None,
+        };
+        self.lanes.insert(id, lane);
+        id
+    }
+
+    /// Closes a lane. What is still open in it is abandoned: late acknowledgements for it are ignored.
+    pub fn revoke(&mut self, id: LaneId) {
+        if let Some(lane) = self.lanes.remove(&id) {
+            self.abandoned += lane.open.iter().map(|entry| entry.events).sum::<u64>();
+            self.by_position.remove(&lane.position);
+        }
+    }
+
+    /// The lane that a partition has now.
+    pub fn lane(&self, position: &Position) -> Option<LaneId> {
+        self.by_position.get(position).copied()
+    }
+
+    /// Enters a batch that was read: its events and one past its last offset. The lane holds it until [`Self::settle`].
+    ///
+    /// Returns `None` when the lane is gone; the batch must then be thrown away.
+    pub fn open(&mut self, id: LaneId, events: u64, end: i64) -> Option<BatchId> {
+        let lane = self.lanes.get_mut(&id)?;
+        let seq = lane.next_seq;
+        lane.next_seq += 1;
+        if let Some(last) = lane.open.back() {
+            assert!(last.end <= end, "offset {end} came after {}", last.end);
+        }
+        lane.open.push_back(Entry { seq, end, events, fates: Fates::default(), holds: 1 });
+        self.read += events;
+        Some(BatchId { lane: id, seq })
+    }
+
+    /// Another unit holds rows of the batch.
+    pub fn hold(&mut self, batch: BatchId) {
+        if let Some(entry) = self.entry(batch) {
+            entry.holds += 1;
+        }
+    }
+
+    /// The lane is done with the batch: what becomes of its events once all units that hold rows are acknowledged.
+    pub fn settle(&mut self, batch: BatchId, fates: Fates) {
+        if let Some(entry) = self.entry(batch) {
+            assert_eq!(entry.events, fates.total(), "every event has one fate");
+            entry.fates = fates;
+            entry.holds -= 1;
+        }
+        self.advance(batch.lane);
+    }
+
+    /// A unit that holds rows of the batch was acknowledged.
+    pub fn release(&mut self, batch: BatchId) {
+        if let Some(entry) = self.entry(batch) {
+            assert!(entry.holds > 0, "{batch:?} was released more often than held");
+            entry.holds -= 1;
+        }
+        self.advance(batch.lane);
+    }
+
+    /// Positions that may be committed and were not yet: one past the last offset of the closed prefix.
+    pub fn committable(&self) -> Vec<(LaneId, Position, i64)> {
+        self.lanes
+            .iter()
+            .filter(|(_, lane)| lane.committable.is_some() && lane.committable != lane.committed)
+            .filter_map(|(&id, lane)| Some((id, lane.position.clone(), lane.committable?)))
+            .collect()
+    }
+
+    /// Notes that an offset was committed.
+    pub fn committed(&mut self, id: LaneId, offset: i64) {
+        if let Some(lane) = self.lanes.get_mut(&id) {
+            lane.committed = Some(offset);
+        }
+    }
+
+    /// Whether nothing of the lane is open.
+    pub fn is_drained(&self, id: LaneId) -> bool {
+        self.lanes.get(&id).is_none_or(|lane| lane.open.is_empty())
+    }
+
+    /// Whether nothing of any lane is open.
+    pub fn is_idle(&self) -> bool {
+        self.lanes.values().all(|lane| lane.open.is_empty())
+    }
+
+    /// Events read since the start.
+    pub fn read(&self) -> u64 {
+        self.read
+    }
+
+    /// Events whose fate is settled.
+    pub fn closed(&self) -> Fates {
+        self.closed
+    }
+
+    /// Events that were read and have no fate yet.
+    pub fn open_events(&self) -> u64 {
+        self.lanes.values().flat_map(|lane| &lane.open).map(|entry| entry.events).sum()
+    }
+
+    /// Events that another owner reads again, because their partition was taken away before they were done.
+    pub fn abandoned(&self) -> u64 {
+        self.abandoned
+    }
+
+    /// Every lane with its partition and its committed offset, ascending.
+    pub fn lanes(&self) -> impl Iterator<Item = (LaneId, &Position, Option<i64>)> {
+        self.lanes.iter().map(|(&id, lane)| (id, &lane.position, lane.committed))
+    }
+
+    fn entry(&mut self, batch: BatchId) -> Option<&mut Entry> {
+        let lane = self.lanes.get_mut(&batch.lane)?;
+        let first = lane.open.front()?.seq;
+        let entry = lane.open.get_mut(usize::try_from(batch.seq.checked_sub(first)?).ok()?)?;
+        assert_eq!(entry.seq, batch.seq, "batches of a lane are numbered without gaps");
+        Some(entry)
+    }
+
+    /// Moves closed batches from the front into the totals. Fates count only here, so that they never run ahead of what may be committed.
+    fn advance(&mut self, id: LaneId) {
+        let Some(lane) = self.lanes.get_mut(&id) else { return };
+        while let Some(entry) = lane.open.front()
+            && entry.holds == 0
+        {
+            lane.committable = Some(entry.end);
+            self.closed.add(entry.fates);
+            lane.open.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn position() -> Position {
+        Position { topic: "logs".into(), partition: 0 }
+    }
+
+    fn delivered(n: u64) -> Fates {
+        Fates { delivered: n, ..Fates::default() }
+    }
+
+    #[test]
+    fn nothing_is_committable_past_an_open_batch() {
+        let mut ledger = Ledger::default();
+        let lane = ledger.assign(position());
+        let first = ledger.open(lane, 10, 10).unwrap();
+        let second = ledger.open(lane, 10, 20).unwrap();
+        ledger.hold(first);
+        ledger.settle(first, delivered(10));
+        ledger.settle(second, delivered(10));
+        assert_eq!(ledger.committable(), []);
+        assert_eq!((ledger.open_events(), ledger.closed().total()), (20, 0));
+        ledger.release(first);
+        assert_eq!(ledger.committable(), [(lane, position(), 20)]);
+        ledger.committed(lane, 20);
+        assert_eq!(ledger.committable(), []);
+        assert_eq!((ledger.read(), ledger.closed().delivered, ledger.open_events()), (20, 20, 0));
+    }
+
+    #[test]
+    fn a_lane_that_is_gone_takes_no_late_acknowledgement() {
+        let mut ledger = Ledger::default();
+        let lane = ledger.assign(position());
+        let batch = ledger.open(lane, 5, 5).unwrap();
+        ledger.hold(batch);
+        ledger.settle(batch, delivered(5));
+        ledger.revoke(lane);
+        ledger.release(batch);
+        let again = ledger.assign(position());
+        assert_ne!(lane, again);
+        assert_eq!(ledger.open(lane, 1, 6), None);
+        assert_eq!(
+            (ledger.abandoned(), ledger.closed().total(), ledger.committable().len()),
+            (5, 0, 0)
+        );
+    }
+
+    proptest! {
+        /// Whatever the order of acknowledgements: the committable offset is the end of the longest closed prefix, and the books balance.
+        #[test]
+        fn the_books_balance(holds in prop::collection::vec(0_u32..4, 1..30), order in any::<u64>()) {
+            let mut ledger = Ledger::default();
+            let lane = ledger.assign(position());
+            let mut releases = Vec::new();
+            for (index, &n_holds) in holds.iter().enumerate() {
+                let batch = ledger.open(lane, 3, (index as i64 + 1) * 3).unwrap();
+                for _ in 0..n_holds {
+                    ledger.hold(batch);
+                    releases.push(batch);
+                }
+                ledger.settle(batch, delivered(3));
+            }
+            let mut left: Vec<u32> = holds.clone();
+            let mut random = order | 1;
+            while !releases.is_empty() {
+                random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                let batch = releases.swap_remove((random >> 33) as usize % releases.len());
+                ledger.release(batch);
+                left[batch.seq as usize] -= 1;
+                let prefix = left.iter().take_while(|&&n| n == 0).count() as i64;
+                let expected: Vec<i64> = if prefix == 0 { vec![] } else { vec![prefix * 3] };
+                prop_assert_eq!(ledger.committable().iter().map(|(_, _, offset)| *offset).collect::<Vec<_>>(), expected);
+                prop_assert_eq!(ledger.read(), ledger.closed().total() + ledger.open_events());
+            }
+            prop_assert!(ledger.is_idle());
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Raw batches in: what Kafka holds, copied once into arenas.
+
+pub mod assignment;
+pub mod kafka;
+
+use std::sync::Arc;
+
+use logmon_dsl::column::{Arena, View, batch::Payload};
+
+use crate::delivery::{LaneId, Position};
+
+/// Records of one partition, next to each other in one arena and not yet decoded.
+#[derive(Debug)]
+pub struct RawBatch {
+    /// The assignment they were read under.
+    pub lane: LaneId,
+    /// The partition.
+    pub position: Position,
+    /// Payloads, padding, then keys and headers.
+    pub arena: Arena,
+    /// Where each record's payload stands.
+    pub payloads: Vec<Payload>,
+    /// Each record's offset, ascending.
+    pub offsets: Vec<i64>,
+    /// Each record's Kafka timestamp, nanoseconds since 1970; 0 where it has none.
+    pub times: Vec<i64>,
+    /// Each record's key; absent where there is none or it is not UTF-8.
+    pub keys: Vec<View>,
+    /// Each record's headers as a JSON object; empty where nobody asked for headers.
+    pub headers: Vec<View>,
+}
+
+impl RawBatch {
+    /// One past the last offset.
+    pub fn end(&self) -> i64 {
+        self.offsets.last().map_or(0, |last| last + 1)
+    }
+}
+
+/// What takes raw batches. Called by the one thread that reads a source; only [`Intake::revoking`] may block, and only for its bound.
+pub trait Intake: Send + Sync {
+    /// A partition was assigned and is read from here on.
+    fn assigned(&self, position: Position) -> LaneId;
+    /// Partitions are being taken away: stop work on them, wait a bounded while for what is under way, and say what may be committed.
+    fn revoking(&self, lanes: &[LaneId]) -> Vec<(Position, i64)>;
+    /// They are gone.
+    fn revoked(&self, lanes: &[LaneId]);
+    /// Whether the lane can take another batch now. When not, the records stay in Kafka.
+    fn has_room(&self, lane: LaneId) -> bool;
+    /// Takes a batch.
+    fn take(&self, batch: RawBatch);
+    /// What may be committed and was not yet.
+    fn committable(&self) -> Vec<(LaneId, Position, i64)>;
+    /// That was committed.
+    fn committed(&self, lane: LaneId, offset: i64);
+    /// The state of the connection in one sentence for a person; `None` when all is well.
+    fn report(&self, problem: Option<String>);
+    /// How far a partition reaches: its first offset and one past its last.
+    fn watermarks(&self, position: &Position, low: i64, high: i64);
+}
+
+/// A shared intake.
+pub type SharedIntake = Arc<dyn Intake>;

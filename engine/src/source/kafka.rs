@@ -1,0 +1,343 @@
+//! A Kafka source: one thread that reads every assigned partition of a group into raw batches.
+//!
+//! Invariant: the thread never waits for a sink. When a lane or the memory budget is full, the records stay in Kafka; the main queue is
+//! served all the same, so the group never loses a member to a slow sink.
+
+mod context;
+mod queue;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use logmon_dsl::column::{Arena, View, batch::Payload};
+use rdkafka::{
+    ClientConfig, TopicPartitionList,
+    consumer::{BaseConsumer, CommitMode, Consumer},
+    error::{KafkaError, RDKafkaErrorCode},
+};
+
+use self::{
+    context::{Assigned, GroupContext},
+    queue::Record,
+};
+use super::{RawBatch, SharedIntake, assignment::Start};
+
+/// What a reader needs to know.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The source's name in the rules.
+    pub name: String,
+    /// Topic names, or patterns starting with `^`.
+    pub topics: Vec<String>,
+    /// Where to begin without a committed offset.
+    pub start: Start,
+    /// Longest payload that is kept; of a longer one only the first [`HEAD`] bytes are.
+    pub max_record_bytes: usize,
+    /// Payload bytes that end a micro-batch: what fits half of a core's L2 cache.
+    pub batch_bytes: usize,
+    /// Whether rules read headers.
+    pub headers: bool,
+}
+
+/// How much of a record over the limit is kept for the dead letter.
+pub const HEAD: usize = 64 << 10;
+
+/// Records that end a micro-batch, however small they are.
+const BATCH_RECORDS: usize = 2048;
+
+/// How long the thread sleeps in the main queue when no partition had a record: it bounds the latency of an idle stream.
+const IDLE: Duration = Duration::from_millis(4);
+
+/// The main queue (rebalances, errors) is served at least this often under load.
+const SERVE_EVERY: Duration = Duration::from_millis(50);
+
+/// How often closed offsets are committed.
+const COMMIT_EVERY: Duration = Duration::from_secs(1);
+
+/// How often watermarks are looked at, for the lag.
+const WATERMARKS_EVERY: Duration = Duration::from_secs(2);
+
+/// Reads until told to stop, then commits what is closed and leaves the group.
+///
+/// `client` already holds brokers, group and security. Errors that come later (a broker that goes away, a refused login) go to
+/// [`super::Intake::report`] and are retried by librdkafka; only a client that cannot be made is an error here.
+pub fn read(
+    client: ClientConfig,
+    settings: &Settings,
+    intake: &SharedIntake,
+    stop: &Arc<AtomicBool>,
+) -> Result<(), KafkaError> {
+    let context = GroupContext::new(settings.clone(), Arc::clone(intake));
+    let consumer: BaseConsumer<GroupContext> = client.create_with_context(context)?;
+    let topics: Vec<&str> = settings.topics.iter().map(String::as_str).collect();
+    consumer.subscribe(&topics)?;
+    let mut reader = Reader { consumer, settings, intake };
+    reader.run(stop);
+    reader.leave();
+    Ok(())
+}
+
+struct Reader<'a> {
+    consumer: BaseConsumer<GroupContext>,
+    settings: &'a Settings,
+    intake: &'a SharedIntake,
+}
+
+impl Reader<'_> {
+    fn run(&mut self, stop: &AtomicBool) {
+        let mut served = Instant::now();
+        let mut committed = Instant::now();
+        let mut watermarks = Instant::now();
+        let mut busy = false;
+        while !stop.load(Ordering::Acquire) {
+            if !busy || served.elapsed() >= SERVE_EVERY {
+                self.serve(if busy { Duration::ZERO } else { IDLE });
+                served = Instant::now();
+            }
+            busy = self.read_round();
+            if committed.elapsed() >= COMMIT_EVERY {
+                self.commit(CommitMode::Async);
+                committed = Instant::now();
+            }
+            if watermarks.elapsed() >= WATERMARKS_EVERY {
+                self.watermarks();
+                watermarks = Instant::now();
+            }
+        }
+    }
+
+    /// Serves the main queue: rebalances run inside this call.
+    fn serve(&self, wait: Duration) {
+        match self.consumer.poll(wait) {
+            None => {}
+            // Only partitions whose queue could not be split would send records this way; they are read again after a seek.
+            Some(Ok(_)) => self.intake.report(Some("a record came through the main queue".into())),
+            Some(Err(error)) => self.consumer.context().note(&error),
+        }
+    }
+
+    /// Reads one batch of every partition that has records and room. Returns whether any had.
+    fn read_round(&mut self) -> bool {
+        let mut any = false;
+        let context = Arc::clone(self.consumer.context());
+        for assigned in context.assigned().iter_mut() {
+            if !self.intake.has_room(assigned.lane) {
+                continue;
+            }
+            if let Some(batch) = self.read_batch(assigned) {
+                any = true;
+                self.intake.take(batch);
+            }
+        }
+        any
+    }
+
+    fn read_batch(&mut self, assigned: &mut Assigned) -> Option<RawBatch> {
+        let limit = self.settings.batch_bytes;
+        let mut batch = RawBatch {
+            lane: assigned.lane,
+            position: assigned.position.clone(),
+            arena: Arena::default(),
+            payloads: Vec::new(),
+            offsets: Vec::new(),
+            times: Vec::new(),
+            keys: Vec::new(),
+            headers: Vec::new(),
+        };
+        let mut keys = Vec::new();
+        let mut headers = Vec::new();
+        let context = self.consumer.context();
+        let expected = &mut assigned.next;
+        loop {
+            // A call hands out whole records, so ask for no more than what the rest of the batch can take at the size seen so far.
+            let room = room(&batch, limit);
+            if room == 0 {
+                break;
+            }
+            let n = assigned.queue.drain(
+                room,
+                |record| {
+                    if record.offset() < *expected {
+                        return; // delivered twice by the client after a seek or reset: already read
+                    }
+                    *expected = record.offset() + 1;
+                    if batch.payloads.is_empty() {
+                        batch.arena = Arena::with_capacity(limit + (limit >> 1));
+                    }
+                    push(&mut batch, &mut keys, &mut headers, record, self.settings);
+                },
+                |code| context.partition_fault(&assigned.position, code),
+            );
+            if n < room {
+                break;
+            }
+        }
+        if batch.payloads.is_empty() {
+            return None;
+        }
+        batch.arena.pad();
+        batch.keys = keys
+            .into_iter()
+            .map(|key| key.map_or(View::MISSING, |key: Vec<u8>| batch.arena.text(&key)))
+            .collect();
+        if self.settings.headers {
+            batch.headers = headers
+                .into_iter()
+                .map(|json: Vec<u8>| {
+                    batch
+                        .arena
+                        .build(logmon_dsl::column::Kind::Object, |out| out.extend_from_slice(&json))
+                })
+                .collect();
+        }
+        Some(batch)
+    }
+
+    fn commit(&self, mode: CommitMode) {
+        let due = self.intake.committable();
+        if due.is_empty() {
+            return;
+        }
+        let mut list = TopicPartitionList::with_capacity(due.len());
+        for (_, position, offset) in &due {
+            list.add_partition_offset(
+                &position.topic,
+                position.partition,
+                rdkafka::Offset::Offset(*offset),
+            )
+            .expect("an offset of a record is a valid offset");
+        }
+        match self.consumer.commit(&list, mode) {
+            Ok(()) => {
+                for (lane, _, offset) in due {
+                    self.intake.committed(lane, offset);
+                }
+            }
+            // Rebalancing or a broker away: the next round tries again with what is committable then.
+            Err(error) => self.consumer.context().note(&error),
+        }
+    }
+
+    fn watermarks(&self) {
+        for assigned in self.consumer.context().assigned().iter() {
+            let position = &assigned.position;
+            // From librdkafka's own memory, no round trip.
+            if let Some((low, high)) =
+                queue::cached_watermarks(&self.consumer, &position.topic, position.partition)
+            {
+                self.intake.watermarks(position, low, high);
+            }
+        }
+    }
+
+    /// Commits what is closed and leaves the group, so that others need not wait for a time-out.
+    fn leave(self) {
+        self.commit(CommitMode::Sync);
+        let context = Arc::clone(self.consumer.context());
+        context.leaving();
+        self.consumer.unsubscribe();
+        // The revocation of an unsubscribe is served by polling; queues must be gone before the consumer is.
+        let deadline = Instant::now() + Duration::from_secs(4);
+        while !context.assigned().is_empty() && Instant::now() < deadline {
+            self.serve(Duration::from_millis(20));
+        }
+        context.assigned().clear();
+    }
+}
+
+/// How many more records a batch should ask for.
+fn room(batch: &RawBatch, limit: usize) -> usize {
+    let records = batch.payloads.len();
+    let bytes = batch.arena.len();
+    if records >= BATCH_RECORDS || bytes >= limit {
+        return 0;
+    }
+    // Without experience assume a common size; a call that hands out too much overshoots the limit by one call's worth at most.
+    let mean = if records == 0 { 640 } else { (bytes / records).max(64) };
+    ((limit - bytes) / mean).clamp(1, BATCH_RECORDS - records)
+}
+
+fn push(
+    batch: &mut RawBatch,
+    keys: &mut Vec<Option<Vec<u8>>>,
+    headers: &mut Vec<Vec<u8>>,
+    record: Record<'_>,
+    settings: &Settings,
+) {
+    let payload = record.payload();
+    let bytes = payload.unwrap_or_default();
+    // Of a record over the limit the head is kept; the length tells the decoder to refuse it.
+    let kept = if bytes.len() > settings.max_record_bytes {
+        &bytes[..HEAD.min(bytes.len())]
+    } else {
+        bytes
+    };
+    let offset = batch.arena.push(kept);
+    batch.payloads.push(Payload {
+        offset: offset as u32,
+        len: bytes.len() as u32,
+        null: payload.is_none(),
+    });
+    batch.offsets.push(record.offset());
+    batch.times.push(record.time().map_or(0, |ms| ms.saturating_mul(1_000_000)));
+    keys.push(record.key().filter(|key| std::str::from_utf8(key).is_ok()).map(<[u8]>::to_vec));
+    if settings.headers {
+        headers.push(header_json(record));
+    }
+}
+
+/// Headers as a JSON object: text as text, anything that is no UTF-8 in hex, null as null; of equal names the last one.
+fn header_json(record: Record<'_>) -> Vec<u8> {
+    let mut map = serde_json::Map::new();
+    record.headers(|name, value| {
+        let name = String::from_utf8_lossy(name).into_owned();
+        let value =
+            value.map_or(serde_json::Value::Null, |value| match std::str::from_utf8(value) {
+                Ok(text) => text.into(),
+                Err(_) => value.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into(),
+            });
+        map.insert(name, value);
+    });
+    serde_json::Value::Object(map).to_string().into_bytes()
+}
+
+/// Whether an error of the client means that the world must be mended by a person, and the sentence that says which setting to look at.
+pub fn explain(source: &str, code: RDKafkaErrorCode) -> Option<String> {
+    let setting = match code {
+        RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SaslAuthenticationFailed => {
+            format!(
+                "the broker refused the login: see `user`, `password` and `mechanism` in [source.{source}.security]"
+            )
+        }
+        RDKafkaErrorCode::SSL => {
+            format!(
+                "TLS with the broker failed: see `ca`, `cert` and `protocol` in [source.{source}.security]"
+            )
+        }
+        RDKafkaErrorCode::AllBrokersDown
+        | RDKafkaErrorCode::BrokerTransportFailure
+        | RDKafkaErrorCode::Resolve => {
+            format!("no broker answers: see `brokers` in [source.{source}]")
+        }
+        RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic => {
+            format!("the topic does not exist: see `topics` in [source.{source}]")
+        }
+        RDKafkaErrorCode::TopicAuthorizationFailed => {
+            format!(
+                "the broker does not let this user read the topic: see `topics` and the user in [source.{source}]"
+            )
+        }
+        RDKafkaErrorCode::GroupAuthorizationFailed => {
+            format!(
+                "the broker does not let this user join the group: see `group` in [source.{source}]"
+            )
+        }
+        _ => return None,
+    };
+    Some(setting)
+}
