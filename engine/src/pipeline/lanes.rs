@@ -1,0 +1,289 @@
+//! Which partition is worked on where: the books of a source and the way of its batches to the workers.
+//!
+//! Invariant: a lane belongs to one worker for its whole life, so its batches keep their order.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use crossbeam_channel::Sender;
+
+use super::{
+    budget::{Budget, Share},
+    worker::Job,
+};
+use crate::{
+    delivery::{LaneId, Ledger, Position, ledger::BatchId, ledger::Fates},
+    source::{Intake, RawBatch},
+};
+
+/// Batches that may wait for a lane's worker: enough to keep it busy while the reader goes round, few enough to stay in the cache of the
+/// memory budget's mind.
+const WAITING_MAX: usize = 3;
+
+/// How long a partition that is taken away may wait for inserts under way; what is not done by then is read again by the next owner.
+pub const REVOKE_WAIT: Duration = Duration::from_secs(3);
+
+/// A raw batch on its way, with its share of the memory budget.
+#[derive(Debug)]
+pub struct Parcel {
+    /// The records.
+    pub raw: RawBatch,
+    /// Memory they take.
+    pub share: Share,
+    /// The lane's counter of waiting batches: one less when the parcel is dropped.
+    waiting: Arc<AtomicUsize>,
+}
+
+impl Drop for Parcel {
+    fn drop(&mut self) {
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[derive(Debug)]
+struct Lane {
+    worker: usize,
+    waiting: Arc<AtomicUsize>,
+}
+
+/// Watermarks of a partition, for the lag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Watermarks {
+    /// The first offset that Kafka holds.
+    pub low: i64,
+    /// One past the last offset that Kafka holds.
+    pub high: i64,
+}
+
+/// The lanes of one source.
+#[derive(Debug)]
+pub struct Lanes {
+    workers: Vec<Sender<Job>>,
+    budget: Arc<Budget>,
+    source: usize,
+    lanes: Mutex<HashMap<LaneId, Lane>>,
+    ledger: Mutex<Ledger>,
+    /// Told whenever a batch closes.
+    closed: Condvar,
+    problem: Mutex<Option<String>>,
+    watermarks: Mutex<HashMap<Position, Watermarks>>,
+    stopping: AtomicBool,
+    /// Nanoseconds during which records were there but the budget was spent.
+    paused: Mutex<Paused>,
+}
+
+#[derive(Debug, Default)]
+struct Paused {
+    since: Option<Instant>,
+    total: Duration,
+}
+
+impl Lanes {
+    /// No lane yet.
+    pub fn new(source: usize, workers: Vec<Sender<Job>>, budget: Arc<Budget>) -> Arc<Self> {
+        Arc::new(Self {
+            workers,
+            budget,
+            source,
+            lanes: Mutex::default(),
+            ledger: Mutex::default(),
+            closed: Condvar::new(),
+            problem: Mutex::default(),
+            watermarks: Mutex::default(),
+            stopping: AtomicBool::new(false),
+            paused: Mutex::default(),
+        })
+    }
+
+    /// The source's number in the plan.
+    pub fn source(&self) -> usize {
+        self.source
+    }
+
+    /// The books.
+    pub fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().expect("no thread panics while it holds the books")
+    }
+
+    /// Enters a batch in the books; `None` when its partition was taken away meanwhile and the batch must be thrown away.
+    ///
+    /// Looked at under the same lock that takes lanes away: a batch is either entered before that, and waited for, or not at all.
+    pub fn open(&self, lane: LaneId, events: u64, end: i64) -> Option<BatchId> {
+        let lanes = self.lock_lanes();
+        lanes.contains_key(&lane).then(|| self.ledger().open(lane, events, end)).flatten()
+    }
+
+    /// A unit that holds rows of the batch was acknowledged.
+    pub fn release(&self, batch: BatchId) {
+        self.ledger().release(batch);
+        self.closed.notify_all();
+    }
+
+    /// The worker is done with the batch.
+    pub fn settle(&self, batch: BatchId, fates: Fates) {
+        self.ledger().settle(batch, fates);
+        self.closed.notify_all();
+    }
+
+    /// What is wrong with the connection, for a person.
+    pub fn problem(&self) -> Option<String> {
+        self.problem.lock().expect("no thread panics while it holds a sentence").clone()
+    }
+
+    /// How far the partitions reach.
+    pub fn watermarks(&self) -> Vec<(Position, Watermarks)> {
+        let watermarks = self.watermarks.lock().expect("no thread panics while it holds watermarks");
+        let mut list: Vec<_> = watermarks.iter().map(|(position, marks)| (position.clone(), *marks)).collect();
+        list.sort_by(|a, b| a.0.cmp(&b.0));
+        list
+    }
+
+    /// How long reading stood still because the memory budget was spent.
+    pub fn paused(&self) -> Duration {
+        let paused = self.paused.lock().expect("no thread panics while it holds a duration");
+        paused.total + paused.since.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
+    /// No more batches are taken; what was taken is finished.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+    }
+
+    /// Waits until nothing is open, at most until the deadline. Returns whether that was reached.
+    pub fn wait_idle(&self, deadline: Instant) -> bool {
+        self.wait(deadline, Ledger::is_idle)
+    }
+
+    /// Whether batches wait for a worker.
+    pub fn has_waiting(&self) -> bool {
+        self.lock_lanes().values().any(|lane| lane.waiting.load(Ordering::Relaxed) > 0)
+    }
+
+    fn wait(&self, deadline: Instant, done: impl Fn(&Ledger) -> bool) -> bool {
+        let mut ledger = self.ledger();
+        loop {
+            if done(&ledger) {
+                return true;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            ledger = self
+                .closed
+                .wait_timeout(ledger, left)
+                .expect("no thread panics while it holds the books")
+                .0;
+        }
+    }
+
+    fn lock_lanes(&self) -> MutexGuard<'_, HashMap<LaneId, Lane>> {
+        self.lanes.lock().expect("no thread panics while it holds the lanes")
+    }
+
+    fn note_pause(&self, room: bool) {
+        let mut paused = self.paused.lock().expect("no thread panics while it holds a duration");
+        match (room, paused.since) {
+            (false, None) => paused.since = Some(Instant::now()),
+            (true, Some(since)) => {
+                paused.total += since.elapsed();
+                paused.since = None;
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Intake for Lanes {
+    fn assigned(&self, position: Position) -> LaneId {
+        let id = self.ledger().assign(position.clone());
+        let mut lanes = self.lock_lanes();
+        // The worker with the fewest lanes; ties go to the first, so an even number of partitions spreads evenly.
+        let load = |worker: usize| lanes.values().filter(|lane| lane.worker == worker).count();
+        let worker = (0..self.workers.len()).min_by_key(|&worker| load(worker)).expect("there is at least one worker");
+        lanes.insert(id, Lane { worker, waiting: Arc::default() });
+        tracing::info!(topic = %position.topic, partition = position.partition, "assigned");
+        id
+    }
+
+    fn revoking(&self, lanes: &[LaneId]) -> Vec<(Position, i64)> {
+        let workers: Vec<usize> = {
+            let mut known = self.lock_lanes();
+            let mut workers: Vec<usize> = lanes.iter().filter_map(|id| known.remove(id)).map(|lane| lane.worker).collect();
+            workers.sort_unstable();
+            workers.dedup();
+            workers
+        };
+        for worker in workers {
+            // The worker closes its open blocks, so that nothing of these lanes waits for its age. A worker that is gone has nothing open.
+            let _gone = self.workers[worker].send(Job::Flush);
+        }
+        let deadline = Instant::now() + REVOKE_WAIT;
+        self.wait(deadline, |ledger| lanes.iter().all(|&lane| ledger.is_drained(lane)));
+        let ledger = self.ledger();
+        ledger
+            .committable()
+            .into_iter()
+            .filter(|(lane, _, _)| lanes.contains(lane))
+            .map(|(_, position, offset)| (position, offset))
+            .collect()
+    }
+
+    fn revoked(&self, lanes: &[LaneId]) {
+        let mut known = self.lock_lanes();
+        let mut ledger = self.ledger();
+        let mut watermarks = self.watermarks.lock().expect("no thread panics while it holds watermarks");
+        for lane in lanes {
+            known.remove(lane);
+            if let Some(position) = ledger.lanes().find(|(id, ..)| id == lane).map(|(_, position, _)| position.clone()) {
+                watermarks.remove(&position);
+                tracing::info!(topic = %position.topic, partition = position.partition, "revoked");
+            }
+            ledger.revoke(*lane);
+        }
+    }
+
+    fn has_room(&self, lane: LaneId) -> bool {
+        if self.stopping.load(Ordering::Acquire) {
+            return false;
+        }
+        let room = self.budget.has_room();
+        self.note_pause(room);
+        room && self.lock_lanes().get(&lane).is_some_and(|lane| lane.waiting.load(Ordering::Relaxed) < WAITING_MAX)
+    }
+
+    fn take(&self, batch: RawBatch) {
+        let (worker, waiting) = match self.lock_lanes().get(&batch.lane) {
+            Some(lane) => (lane.worker, Arc::clone(&lane.waiting)),
+            None => return,
+        };
+        waiting.fetch_add(1, Ordering::Relaxed);
+        let share = self.budget.take(batch.arena.capacity());
+        let parcel = Parcel { raw: batch, share, waiting };
+        // The inbox holds more than all lanes of a worker may have waiting; a worker that is gone is noticed by the pipeline.
+        let _gone = self.workers[worker].send(Job::Batch { source: self.source, parcel });
+    }
+
+    fn committable(&self) -> Vec<(LaneId, Position, i64)> {
+        self.ledger().committable()
+    }
+
+    fn committed(&self, lane: LaneId, offset: i64) {
+        self.ledger().committed(lane, offset);
+    }
+
+    fn report(&self, problem: Option<String>) {
+        *self.problem.lock().expect("no thread panics while it holds a sentence") = problem;
+    }
+
+    fn watermarks(&self, position: &Position, low: i64, high: i64) {
+        let marks = Watermarks { low, high };
+        self.watermarks.lock().expect("no thread panics while it holds watermarks").insert(position.clone(), marks);
+    }
+}
