@@ -1,3 +1,8 @@
-//! The command.
+//! The command `logmon-engine`.
 
-fn main() {}
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> std::process::ExitCode {
+    logmon_engine::cli::main()
+}

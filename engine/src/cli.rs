@@ -1,0 +1,121 @@
+//! The command line: one file a subcommand.
+//!
+//! Invariant: only here are texts printed for a person. Exit codes: 0 fine, 1 the rules or tests say no, 2 usage or configuration, 3 the world.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the one place that talks to a terminal")]
+
+mod check;
+mod config;
+mod demo;
+mod eval;
+mod explain;
+mod fmt;
+mod run;
+mod test;
+
+use std::{io::IsTerminal as _, path::{Path, PathBuf}, process::ExitCode, sync::Arc};
+
+use clap::{Parser, Subcommand};
+use logmon_dsl::{
+    diagnostic::{Diagnostic, has_errors},
+    program::{self, Compilation, Mode, Program, Reader},
+    render::render,
+    span::Sources,
+};
+
+use crate::error::Exit;
+
+/// Runs rules over Kafka partitions and delivers the outcome to ClickHouse.
+#[derive(Debug, Parser)]
+#[command(name = "logmon-engine", version, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Read Kafka, run the rules, write to ClickHouse
+    Run(run::Arguments),
+    /// Say everything that is wrong with a rules file, without running it
+    Check(check::Arguments),
+    /// Run the `test` blocks of a rules file
+    Test(test::Arguments),
+    /// Write rules files in the one style
+    Fmt(fmt::Arguments),
+    /// Show what a rules file does, as the plan that will run
+    Explain(explain::Arguments),
+    /// Run rules over events from standard input, one JSON object a line, and print what becomes of each
+    Eval(eval::Arguments),
+    /// Start everything on this machine, make believable logs, and show the rules at work
+    Demo(demo::Arguments),
+    /// About logmon.toml
+    #[command(subcommand)]
+    Config(config::Command),
+}
+
+/// Runs the command that the process was started with.
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version are no errors and go to standard output; clap knows which is which.
+            let _closed = error.print();
+            return if error.use_stderr() { Exit::Usage.into() } else { Exit::Fine.into() };
+        }
+    };
+    let exit = match arguments.command {
+        Command::Run(arguments) => run::run(&arguments),
+        Command::Check(arguments) => check::check(&arguments),
+        Command::Test(arguments) => test::test(&arguments),
+        Command::Fmt(arguments) => fmt::fmt(&arguments),
+        Command::Explain(arguments) => explain::explain(&arguments),
+        Command::Eval(arguments) => eval::eval(&arguments),
+        Command::Demo(arguments) => demo::demo(&arguments),
+        Command::Config(command) => config::config(&command),
+    };
+    exit.into()
+}
+
+/// Reads rules and lists from the file system.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FileSystem;
+
+impl Reader for FileSystem {
+    fn read(&self, path: &Path) -> Result<String, String> {
+        let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
+        String::from_utf8(bytes).map_err(|error| format!("byte {} is not UTF-8", error.utf8_error().valid_up_to()))
+    }
+}
+
+/// Whether output for a person may be colored.
+fn color() -> bool {
+    std::io::stderr().is_terminal()
+}
+
+/// Draws diagnostics on standard error.
+fn draw(diagnostics: &[Diagnostic], sources: &Sources) {
+    if !diagnostics.is_empty() {
+        eprintln!("{}", render(diagnostics, sources, color()));
+    }
+}
+
+/// Compiles a file and draws what is wrong with it.
+fn compile(entry: &Path, mode: Mode) -> Result<Program, Exit> {
+    let Compilation { sources, diagnostics, program } = program::compile(entry, &FileSystem, mode);
+    draw(&diagnostics, &sources);
+    program.ok_or(if has_errors(&diagnostics) && !entry.exists() { Exit::Usage } else { Exit::Rules })
+}
+
+/// The name by which a person knows a rule: the bare one where it is unique, otherwise the label.
+fn rule_name(plan: &logmon_dsl::plan::Plan, rule: logmon_dsl::plan::RuleId) -> Arc<str> {
+    let rule = plan.rule(rule);
+    let unique = plan.rules.iter().filter(|other| other.name == rule.name).count() == 1;
+    if unique { Arc::clone(&rule.name) } else { Arc::clone(&rule.label) }
+}
+
+/// A rules file as an argument.
+#[derive(Debug, clap::Args)]
+struct Entry {
+    /// The entry file, such as rules/prod.rules
+    rules: PathBuf,
+}

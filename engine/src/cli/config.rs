@@ -1,0 +1,19 @@
+//! `config`: what logmon.toml may say.
+
+use crate::{config::Config, error::Exit};
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// Print the JSON Schema of logmon.toml, for editors
+    Schema,
+}
+
+pub(super) fn config(command: &Command) -> Exit {
+    match command {
+        Command::Schema => {
+            let text = serde_json::to_string_pretty(&Config::schema()).expect("a schema is plain data");
+            println!("{text}");
+            Exit::Fine
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! `test`: runs the `test` blocks of a rules file.
+
+use std::sync::Arc;
+
+use logmon_dsl::{
+    diagnostic::has_errors,
+    program::{self, Mode},
+    test_block,
+};
+
+use super::{Entry, FileSystem, draw};
+use crate::error::Exit;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    entry: Entry,
+    /// Only tests whose name contains this
+    #[arg(long, short)]
+    filter: Option<String>,
+    /// Print the results as JSON, one object
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, serde::Serialize)]
+struct Report {
+    passed: usize,
+    failed: usize,
+    tests: Vec<Line>,
+}
+
+#[derive(Debug, serde::Serialize)]
+struct Line {
+    name: String,
+    passed: bool,
+    failures: Vec<String>,
+}
+
+pub(super) fn test(arguments: &Arguments) -> Exit {
+    let compilation = program::compile(&arguments.entry.rules, &FileSystem, Mode::Test);
+    draw(&compilation.diagnostics, &compilation.sources);
+    let Some(program) = compilation.program else {
+        return if has_errors(&compilation.diagnostics) { Exit::Rules } else { Exit::Usage };
+    };
+    let plan = Arc::new(program.plan);
+    let mut report = Report { passed: 0, failed: 0, tests: Vec::new() };
+    for test in &program.tests {
+        if arguments.filter.as_ref().is_some_and(|filter| !test.name.contains(filter.as_str())) {
+            continue;
+        }
+        let result = test_block::run_test(&plan, test);
+        let passed = result.failures.is_empty();
+        *(if passed { &mut report.passed } else { &mut report.failed }) += 1;
+        if !arguments.json {
+            println!("{} {}", if passed { "ok    " } else { "FAILED" }, test.name);
+            draw(&result.failures, &compilation.sources);
+        }
+        let failures = result.failures.iter().map(|failure| failure.message.clone()).collect();
+        report.tests.push(Line { name: test.name.to_string(), passed, failures });
+    }
+    if arguments.json {
+        println!("{}", serde_json::to_string_pretty(&report).expect("a report is plain data"));
+    } else {
+        println!("\n{} passed, {} failed", report.passed, report.failed);
+    }
+    if report.failed > 0 { Exit::Rules } else { Exit::Fine }
+}
