@@ -159,11 +159,12 @@ fn started(pid: u32) -> Option<u64> {
 fn start_time(stat: &str) -> Option<u64> {
     // The second field is the name in parentheses, which may itself hold spaces and parentheses.
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-    if matches!(fields.first(), Some(&("Z" | "X"))) {
-        return None;
-    }
-    // The start is field 22 of the line, and the state, the first after the name, is field 3.
-    fields.get(22 - 3)?.parse().ok()
+    // Numbered as in proc(5); the first after the name is field 3.
+    let field = |number: usize| fields.get(number - 3).copied();
+    let (state, threads, start) = (field(3)?, field(20)?, field(22)?);
+    // A leader that has ended while its threads have not still holds ports and files.
+    let gone = state == "Z" && matches!(threads, "0" | "1");
+    if gone { None } else { start.parse().ok() }
 }
 
 #[cfg(test)]
@@ -172,9 +173,12 @@ mod tests {
 
     #[test]
     fn start_time_survives_any_name() {
-        let rest = "1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 4711 0 0";
-        assert_eq!(start_time(&format!("9 (a) b) S {rest}")), Some(4711));
-        assert_eq!(start_time(&format!("9 (a) Z {rest}")), None);
+        let stat = |state: &str, threads: u32| {
+            format!("9 (a) b) {state} 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 {threads} 0 4711 0 0")
+        };
+        assert_eq!(start_time(&stat("S", 9)), Some(4711));
+        assert_eq!(start_time(&stat("Z", 9)), Some(4711), "its threads run on");
+        assert_eq!(start_time(&stat("Z", 1)), None);
         assert_eq!(start_time("9 (a"), None);
     }
 

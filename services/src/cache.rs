@@ -26,11 +26,14 @@ impl Cache {
             .or_else(|| named("HOME").map(|it| it.join(".cache/logmon-services")))
             .unwrap_or_else(|| env::temp_dir().join("logmon-services"));
         // Servers change their working folder, so a relative path would mean two places.
-        let root = std::path::absolute(&root).doing(|| format!("find {}", root.display()))?;
+        Self::at(&std::path::absolute(&root).doing(|| format!("find {}", root.display()))?)
+    }
+
+    fn at(root: &Path) -> Result<Self, ServiceError> {
         for folder in ["locks", "ports", "run", "staging"] {
             make_folder(&root.join(folder))?;
         }
-        Ok(Self { root })
+        Ok(Self { root: root.to_owned() })
     }
 
     /// A path in the cache.
@@ -53,12 +56,14 @@ impl Cache {
         fill: impl FnOnce(&Path) -> Result<(), ServiceError>,
     ) -> Result<PathBuf, ServiceError> {
         let place = self.path(name);
+        // Without symbolic links: what is prepared for a path is good for every way to name it.
+        let real = || place.canonicalize().doing(|| format!("find {}", place.display()));
         if place.is_dir() {
-            return Ok(place);
+            return real();
         }
         let _lock = self.lock(name)?;
         if place.is_dir() {
-            return Ok(place);
+            return real();
         }
         // Only the holder of the lock writes here, so what lies there is the rest of a crash.
         let staging = self.root.join("staging").join(name);
@@ -70,8 +75,13 @@ impl Cache {
             return Err(error);
         }
         fs::rename(&staging, &place).doing(|| format!("move {} into place", place.display()))?;
-        Ok(place)
+        real()
     }
+}
+
+/// Returns the cache folder, made if it was not there.
+pub fn cache_folder() -> Result<PathBuf, ServiceError> {
+    Ok(Cache::open()?.root)
 }
 
 /// Opens a file to lock it, creating it if need be.
@@ -155,12 +165,81 @@ impl std::io::Write for Sha256Writer {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::digest_of;
+pub(crate) mod tests {
+    use std::fs;
+    use std::path::PathBuf;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::thread;
+
+    use super::{Cache, digest_of, verify, write_file};
+    use crate::error::ServiceError;
+
+    /// An empty cache that goes away.
+    #[derive(Debug)]
+    pub(crate) struct Empty {
+        pub(crate) cache: Cache,
+        root: PathBuf,
+    }
+
+    impl Empty {
+        pub(crate) fn new(name: &str) -> Self {
+            let root =
+                std::env::temp_dir().join(format!("logmon-cache-{}-{name}", std::process::id()));
+            Self { cache: Cache::at(&root).unwrap(), root }
+        }
+    }
+
+    impl Drop for Empty {
+        fn drop(&mut self) {
+            fs::remove_dir_all(&self.root).unwrap();
+        }
+    }
 
     #[test]
-    fn digest_is_the_known_one() {
+    fn many_fill_at_once_and_one_does_the_work() {
+        let empty = Empty::new("fill");
+        let filled = AtomicU32::new(0);
+        let fill = || {
+            let fill = |staging: &std::path::Path| {
+                filled.fetch_add(1, Ordering::Relaxed);
+                write_file(&staging.join("thing"), "whole")
+            };
+            let folder = empty.cache.filled("thing-1", fill).unwrap();
+            assert_eq!(fs::read_to_string(folder.join("thing")).unwrap(), "whole");
+        };
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(fill);
+            }
+        });
+        assert_eq!(filled.into_inner(), 1);
+    }
+
+    #[test]
+    fn a_fill_that_fails_leaves_nothing_and_can_be_repeated() {
+        let empty = Empty::new("fail");
+        let failed = empty.cache.filled("thing-1", |staging| {
+            write_file(&staging.join("half"), "ha")?;
+            Err(ServiceError::Platform)
+        });
+        assert!(matches!(failed, Err(ServiceError::Platform)));
+        assert!(!empty.cache.path("thing-1").exists());
+        assert!(!empty.cache.path("staging/thing-1").exists());
+        let folder = empty.cache.filled("thing-1", |_| Ok(())).unwrap();
+        assert!(!folder.join("half").exists());
+    }
+
+    #[test]
+    fn a_changed_file_is_refused_with_both_digests() {
+        let empty = Empty::new("verify");
+        let path = empty.cache.path("file");
+        write_file(&path, "abc").unwrap();
         let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(digest_of("abc"), abc);
+        verify(&path, abc).unwrap();
+        write_file(&path, "abd").unwrap();
+        let refused = verify(&path, abc).unwrap_err().to_string();
+        let both = format!("SHA-256 {}, expected {abc}", digest_of("abd"));
+        assert_eq!(refused, format!("file is not the file that was pinned: {both}"));
     }
 }

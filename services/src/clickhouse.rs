@@ -1,7 +1,8 @@
 //! A real ClickHouse server on loopback: an installed `clickhouse`, or the library that npm has.
 //!
 //! Both run the same command line, `clickhouse local` told to listen, so what holds for one holds for the
-//! other: no Keeper, no replicated tables, no `CREATE USER`.
+//! other: no Keeper, no replicated tables, no `CREATE USER`. And a login refused on the port of ClickHouse's
+//! own protocol ends the whole server (over HTTP it is answered, with code 516).
 
 use std::env;
 use std::ffi::OsString;
@@ -28,6 +29,9 @@ const USERS: &str = include_str!("../assets/clickhouse-users.xml");
 
 /// Enough for the tests and the demo, little enough to run beside everything else.
 const MEMORY: u64 = 2 << 30;
+
+/// `clickhouse local` has 2, and then says at every merge that its tasks must wait for each other.
+const SCHEDULERS: u32 = 8;
 
 /// The oldest installed `clickhouse` worth taking instead of fetching: an older one lacks what we use.
 const OLDEST: (u32, u32) = (25, 3);
@@ -190,12 +194,11 @@ pub(crate) struct Prepared {
 impl Prepared {
     /// Finds ClickHouse, or fetches it.
     pub(crate) fn new(cache: &Cache) -> Result<Self, ServiceError> {
-        let launcher = launcher(cache)?;
         let program = match installed() {
             Some(path) => vec!["exec".into(), path.into(), "local".into()],
             None => vec!["chdb".into(), library(cache)?.into()],
         };
-        Ok(Self { launcher, program })
+        Ok(Self { launcher: launcher(cache)?, program })
     }
 
     /// A server with its configuration written, not started yet; the first port is HTTP's.
@@ -273,6 +276,7 @@ fn configuration(folder: &Path, users: &Path, name: &str) -> String {
   <logger><log>{log}</log><size>10M</size><count>2</count></logger>
   <users_config>{users}</users_config>
   <max_server_memory_usage>{MEMORY}</max_server_memory_usage>
+  <background_schedule_pool_size>{SCHEDULERS}</background_schedule_pool_size>
   <storage_configuration>
     <disks><hot><path>{hot}</path></hot><cold><path>{cold}</path></cold></disks>
     <policies><hot_cold><volumes><hot><disk>hot</disk></hot><cold><disk>cold</disk></cold></volumes>\

@@ -61,3 +61,25 @@ fn sweep(run: &Path) -> Result<(), ServiceError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::RunFolder;
+    use crate::cache::make_folder;
+    use crate::cache::tests::Empty;
+
+    #[test]
+    fn folders_of_the_dead_are_swept_and_those_of_the_living_stay() {
+        let empty = Empty::new("sweep");
+        let dead = empty.cache.path("run/kafka-1-0");
+        make_folder(&dead.join("data")).unwrap();
+        let living = RunFolder::create(&empty.cache, "kafka").unwrap();
+        assert!(!dead.exists());
+        let other = RunFolder::create(&empty.cache, "kafka").unwrap();
+        assert!(living.path().is_dir());
+        assert_ne!(living.path(), other.path());
+        let path = other.path().to_owned();
+        drop(other);
+        assert!(!path.exists() && living.path().is_dir());
+    }
+}

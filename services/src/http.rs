@@ -14,7 +14,7 @@ pub(crate) struct Target {
 }
 
 /// A statement of a test or of a start takes milliseconds.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 /// Sends one statement, and returns what the server answered; an error it reports is an error here.
 pub(crate) fn query(target: &Target, statement: &str) -> io::Result<String> {

@@ -27,6 +27,7 @@ mod progress;
 mod server;
 mod tool;
 
+pub use cache::cache_folder;
 pub use clickhouse::ClickHouse;
 pub use error::ServiceError;
 pub use fetch::geoip::geoip_country_mmdb;

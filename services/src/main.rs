@@ -48,26 +48,31 @@ fn main() -> ExitCode {
 
 fn run(what: &What) -> Result<(), ServiceError> {
     match what {
-        What::Up => tell(&background::up()?, "nothing runs"),
+        What::Up => tell(&background::up()?),
         What::Down => {
             let ended = background::down()?;
-            let lines: Vec<String> =
-                ended.iter().map(|it| format!("ended {}, pid {}", name(it), it.pid)).collect();
-            print(if lines.is_empty() { "nothing runs".to_owned() } else { lines.join("\n") });
+            for it in &ended {
+                print(&format!("ended {}, pid {}", name(it), it.pid));
+            }
+            if ended.is_empty() {
+                print(NOTHING);
+            }
         }
-        What::Status => tell(&background::status()?, "nothing runs"),
+        What::Status => tell(&background::status()?),
         What::Hold => hold()?,
     }
     Ok(())
 }
 
-fn tell(running: &[Running], nothing: &str) {
+const NOTHING: &str = "nothing runs";
+
+fn tell(running: &[Running]) {
     if running.is_empty() {
-        print(nothing.to_owned());
+        print(NOTHING);
         return;
     }
     for it in running {
-        print(format!(
+        print(&format!(
             "{:<11} {:<24} pid {:<7} {}",
             name(it),
             it.address,
@@ -77,11 +82,11 @@ fn tell(running: &[Running], nothing: &str) {
     }
     let address = |service| running.iter().find(|it| it.service == service).map(|it| &it.address);
     if let Some(kafka) = address(Service::Kafka) {
-        print(format!("export LOGMON_KAFKA={kafka}"));
+        print(&format!("export LOGMON_KAFKA={kafka}"));
     }
     if let Some(clickhouse) = address(Service::ClickHouse) {
         let login = clickhouse.replacen("http://", "http://logmon:logmon-secret@", 1);
-        print(format!("export LOGMON_CLICKHOUSE={login}"));
+        print(&format!("export LOGMON_CLICKHOUSE={login}"));
     }
 }
 
@@ -97,14 +102,14 @@ fn hold() -> Result<(), ServiceError> {
     let kafka = Kafka::start()?;
     let clickhouse = ClickHouse::start()?;
     let pid = |pid: Option<u32>| pid.map_or_else(|| "-".to_owned(), |it| it.to_string());
-    print(format!("kafka {} {}", kafka.brokers(), pid(kafka.pid())));
-    print(format!("clickhouse {} {}", clickhouse.url(), pid(clickhouse.pid())));
+    print(&format!("kafka {} {}", kafka.brokers(), pid(kafka.pid())));
+    print(&format!("clickhouse {} {}", clickhouse.url(), pid(clickhouse.pid())));
     drop(io::copy(&mut io::stdin().lock(), &mut io::sink()));
     Ok(())
 }
 
 /// A closed standard output is the reader's choice.
-fn print(line: String) {
+fn print(line: &str) {
     let mut out = io::stdout().lock();
     drop(writeln!(out, "{line}"));
     drop(out.flush());

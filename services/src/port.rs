@@ -56,3 +56,28 @@ impl Port {
         Ok(free.then_some(Self { number, _claim: claim }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::net::{Ipv4Addr, TcpListener};
+
+    use super::Port;
+    use crate::cache::tests::Empty;
+
+    #[test]
+    fn no_port_is_given_twice_nor_while_somebody_listens() {
+        let empty = Empty::new("port");
+        let ports: Vec<Port> = (0..20).map(|_| Port::claim(&empty.cache).unwrap()).collect();
+        let numbers: BTreeSet<u16> = ports.iter().map(Port::number).collect();
+        assert_eq!(numbers.len(), 20);
+        assert!(numbers.iter().all(|it| *it < 32_768));
+        let wanted = ports[0].number();
+        assert_ne!(Port::claim_near(&empty.cache, wanted).unwrap().number(), wanted);
+        drop(ports);
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, wanted)).unwrap();
+        assert_ne!(Port::claim_near(&empty.cache, wanted).unwrap().number(), wanted);
+        drop(listener);
+        assert_eq!(Port::claim_near(&empty.cache, wanted).unwrap().number(), wanted);
+    }
+}

@@ -34,7 +34,7 @@ pub(crate) struct Server {
 }
 
 /// A start takes seconds; a machine busy with several builds has been seen to take twenty times longer.
-const START_LIMIT: Duration = Duration::from_secs(180);
+const START_LIMIT: Duration = Duration::from_mins(3);
 
 /// Short against any start, long against the cost of a look.
 const LOOK_EVERY: Duration = Duration::from_millis(25);

@@ -20,7 +20,7 @@ const DATABASE_SHA256: &str = "4e7f53dd9c6ebe0e7244d5dd4cc03639bc9dbe0a5a83eca90
 
 /// Returns the path of `dbip-country.mmdb`, fetching it if need be; its license lies beside it.
 ///
-/// The records are flat, `{"country_code":"GB"}`, unlike those of GeoIP2, and one file has both
+/// The records are flat, `{"country_code":"GB"}`, unlike those of `GeoIP2`, and one file has both
 /// address families.
 pub fn geoip_country_mmdb() -> Result<PathBuf, ServiceError> {
     let folder = Cache::open()?.filled("geoip-2.3.2026060120", |staging| {

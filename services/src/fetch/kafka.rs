@@ -1,7 +1,7 @@
 //! Apache Kafka from Maven Central: 92 jars, and a formatted folder to copy for each new broker.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -68,7 +68,7 @@ pub(crate) fn home(cache: &Cache) -> Result<Home, ServiceError> {
         let mut copy = Command::new(maven);
         copy.args(["-B", "-f"]).arg(&pom).arg(COPY).arg("-DincludeScope=runtime");
         copy.arg(format!("-DoutputDirectory={}", staging.join("libs").display()));
-        watch(&mut copy)?;
+        watch(&mut copy, &staging.join("maven.log"))?;
         for (name, digest) in pinned() {
             verify(&staging.join("libs").join(name), digest)?;
         }
@@ -90,10 +90,13 @@ fn class_path(home: &Path) -> String {
 }
 
 /// Runs Maven, which names each file when it has come; those it already has it does not name.
-fn watch(copy: &mut Command) -> Result<(), ServiceError> {
+fn watch(copy: &mut Command, log: &Path) -> Result<(), ServiceError> {
     let (what, command) = ("Kafka 4.3.1", spell(copy));
     let doing = || format!("run {command}");
-    let mut child = copy.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().doing(doing)?;
+    // Maven's own errors come on standard output; on the other one Java complains, or colors are reset.
+    let errors = File::create(log).doing(|| format!("write {}", log.display()))?;
+    copy.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(errors);
+    let mut child = copy.spawn().doing(doing)?;
     let stdout = child.stdout.take().expect("it was piped a line above");
     let pinned = pinned();
     let mut progress = Progress::begin(what, pinned.len() as u64, Unit::Files);
@@ -109,11 +112,12 @@ fn watch(copy: &mut Command) -> Result<(), ServiceError> {
     }
     let status = child.wait().doing(doing)?;
     if !status.success() {
-        let output = tail(&said.join("\n"), TAIL_LINES);
+        let complaint = fs::read_to_string(log).unwrap_or_default();
+        let output = tail(&format!("{}\n{complaint}", said.join("\n")), TAIL_LINES);
         return Err(ServiceError::Fetch { what, command, status: status.to_string(), output });
     }
     progress.end();
-    Ok(())
+    fs::remove_file(log).doing(|| format!("remove {}", log.display()))
 }
 
 /// Formats a data folder as Kafka's own tool does and keeps the one file of it that is not a handful of

@@ -1,5 +1,6 @@
 //! An archive of Kafka's classes as Java has loaded them (AppCDS): a broker starts in a third of the CPU.
 
+use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -43,7 +44,8 @@ fn key(kafka: &Prepared) -> Result<String, ServiceError> {
     for path in kafka.home.jars().iter().chain([&java]) {
         let found = fs::metadata(path).doing(|| format!("read {}", path.display()))?;
         let changed = found.modified().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
-        text.push_str(&format!("{} {} {changed:?}\n", path.display(), found.len()));
+        writeln!(text, "{} {} {changed:?}", path.display(), found.len())
+            .expect("a String takes all");
     }
     Ok(digest_of(&text))
 }
@@ -84,7 +86,7 @@ fn build(cache: &Cache, kafka: &Prepared, place: &Path) -> Result<(), ServiceErr
     let server = kafka.broker(folder.path(), Life::WithUs, java, &settings);
     server.start()?;
     // Writing takes Java longer than we wait for an end elsewhere.
-    server.stop_within(Duration::from_secs(120));
+    server.stop_within(Duration::from_mins(2));
     fs::rename(&fresh, place).doing(|| format!("move {} into place", place.display()))
 }
 

@@ -103,8 +103,8 @@ impl SecureKafka {
     }
 
     /// The users of the SASL listener: the first may do everything, the second nothing.
-    pub fn users(&self) -> &'static [User] {
-        &USERS
+    pub fn users(&self) -> [User; 2] {
+        USERS
     }
 }
 
