@@ -1,1 +1,5 @@
 //! The engine.
+
+pub mod clock;
+pub mod config;
+pub mod error;
