@@ -1,4 +1,7 @@
 //! Runs rules over Kafka partitions and delivers the outcome to ClickHouse.
 
+pub mod clock;
+pub mod config;
 pub mod delivery;
+pub mod error;
 pub mod source;

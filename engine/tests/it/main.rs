@@ -1,1 +1,3 @@
-//! The test binary of the engine.
+//! The engine's tests, one binary.
+
+mod config;

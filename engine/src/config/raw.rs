@@ -1,0 +1,433 @@
+//! `logmon.toml` as written: every key, what it means, and its default.
+
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::values::{ByteSize, Secret, Start, Wait};
+
+/// 100,000 rows: above it larger blocks no longer make inserts cheaper, below it `ClickHouse` merges more than it should.
+const BATCH_ROWS: usize = 100_000;
+/// 32 MiB of column data a block: with four tables and one block each in flight this is the default memory budget.
+const BATCH_BYTES: u64 = 32 << 20;
+/// One second: fresh enough to search by, rare enough for a part a second and table.
+const BATCH_AGE: Duration = Duration::from_secs(1);
+/// 100,000 answers: at 200 bytes each about 20 MiB.
+const CACHE_ENTRIES: u64 = 100_000;
+/// Ten minutes: people and addresses change slowly.
+const CACHE_TTL: Duration = Duration::from_mins(10);
+/// One minute: a key that was just created should be found soon.
+const CACHE_NEGATIVE_TTL: Duration = Duration::from_mins(1);
+
+/// Connections, credentials and sizes of logmon-engine. `${NAME}` in a text takes the environment
+/// variable NAME, `${file:PATH}` the content of a file, `$${` is a plain `${`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(title = "logmon.toml")]
+pub struct RawConfig {
+    /// The process as a whole.
+    pub engine: RawEngine,
+    /// Metrics, health and the API.
+    pub http: RawHttp,
+    /// Where events come from: one table a `source` of the rules.
+    pub source: BTreeMap<String, RawSource>,
+    /// Where events go: one table a `sink` of the rules.
+    pub sink: BTreeMap<String, RawSink>,
+    /// Outside knowledge by key: one table a `lookup` of the rules.
+    pub lookup: BTreeMap<String, RawLookup>,
+    /// Where events go that cannot be delivered.
+    pub dead_letter: Option<RawDeadLetter>,
+}
+
+/// `[engine]`
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawEngine {
+    /// The byte budget for payloads, columns, blocks in flight and client queues together. Unset: half of
+    /// the cgroup's limit, at most 256 MiB.
+    pub memory: Option<ByteSize>,
+    /// Threads that compute. Unset: as many as the cgroup's quota allows.
+    pub threads: Option<u32>,
+    /// A folder for the engine's own files. Unset: `.logmon` beside this file.
+    pub state_dir: Option<PathBuf>,
+    /// The Kafka topic that publishes rule bundles to all engines.
+    pub bundle_topic: Option<String>,
+}
+
+/// `[http]`
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawHttp {
+    /// Address and port of /metrics, /livez, /readyz and /api. Port 0 picks a free one and prints it.
+    /// Unset: `127.0.0.1:8686`.
+    pub listen: Option<String>,
+}
+
+/// `[source.NAME]`
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["kind", "brokers"]))]
+pub struct RawSource {
+    /// What it is.
+    pub kind: Option<SourceKind>,
+    /// `host:port` of some brokers; the others are learned from them. A text may hold several, with commas.
+    pub brokers: Vec<String>,
+    /// Topics by name. Either this or `topic_pattern`.
+    pub topics: Vec<String>,
+    /// Topics by regular expression, also those created later.
+    pub topic_pattern: Option<String>,
+    /// How payloads are read.
+    pub decode: Decode,
+    /// The consumer group. Unset: `logmon`.
+    pub group: Option<String>,
+    /// Where a partition without a committed offset begins: `earliest`, `latest`, or a time such as
+    /// `2026-01-31T06:00:00Z`. Unset: `earliest`.
+    pub start: Option<Start>,
+    /// What becomes of records whose value is null or empty.
+    pub on_empty: OnEmpty,
+    /// What becomes of events in which a rule met a fault (a wrong type, a failed parse).
+    pub on_fault: OnFault,
+    /// Longer records are dead letters. Unset: 1 MiB.
+    pub max_record_bytes: Option<ByteSize>,
+    /// TLS and login.
+    pub security: RawSecurity,
+    /// librdkafka's own properties, for what has no key here.
+    pub client: BTreeMap<String, Secret>,
+}
+
+/// Kinds of sources.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SourceKind {
+    /// Topics of a Kafka cluster.
+    Kafka,
+}
+
+/// How payloads are read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Decode {
+    /// One JSON object a record.
+    #[default]
+    Json,
+}
+
+/// What becomes of records whose value is null or empty.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OnEmpty {
+    /// They are dead letters.
+    #[default]
+    Dlq,
+    /// They are dropped and counted.
+    Drop,
+}
+
+/// What becomes of events in which a rule met a fault.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OnFault {
+    /// The event goes on, the cause is counted.
+    #[default]
+    Keep,
+    /// The event is dropped.
+    Drop,
+    /// The event is a dead letter.
+    Dlq,
+}
+
+/// `security = { … }` of a Kafka connection.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawSecurity {
+    /// What travels on the wire. Unset: TLS when a login or a certificate is given, else plain text.
+    pub protocol: Option<Protocol>,
+    /// A PEM file with the authorities to trust. Unset: the system's.
+    pub ca: Option<PathBuf>,
+    /// A PEM file with our certificate, where the broker asks for one.
+    pub cert: Option<PathBuf>,
+    /// A PEM file with the certificate's private key.
+    pub key: Option<PathBuf>,
+    /// The private key's password.
+    pub key_password: Option<Secret>,
+    /// How the password is proven. Unset: `SCRAM-SHA-512` when a user is given.
+    pub mechanism: Option<Mechanism>,
+    /// Who logs in.
+    pub user: Option<String>,
+    /// The password.
+    pub password: Option<Secret>,
+}
+
+/// What travels on the wire to Kafka.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Protocol {
+    /// No TLS, no login.
+    Plaintext,
+    /// TLS, no login.
+    Ssl,
+    /// A login without TLS.
+    SaslPlaintext,
+    /// A login inside TLS.
+    SaslSsl,
+}
+
+/// How a password is proven to Kafka.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum Mechanism {
+    /// The password itself.
+    #[serde(rename = "PLAIN")]
+    Plain,
+    /// Salted challenge, SHA-256.
+    #[serde(rename = "SCRAM-SHA-256")]
+    ScramSha256,
+    /// Salted challenge, SHA-512.
+    #[serde(rename = "SCRAM-SHA-512")]
+    ScramSha512,
+}
+
+/// `[sink.NAME]`
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["kind"]))]
+pub struct RawSink {
+    /// What it is.
+    pub kind: Option<SinkKind>,
+    /// What is promised: `at-least-once`.
+    pub delivery: Option<Delivery>,
+    /// How blocks are compressed on the way.
+    pub compression: Compression,
+    /// The longest wait for one insert or send. Unset: `60s`.
+    pub timeout: Option<Wait>,
+    /// clickhouse: `http://host:8123` or `https://host:8443`.
+    pub url: Option<String>,
+    /// clickhouse: the database. Unset: `default`.
+    pub database: Option<String>,
+    /// clickhouse: the table. Unset: the one that the rules name.
+    pub table: Option<String>,
+    /// clickhouse: who writes. Unset: `default`.
+    pub user: Option<String>,
+    /// clickhouse: the password.
+    pub password: Option<Secret>,
+    /// clickhouse: a PEM file with authorities to trust besides the system's.
+    pub ca: Option<PathBuf>,
+    /// clickhouse: when a block is closed: the first limit reached.
+    pub batch: Option<Batch>,
+    /// clickhouse: what a column that is not Nullable gets for an absent value.
+    pub on_absent: Option<OnAbsent>,
+    /// clickhouse: how far from now an event time may lie; outside, the record's own time is stored.
+    pub accept_time: Option<RawAcceptTime>,
+    /// clickhouse: the column that takes what has no column of its own. Unset: `attributes`, if the table has it
+    /// as Map or JSON.
+    pub rest: Option<String>,
+    /// clickhouse: columns fed from another path than their name says: `user_agent = ".http.user_agent"`.
+    pub columns: BTreeMap<String, String>,
+    /// kafka: `host:port` of some brokers.
+    pub brokers: Vec<String>,
+    /// kafka: the topic.
+    pub topic: Option<String>,
+    /// kafka: TLS and login.
+    pub security: RawSecurity,
+    /// kafka: librdkafka's own properties, for what has no key here.
+    pub client: BTreeMap<String, Secret>,
+}
+
+/// Kinds of sinks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SinkKind {
+    /// A ClickHouse table.
+    ClickHouse,
+    /// A Kafka topic.
+    Kafka,
+}
+
+/// What a sink promises.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Delivery {
+    /// Never less than once; after a crash rows may repeat.
+    #[default]
+    AtLeastOnce,
+    /// Not available yet, and refused.
+    ExactlyOnce,
+}
+
+/// How blocks are compressed on the way.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Compression {
+    /// Not at all: cheapest for our processor, for a fast network.
+    None,
+    /// Fast, about four times smaller.
+    #[default]
+    Lz4,
+    /// Slower, about seven times smaller, for a narrow network.
+    Zstd,
+}
+
+/// What a column that is not Nullable gets for an absent value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OnAbsent {
+    /// The rules are refused if that can happen.
+    Error,
+    /// The column's default, counted.
+    Default,
+    /// The event is a dead letter.
+    Dlq,
+}
+
+/// When a block is closed: the first limit reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Batch {
+    /// At so many rows. Unset: 100000.
+    pub rows: usize,
+    /// At so much column data. Unset: 32MiB.
+    pub bytes: ByteSize,
+    /// At this age of its first row. Unset: 1s.
+    pub age: Wait,
+}
+
+/// How far from now an event time may lie.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawAcceptTime {
+    /// Into the past. Unset: `400d`.
+    pub past: Option<Wait>,
+    /// Into the future. Unset: `1d`.
+    pub future: Option<Wait>,
+}
+
+/// `[lookup.NAME]`
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["kind"]))]
+pub struct RawLookup {
+    /// What it is.
+    pub kind: Option<LookupKind>,
+    /// The cache in front of it.
+    pub cache: Cache,
+    /// maxmind, file: the file.
+    pub path: Option<PathBuf>,
+    /// maxmind: several databases whose answers are joined; the first that knows a field wins.
+    pub paths: Vec<PathBuf>,
+    /// file: the column or member that is the key.
+    pub key: Option<String>,
+    /// file: how it is read. Unset: by the file's ending.
+    pub format: Option<FileFormat>,
+    /// http: the address, with `{key}` where the key goes.
+    pub url: Option<String>,
+    /// http: a token, sent as `Authorization: Bearer …`.
+    pub bearer: Option<Secret>,
+    /// http: who logs in, sent as `Authorization: Basic …`.
+    pub user: Option<String>,
+    /// http: the password.
+    pub password: Option<Secret>,
+    /// http: more headers.
+    pub headers: BTreeMap<String, Secret>,
+    /// http: a PEM file with authorities to trust besides the system's.
+    pub ca: Option<PathBuf>,
+    /// http: the longest wait of a batch of events; keys that are not answered by then are absent. Unset: `500ms`.
+    pub timeout: Option<Wait>,
+    /// http: requests at once. Unset: 32.
+    pub concurrency: Option<u32>,
+}
+
+/// Kinds of lookups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LookupKind {
+    /// A MaxMind database: address → place.
+    MaxMind,
+    /// A table in a file.
+    File,
+    /// A web service.
+    Http,
+}
+
+/// How a lookup's file is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum FileFormat {
+    /// A heading line, then rows.
+    Csv,
+    /// One JSON text: a list of objects, or an object key → row.
+    Json,
+    /// One JSON object a line.
+    Ndjson,
+}
+
+/// The cache in front of a lookup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Cache {
+    /// Answers that are kept. Unset: 100000.
+    pub entries: u64,
+    /// How long an answer is kept. Unset: 10m.
+    pub ttl: Wait,
+    /// How long "no such key" is kept. Unset: 1m.
+    pub negative_ttl: Wait,
+}
+
+/// `[dead_letter]`
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["sink"]))]
+pub struct RawDeadLetter {
+    /// The `[sink.NAME]` that takes them.
+    pub sink: Option<String>,
+    /// A Kafka topic that takes them.
+    pub topic: Option<String>,
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        Self { rows: BATCH_ROWS, bytes: ByteSize(BATCH_BYTES), age: Wait(BATCH_AGE) }
+    }
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        Self {
+            entries: CACHE_ENTRIES,
+            ttl: Wait(CACHE_TTL),
+            negative_ttl: Wait(CACHE_NEGATIVE_TTL),
+        }
+    }
+}
+
+impl Protocol {
+    /// As librdkafka spells it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Plaintext => "plaintext",
+            Self::Ssl => "ssl",
+            Self::SaslPlaintext => "sasl_plaintext",
+            Self::SaslSsl => "sasl_ssl",
+        }
+    }
+
+    /// Whether the connection is encrypted.
+    pub fn is_tls(self) -> bool {
+        matches!(self, Self::Ssl | Self::SaslSsl)
+    }
+
+    /// Whether there is a login.
+    pub fn is_sasl(self) -> bool {
+        matches!(self, Self::SaslPlaintext | Self::SaslSsl)
+    }
+}
+
+impl Mechanism {
+    /// As Kafka spells it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "PLAIN",
+            Self::ScramSha256 => "SCRAM-SHA-256",
+            Self::ScramSha512 => "SCRAM-SHA-512",
+        }
+    }
+}
