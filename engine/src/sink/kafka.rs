@@ -24,14 +24,13 @@ pub struct Record {
 }
 
 /// What became of a try to send records.
-#[derive(Debug, Default)]
-pub struct Unsent {
+#[derive(Debug)]
+pub struct Unsent<'a> {
+    topic: &'a str,
     /// Indices that were not acknowledged and may be tried again.
     pub again: Vec<usize>,
-    /// Indices that the broker will never take, and why (too large).
-    pub never: Vec<(usize, String)>,
-    /// The last error, for a person.
-    pub error: Option<KafkaError>,
+    /// The last error in one sentence for a person.
+    pub problem: Option<String>,
 }
 
 /// A producer for one topic.
@@ -75,8 +74,8 @@ impl TopicSink {
     }
 
     /// Sends the records with these indices and waits for all acknowledgements.
-    pub async fn send(&self, records: &[Record], indices: &[usize]) -> Unsent {
-        let mut unsent = Unsent::default();
+    pub async fn send(&self, records: &[Record], indices: &[usize]) -> Unsent<'_> {
+        let mut unsent = Unsent { topic: &self.topic, again: Vec::new(), problem: None };
         for indices in indices.chunks(IN_FLIGHT) {
             let mut waiting = Vec::with_capacity(indices.len());
             for &index in indices {
@@ -94,15 +93,15 @@ impl TopicSink {
                 }
                 match self.producer.send_result(future) {
                     Ok(delivery) => waiting.push((index, delivery)),
-                    Err((error, _)) => unsent.note(index, error),
+                    Err((error, _)) => unsent.note(index, &error),
                 }
             }
             for (index, delivery) in waiting {
                 match delivery.await {
                     Ok(Ok(_)) => {}
-                    Ok(Err((error, _))) => unsent.note(index, error),
+                    Ok(Err((error, _))) => unsent.note(index, &error),
                     // The producer was dropped: this process is ending and the record is read again.
-                    Err(_canceled) => unsent.note(index, KafkaError::Canceled),
+                    Err(_canceled) => unsent.note(index, &KafkaError::Canceled),
                 }
             }
         }
@@ -110,16 +109,18 @@ impl TopicSink {
     }
 }
 
-impl Unsent {
-    fn note(&mut self, index: usize, error: KafkaError) {
-        match error.rdkafka_error_code() {
+impl Unsent<'_> {
+    fn note(&mut self, index: usize, error: &KafkaError) {
+        self.again.push(index);
+        // A record over the broker's limit is not given up: nothing is lost, and the sentence says what to raise.
+        self.problem = Some(match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::InvalidMessageSize) => {
-                self.never.push((index, error.to_string()));
+                format!("a record is larger than topic {} takes: raise its `max.message.bytes`", self.topic)
             }
-            _ => {
-                self.again.push(index);
-                self.error = Some(error);
+            Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
+                format!("topic {} does not exist: see `topic` of the sink", self.topic)
             }
-        }
+            _ => error.to_string(),
+        });
     }
 }

@@ -2,16 +2,7 @@
 //!
 //! Invariant: pure. The broker's answers come in as arguments.
 
-/// What `start` in `logmon.toml` says; it counts only for partitions without a committed offset.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Start {
-    /// The first record that Kafka holds.
-    Earliest,
-    /// Records produced from now on.
-    Latest,
-    /// The first record at or after this moment, milliseconds since 1970.
-    At(i64),
-}
+use crate::config::Start;
 
 /// What is known of a partition that was just assigned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

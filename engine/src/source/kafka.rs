@@ -25,15 +25,16 @@ use self::{
     context::{Assigned, GroupContext},
     queue::Record,
 };
-use super::{RawBatch, SharedIntake, assignment::Start};
+use super::{RawBatch, SharedIntake};
+use crate::config::{Start, Topics};
 
 /// What a reader needs to know.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The source's name in the rules.
     pub name: String,
-    /// Topic names, or patterns starting with `^`.
-    pub topics: Vec<String>,
+    /// What is read.
+    pub topics: Topics,
     /// Where to begin without a committed offset.
     pub start: Start,
     /// Longest payload that is kept; of a longer one only the first [`HEAD`] bytes are.
@@ -42,6 +43,15 @@ pub struct Settings {
     pub batch_bytes: usize,
     /// Whether rules read headers.
     pub headers: bool,
+}
+
+impl Settings {
+    fn subscription(&self) -> Vec<&str> {
+        match &self.topics {
+            Topics::Names(names) => names.iter().map(String::as_str).collect(),
+            Topics::Pattern(pattern) => vec![pattern],
+        }
+    }
 }
 
 /// How much of a record over the limit is kept for the dead letter.
@@ -74,8 +84,7 @@ pub fn read(
 ) -> Result<(), KafkaError> {
     let context = GroupContext::new(settings.clone(), Arc::clone(intake));
     let consumer: BaseConsumer<GroupContext> = client.create_with_context(context)?;
-    let topics: Vec<&str> = settings.topics.iter().map(String::as_str).collect();
-    consumer.subscribe(&topics)?;
+    consumer.subscribe(&settings.subscription())?;
     let mut reader = Reader { consumer, settings, intake };
     reader.run(stop);
     reader.leave();

@@ -16,10 +16,11 @@ use rdkafka::{
 
 use super::{Settings, explain, queue::PartitionQueue};
 use crate::{
+    config::Start,
     delivery::{LaneId, Position},
     source::{
         SharedIntake,
-        assignment::{self, Known, Start},
+        assignment::{self, Known},
     },
 };
 
@@ -296,8 +297,7 @@ impl ConsumerContext for GroupContext {
                 self.intake.revoked(&lanes);
                 let _ignored = consumer.unassign();
                 consumer.unsubscribe();
-                let topics: Vec<&str> = self.settings.topics.iter().map(String::as_str).collect();
-                if let Err(error) = consumer.subscribe(&topics) {
+                if let Err(error) = consumer.subscribe(&self.settings.subscription()) {
                     self.note(&error);
                 }
             }
