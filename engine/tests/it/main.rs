@@ -1,3 +1,3 @@
-//! The engine's tests, one binary.
+//! The test binary of the engine.
 
-mod config;
+mod tidy;
