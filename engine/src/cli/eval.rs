@@ -1,0 +1,272 @@
+//! `eval`: rules over events from standard input, and what becomes of each. Needs no network.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, BufRead, Write},
+    path::PathBuf,
+    sync::Arc,
+};
+
+use logmon_dsl::{
+    column::{
+        Batch, View,
+        batch::Payload,
+        json,
+        print,
+    },
+    eval::{Evaluator, Outcome, RowFate},
+    plan::{Plan, SinkType},
+    program::Mode,
+};
+
+use super::{Entry, compile, rule_name};
+use crate::{
+    clock::{Clock as _, SystemClock},
+    config::{self, Config},
+    decode::{Decoder, Limits, Reject},
+    error::Exit,
+    lookup::LookupSet,
+};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    entry: Entry,
+    /// The source that the events come from; the first declared one if left out
+    #[arg(long)]
+    source: Option<String>,
+    /// What `now()` and each record's timestamp say, such as 2026-05-01T10:00:00Z; the current time if left out
+    #[arg(long, value_name = "TIME")]
+    now: Option<String>,
+    /// Answers of a lookup: NAME=FILE, where the file is a JSON object of keys and rows
+    #[arg(long, value_name = "NAME=FILE")]
+    lookup: Vec<String>,
+}
+
+/// Events evaluated together: what a lane would do. The results do not depend on it.
+const TOGETHER: usize = 512;
+
+/// Where an event goes that is no JSON: the name of the stage that decided.
+const DECODE: &str = "decode";
+
+pub(super) fn eval(arguments: &Arguments) -> Exit {
+    match evaluate(arguments) {
+        Ok(()) => Exit::Fine,
+        Err((exit, message)) => {
+            if !message.is_empty() {
+                eprintln!("{message}");
+            }
+            exit
+        }
+    }
+}
+
+fn evaluate(arguments: &Arguments) -> Result<(), (Exit, String)> {
+    let usage = |message: String| (Exit::Usage, message);
+    let program = compile(&arguments.entry.rules, Mode::Run).map_err(|exit| (exit, String::new()))?;
+    let plan = Arc::new(program.plan);
+    let source = match &arguments.source {
+        None => 0,
+        Some(name) => plan.sources.iter().position(|source| *source.name == **name).ok_or_else(|| {
+            let known: Vec<&str> = plan.sources.iter().map(|source| &*source.name).collect();
+            usage(format!("no source is called `{name}`; there are: {}", known.join(", ")))
+        })?,
+    };
+    let now = match &arguments.now {
+        None => SystemClock.now(),
+        Some(text) => text
+            .parse::<jiff::Timestamp>()
+            .ok()
+            .and_then(|time| i64::try_from(time.as_nanosecond()).ok())
+            .ok_or_else(|| usage(format!("`{text}` is no time; write it like 2026-05-01T10:00:00Z")))?,
+    };
+    let mut files = BTreeMap::new();
+    for binding in &arguments.lookup {
+        let Some((name, file)) = binding.split_once('=') else {
+            return Err(usage(format!("`{binding}` binds no lookup; write it like users=users.json")));
+        };
+        if !plan.lookups.iter().any(|lookup| *lookup.name == *name) {
+            return Err(usage(format!("no lookup is called `{name}`")));
+        }
+        files.insert(name.to_owned(), PathBuf::from(file));
+    }
+    let lookups = LookupSet::of_files(&plan.lookups, &files).map_err(|errors| {
+        let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        usage(lines.join("\n"))
+    })?;
+    let dead_letter = dead_letter_sink(arguments);
+    let mut desk = Desk {
+        decoder: Decoder::new(Arc::new(plan.layout.clone())),
+        evaluator: Evaluator::new(Arc::clone(&plan)),
+        batch: Batch::new(&plan.layout),
+        lookups,
+        plan,
+        source,
+        now,
+        dead_letter,
+        line: 0,
+    };
+    desk.run(&mut io::stdin().lock(), &mut io::stdout().lock()).map_err(|error| (Exit::World, error.to_string()))
+}
+
+/// The sink whose events count as dead-lettered: the configuration's, where there is one, otherwise a sink called `dlq`.
+fn dead_letter_sink(arguments: &Arguments) -> String {
+    config::find(&arguments.entry.rules, None)
+        .and_then(|path| Config::load(&path).ok())
+        .and_then(|config| config.dead_letter)
+        .map_or_else(|| "dlq".to_owned(), |dead_letter| dead_letter.sink.to_string())
+}
+
+struct Desk {
+    plan: Arc<Plan>,
+    decoder: Decoder,
+    evaluator: Evaluator,
+    batch: Batch,
+    lookups: LookupSet,
+    source: usize,
+    now: i64,
+    dead_letter: String,
+    line: u64,
+}
+
+impl Desk {
+    fn run(&mut self, input: &mut impl BufRead, output: &mut impl Write) -> io::Result<()> {
+        loop {
+            let mut lines = Vec::with_capacity(TOGETHER);
+            while lines.len() < TOGETHER {
+                let mut line = Vec::new();
+                if input.read_until(b'\n', &mut line)? == 0 {
+                    break;
+                }
+                if line.last() == Some(&b'\n') {
+                    line.pop();
+                }
+                lines.push(line);
+            }
+            if lines.is_empty() {
+                return output.flush();
+            }
+            self.batch(&lines, output)?;
+        }
+    }
+
+    fn batch(&mut self, lines: &[Vec<u8>], output: &mut impl Write) -> io::Result<()> {
+        let batch = &mut self.batch;
+        batch.reset(&self.plan.layout);
+        let payloads: Vec<Payload> = lines
+            .iter()
+            .map(|line| {
+                let kept = &line[..line.len().min(Limits::default().max_bytes)];
+                let offset = batch.arena.push(kept) as u32;
+                Payload { offset, len: line.len() as u32, null: false }
+            })
+            .collect();
+        batch.arena.pad();
+        let decoded = self.decoder.decode(batch, &payloads, &Limits::default());
+        let first = self.line;
+        batch.meta.source = self.source;
+        batch.meta.topic = Arc::clone(&self.plan.sources[self.source].name);
+        batch.meta.offsets = decoded.kept.iter().map(|&record| (first + u64::from(record)) as i64).collect();
+        batch.meta.times = vec![self.now; decoded.kept.len()];
+        batch.meta.keys = vec![View::MISSING; decoded.kept.len()];
+        batch.meta.headers = vec![View::MISSING; decoded.kept.len()];
+        let outcome = self.evaluator.run(batch, self.decoder.names_mut(), &mut self.lookups, true);
+
+        let mut rejected = decoded.rejected.iter().peekable();
+        let mut rows = decoded.kept.iter().enumerate().peekable();
+        let mut text = Vec::new();
+        for record in 0..lines.len() as u32 {
+            self.line += 1;
+            text.clear();
+            if let Some((_, reject)) = rejected.next_if(|(at, _)| *at == record) {
+                self.write_reject(&mut text, reject);
+            } else if let Some((row, _)) = rows.next_if(|&(_, &at)| at == record) {
+                self.write_row(&mut text, &outcome, row);
+            }
+            text.push(b'\n');
+            output.write_all(&text)?;
+        }
+        Ok(())
+    }
+
+    fn write_reject(&self, out: &mut Vec<u8>, reject: &Reject) {
+        self.write_head(out, "dead_lettered", Some(DECODE), Some(reject.name()));
+        out.extend_from_slice(b",\"routes\":[],\"faults\":[]}");
+    }
+
+    fn write_head(&self, out: &mut Vec<u8>, fate: &str, by: Option<&str>, reason: Option<&str>) {
+        out.extend_from_slice(format!("{{\"line\":{},\"fate\":\"{fate}\",\"by\":", self.line).as_bytes());
+        for (index, text) in [by, reason].into_iter().enumerate() {
+            if index > 0 {
+                out.extend_from_slice(b",\"reason\":");
+            }
+            match text {
+                Some(text) => json::write_string(out, text.as_bytes()),
+                None => out.extend_from_slice(b"null"),
+            }
+        }
+    }
+
+    fn write_row(&mut self, out: &mut Vec<u8>, outcome: &Outcome, row: usize) {
+        let routes: Vec<_> = outcome
+            .routed
+            .iter()
+            .filter(|routed| routed.rows.binary_search(&(row as u32)).is_ok())
+            .collect();
+        let sink_name = |routed: &&logmon_dsl::eval::Routed| Arc::clone(&self.plan.sinks[routed.sink.0 as usize].name);
+        let dead = routes.iter().find(|routed| *sink_name(routed) == *self.dead_letter);
+        match (dead, routes.first(), outcome.fates[row]) {
+            (Some(dead), ..) => {
+                let reason = dead.args.iter().find(|(path, _)| path.len() == 1 && &*path[0] == "reason").map(|(_, column)| {
+                    let mut text = Vec::new();
+                    print::plain(&mut text, &print::value(&self.batch.arena, column, row));
+                    String::from_utf8_lossy(&text).into_owned()
+                });
+                let by = dead.rule.map_or_else(|| sink_name(dead), |rule| rule_name(&self.plan, rule));
+                self.write_head(out, "dead_lettered", Some(&by), reason.as_deref());
+            }
+            (None, Some(first), _) => self.write_head(out, "delivered", Some(&sink_name(first)), None),
+            (None, None, RowFate::Dropped { rule, reason }) => {
+                let reason = &outcome.reasons[reason as usize];
+                self.write_head(out, "dropped", Some(&rule_name(&self.plan, rule)), Some(reason));
+            }
+            (None, None, RowFate::Routed | RowFate::Unrouted) => {
+                self.write_head(out, "dropped", Some("unrouted"), Some("unrouted"));
+            }
+        }
+        out.extend_from_slice(b",\"routes\":[");
+        for (index, routed) in routes.iter().enumerate() {
+            if index > 0 {
+                out.push(b',');
+            }
+            out.extend_from_slice(b"{\"sink\":");
+            json::write_string(out, sink_name(routed).as_bytes());
+            out.extend_from_slice(b",\"event\":");
+            let closed = match &self.plan.sinks[routed.sink.0 as usize].ty {
+                SinkType::Record(shape) if !shape.open => Some(Arc::clone(shape)),
+                SinkType::Record(_) | SinkType::Table(_) => None,
+            };
+            logmon_dsl::eval::print_routed(out, &self.batch, &self.plan.layout, self.decoder.names(), routed, row, closed.as_deref());
+            out.push(b'}');
+        }
+        out.extend_from_slice(b"],\"faults\":[");
+        let mut first = true;
+        for (at, site, cause) in &outcome.fault_rows {
+            if *at as usize != row {
+                continue;
+            }
+            if !std::mem::take(&mut first) {
+                out.push(b',');
+            }
+            let site = &self.plan.sites[site.0 as usize];
+            out.extend_from_slice(b"{\"rule\":");
+            json::write_string(out, rule_name(&self.plan, site.rule).as_bytes());
+            out.extend_from_slice(b",\"site\":");
+            json::write_string(out, site.label.as_bytes());
+            out.extend_from_slice(b",\"cause\":");
+            json::write_string(out, cause.name().as_bytes());
+            out.push(b'}');
+        }
+        out.extend_from_slice(b"]}");
+    }
+}
