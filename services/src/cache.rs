@@ -34,7 +34,7 @@ impl Cache {
     }
 
     fn at(root: &Path) -> Result<Self, ServiceError> {
-        for folder in ["locks", "ports", "run", "staging"] {
+        for folder in ["locks", "run", "staging"] {
             make_folder(&root.join(folder))?;
         }
         Ok(Self { root: root.to_owned() })

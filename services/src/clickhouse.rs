@@ -36,8 +36,8 @@ const SCHEDULERS: u32 = 8;
 /// The oldest installed `clickhouse` worth taking instead of fetching: an older one lacks what we use.
 const OLDEST: (u32, u32) = (25, 3);
 
-/// Opens the ports and then sleeps for three and a half days: the server ends with its last statement.
-const SERVE: &str = "SYSTEM START LISTEN HTTP; SYSTEM START LISTEN TCP; \
+/// Opens the ports, last the one whose answer counts as ready, and then sleeps for three and a half days: the server ends with its last statement.
+const SERVE: &str = "SYSTEM START LISTEN TCP; SYSTEM START LISTEN HTTP; \
     SELECT sleepEachRow(3) FROM numbers(100000) SETTINGS \
     function_sleep_max_microseconds_per_block=0, max_block_size=1, max_execution_time=0 FORMAT Null";
 
@@ -75,7 +75,7 @@ impl ClickHouse {
         let cache = Cache::open()?;
         let prepared = Prepared::new(&cache)?;
         let folder = RunFolder::create(&cache, "clickhouse")?;
-        let ports = vec![Port::claim(&cache)?, Port::claim(&cache)?];
+        let ports = vec![Port::claim()?, Port::claim()?];
         let server = prepared.server(folder.path(), &ports, Life::WithUs)?;
         server.start()?;
         let target = target_on(ports[0].number());

@@ -97,7 +97,7 @@ impl Kafka {
         let cache = Cache::open()?;
         let prepared = Prepared::new(&cache)?;
         let folder = RunFolder::create(&cache, "kafka")?;
-        let ports = vec![Port::claim(&cache)?, Port::claim(&cache)?];
+        let ports = vec![Port::claim()?, Port::claim()?];
         let brokers = address(&ports[0]);
         let text = settings::plain(folder.path(), &ports, &options.settings);
         let checkpoint = prepared.home.plain_checkpoint();
