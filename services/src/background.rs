@@ -100,7 +100,7 @@ fn start(cache: &Cache, service: Service) -> Result<Running, ServiceError> {
     remove_folder(&folder)?;
     make_folder(&folder)?;
     let [first, second] = service.ports();
-    let ports = [Port::claim_near(cache, first)?, Port::claim_near(cache, second)?];
+    let ports = [Port::claim_near(first)?, Port::claim_near(second)?];
     let server: Server = match service {
         Service::Kafka => kafka::Prepared::new(cache)?.background(&folder, &ports)?,
         Service::ClickHouse => {

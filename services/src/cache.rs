@@ -10,6 +10,10 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Doing, ServiceError};
+use crate::progress::note;
+
+/// The lock that is held for moments only, so that waiting for it is not worth a line.
+pub(crate) const BRIEF: &str = "run";
 
 /// The cache folder.
 #[derive(Debug, Clone)]
@@ -30,7 +34,7 @@ impl Cache {
     }
 
     fn at(root: &Path) -> Result<Self, ServiceError> {
-        for folder in ["locks", "ports", "run", "staging"] {
+        for folder in ["locks", "run", "staging"] {
             make_folder(&root.join(folder))?;
         }
         Ok(Self { root: root.to_owned() })
@@ -45,6 +49,12 @@ impl Cache {
     pub(crate) fn lock(&self, name: &str) -> Result<File, ServiceError> {
         let path = self.root.join("locks").join(name);
         let file = open_lock(&path)?;
+        if file.try_lock().is_ok() {
+            return Ok(file);
+        }
+        if name != BRIEF {
+            note(&format!("waiting for another process, which is busy with {name}"));
+        }
         file.lock().doing(|| format!("lock {}", path.display()))?;
         Ok(file)
     }

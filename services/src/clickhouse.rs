@@ -36,8 +36,8 @@ const SCHEDULERS: u32 = 8;
 /// The oldest installed `clickhouse` worth taking instead of fetching: an older one lacks what we use.
 const OLDEST: (u32, u32) = (25, 3);
 
-/// Opens the ports and then sleeps for three and a half days: the server ends with its last statement.
-const SERVE: &str = "SYSTEM START LISTEN HTTP; SYSTEM START LISTEN TCP; \
+/// Opens the ports, last the one whose answer counts as ready, and then sleeps for three and a half days: the server ends with its last statement.
+const SERVE: &str = "SYSTEM START LISTEN TCP; SYSTEM START LISTEN HTTP; \
     SELECT sleepEachRow(3) FROM numbers(100000) SETTINGS \
     function_sleep_max_microseconds_per_block=0, max_block_size=1, max_execution_time=0 FORMAT Null";
 
@@ -75,7 +75,7 @@ impl ClickHouse {
         let cache = Cache::open()?;
         let prepared = Prepared::new(&cache)?;
         let folder = RunFolder::create(&cache, "clickhouse")?;
-        let ports = vec![Port::claim(&cache)?, Port::claim(&cache)?];
+        let ports = vec![Port::claim()?, Port::claim()?];
         let server = prepared.server(folder.path(), &ports, Life::WithUs)?;
         server.start()?;
         let target = target_on(ports[0].number());
@@ -210,8 +210,9 @@ impl Prepared {
     ) -> Result<Server, ServiceError> {
         make_folder(folder)?;
         let (http_port, tcp_port) = (ports[0].number(), ports[1].number());
-        // Two servers on one port would have different folders.
-        let name = format!("{}-{http_port}", folder.display());
+        // Its own process and count, or `clickhouse` for the one in the background.
+        let place = folder.file_name().unwrap_or_default().to_string_lossy();
+        let name = format!("{place}-{http_port}");
         let config = folder.join("config.xml");
         // Users inside this file would be ignored without a word, so they have one of their own.
         let users = folder.join("users.xml");
@@ -267,10 +268,10 @@ fn version(said: &str) -> Option<(u32, u32)> {
 }
 
 fn configuration(folder: &Path, users: &Path, name: &str) -> String {
-    let place = |of: &str| folder.join(of).display().to_string();
+    let place = |of: &str| xml(&folder.join(of).display().to_string());
     let (log, hot, cold, backups) =
         (place("server.log"), place("hot/"), place("cold/"), place("backups/"));
-    let users = users.display();
+    let (users, name) = (xml(&users.display().to_string()), xml(name));
     format!(
         "<clickhouse>
   <logger><log>{log}</log><size>10M</size><count>2</count></logger>
@@ -291,9 +292,23 @@ fn configuration(folder: &Path, users: &Path, name: &str) -> String {
     )
 }
 
+/// A path may hold what XML takes for its own.
+fn xml(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{parse_url, version};
+    use std::path::Path;
+
+    use super::{configuration, parse_url, version};
+
+    #[test]
+    fn a_path_with_any_letter_stays_one_path() {
+        let text = configuration(Path::new("/a & <b>"), Path::new("/u&"), "n");
+        assert!(text.contains("<log>/a &amp; &lt;b&gt;/server.log</log>"), "{text}");
+        assert!(text.contains("<users_config>/u&amp;</users_config>"), "{text}");
+    }
 
     #[test]
     fn urls_with_and_without_a_login() {

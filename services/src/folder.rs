@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::cache::{Cache, make_folder, open_lock, remove_folder};
+use crate::cache::{BRIEF, Cache, make_folder, open_lock, remove_folder};
 use crate::error::{Doing, ServiceError};
 use crate::progress::note;
 
@@ -23,7 +23,7 @@ impl RunFolder {
     pub(crate) fn create(cache: &Cache, service: &str) -> Result<Self, ServiceError> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         // Sweeping and making exclude each other, else a folder without its lock yet would be swept.
-        let _guard = cache.lock("run")?;
+        let _guard = cache.lock(BRIEF)?;
         let run = cache.path("run");
         sweep(&run)?;
         let count = COUNT.fetch_add(1, Ordering::Relaxed);

@@ -97,7 +97,7 @@ impl Kafka {
         let cache = Cache::open()?;
         let prepared = Prepared::new(&cache)?;
         let folder = RunFolder::create(&cache, "kafka")?;
-        let ports = vec![Port::claim(&cache)?, Port::claim(&cache)?];
+        let ports = vec![Port::claim()?, Port::claim()?];
         let brokers = address(&ports[0]);
         let text = settings::plain(folder.path(), &ports, &options.settings);
         let checkpoint = prepared.home.plain_checkpoint();
@@ -205,6 +205,8 @@ impl Prepared {
         let settings = format_data(folder, settings, checkpoint)?;
         let heap = format!("-Xmx{}m", options.heap_mb);
         let mut java = vec![heap, "-Xms64m".to_owned(), "-XX:+UseSerialGC".to_owned()];
+        // A broker out of memory would otherwise hang, and its clients with it.
+        java.push("-XX:+ExitOnOutOfMemoryError".to_owned());
         if !options.optimize {
             java.push("-XX:TieredStopAtLevel=1".to_owned());
         }
@@ -242,4 +244,30 @@ fn format_data(folder: &Path, settings: &str, checkpoint: &Path) -> Result<PathB
     let place = folder.join("server.properties");
     write_file(&place, settings)?;
     Ok(place)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::Kafka;
+
+    #[test]
+    fn what_is_not_ours_is_not_ended() {
+        let somebody = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = somebody.local_addr().unwrap().to_string();
+        let kafka = Kafka::running(format!("{address},127.0.0.1:1")).unwrap();
+        assert_eq!(kafka.brokers(), format!("{address},127.0.0.1:1"));
+        assert_eq!(kafka.pid(), None);
+        let refused =
+            "Kafka was not started here (LOGMON_KAFKA names it), so it cannot be stopped here";
+        for act in [Kafka::kill, Kafka::restart, Kafka::stop, Kafka::cont] {
+            assert_eq!(act(&kafka).unwrap_err().to_string(), refused);
+        }
+        let nowhere = Kafka::running("no such host".to_owned()).unwrap_err().to_string();
+        assert!(
+            nowhere.starts_with("LOGMON_KAFKA names no such host, which does not"),
+            "{nowhere}"
+        );
+    }
 }

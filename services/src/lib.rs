@@ -4,6 +4,12 @@
 //! the checkout. Servers listen on loopback only, have ports and data of their own, and end with the
 //! process that started them.
 //!
+//! | Variable | Means |
+//! | --- | --- |
+//! | `LOGMON_KAFKA` | `host:port` of a running broker, which [`Kafka::start`] then uses |
+//! | `LOGMON_CLICKHOUSE` | `http://user:password@host:port` of a running server, which [`ClickHouse::start`] then uses |
+//! | `LOGMON_SERVICES_DIR` | the cache folder; else `$XDG_CACHE_HOME/logmon-services`, else `~/.cache/logmon-services` |
+//!
 //! ```no_run
 //! # fn main() -> Result<(), logmon_services::ServiceError> {
 //! let kafka = logmon_services::Kafka::start()?;

@@ -86,10 +86,18 @@ pub(crate) fn run(what: &'static str, command: &mut Command) -> Result<String, S
 /// Enough to see an error and what led to it, few enough to read.
 pub(crate) const TAIL_LINES: usize = 15;
 
-/// The last lines of a text.
+/// The last lines of a text, those left out that tell nobody anything: blank ones and stack frames.
 pub(crate) fn tail(text: &str, lines: usize) -> String {
-    let all: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    let all: Vec<&str> =
+        text.lines().filter(|line| !line.trim().is_empty() && !is_frame(line)).collect();
     all[all.len().saturating_sub(lines)..].join("\n")
+}
+
+/// `\tat java.base/java.lang.Thread.run(Thread.java:840)` or `12. ? @ 0x000000001c97c15b`.
+fn is_frame(line: &str) -> bool {
+    let number = line.split_once(". ").map(|(number, _)| number);
+    let numbered = number.is_some_and(|it| it.parse::<u16>().is_ok());
+    line.starts_with("\tat ") || (numbered && line.contains(" @ 0x"))
 }
 
 /// A command line as a person would type it; quoting is left out, this is for reading.
@@ -103,7 +111,8 @@ mod tests {
     use super::tail;
 
     #[test]
-    fn tail_skips_blank_lines_and_keeps_the_end() {
+    fn tail_skips_blank_lines_and_frames_and_keeps_the_end() {
+        assert_eq!(tail("a\n1. ? @ 0x0\nb\n\tat x.Y\n2. c\n", 9), "a\nb\n2. c");
         assert_eq!(tail("a\n\nb\nc\n", 2), "b\nc");
         assert_eq!(tail("a", 2), "a");
         assert_eq!(tail("", 2), "");

@@ -72,7 +72,7 @@ fn major(said: &str) -> Option<u32> {
 /// Runs a broker once and ends it: Java writes the archive on its way out.
 fn build(cache: &Cache, kafka: &Prepared, place: &Path) -> Result<(), ServiceError> {
     let folder = RunFolder::create(cache, "classes")?;
-    let ports = [Port::claim(cache)?, Port::claim(cache)?];
+    let ports = [Port::claim()?, Port::claim()?];
     let text = settings::plain(folder.path(), &ports, &[]);
     let settings = format_data(folder.path(), &text, &kafka.home.plain_checkpoint())?;
     let fresh = place.with_extension("tmp");

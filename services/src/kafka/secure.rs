@@ -54,7 +54,7 @@ impl SecureKafka {
         let cache = Cache::open()?;
         let prepared = Prepared::new(&cache)?;
         let folder = RunFolder::create(&cache, "kafka")?;
-        let claimed: Result<Vec<Port>, _> = LISTENERS.iter().map(|_| Port::claim(&cache)).collect();
+        let claimed: Result<Vec<Port>, _> = LISTENERS.iter().map(|_| Port::claim()).collect();
         let ports = claimed?;
         let keys = folder.path().join("tls");
         let tls = make_keys(&keys)?;

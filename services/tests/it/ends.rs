@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
-use logmon_services::{ClickHouse, Kafka, KafkaOptions, ServiceError};
+use logmon_services::{ClickHouse, Kafka, KafkaOptions};
 
 use crate::{eventually, is_open, state};
 
@@ -61,11 +61,4 @@ fn a_named_server_that_does_not_answer_is_named_in_the_error() {
     let begin = format!("error: LOGMON_KAFKA names 127.0.0.1:{port}, which does not answer");
     assert!(said.starts_with(&begin), "{said}");
     assert!(said.trim_end().ends_with("start it or unset it"), "{said}");
-}
-
-#[test]
-fn what_is_not_ours_is_not_ended() {
-    let error = ServiceError::NotOurs { service: "Kafka", variable: "LOGMON_KAFKA" };
-    let said = "Kafka was not started here (LOGMON_KAFKA names it), so it cannot be stopped here";
-    assert_eq!(error.to_string(), said);
 }
