@@ -59,8 +59,8 @@ struct Entry {
     end: i64,
     events: u64,
     fates: Fates,
-    /// Units that hold rows of the batch and are not acknowledged, and the lane itself while it still works on it.
-    holds: u32,
+    /// Rows of the batch that are not acknowledged, and one for the lane itself while it still works on it.
+    holds: u64,
 }
 
 #[derive(Debug)]
@@ -131,14 +131,14 @@ impl Ledger {
         Some(BatchId { lane: id, seq })
     }
 
-    /// Another unit holds rows of the batch.
-    pub fn hold(&mut self, batch: BatchId) {
+    /// That many rows of the batch went into units.
+    pub fn hold(&mut self, batch: BatchId, rows: u64) {
         if let Some(entry) = self.entry(batch) {
-            entry.holds += 1;
+            entry.holds += rows;
         }
     }
 
-    /// The lane is done with the batch: what becomes of its events once all units that hold rows are acknowledged.
+    /// The lane is done with the batch: what becomes of its events once all its rows are acknowledged.
     pub fn settle(&mut self, batch: BatchId, fates: Fates) {
         if let Some(entry) = self.entry(batch) {
             assert_eq!(entry.events, fates.total(), "every event has one fate");
@@ -148,11 +148,11 @@ impl Ledger {
         self.advance(batch.lane);
     }
 
-    /// A unit that holds rows of the batch was acknowledged.
-    pub fn release(&mut self, batch: BatchId) {
+    /// That many rows of the batch were acknowledged.
+    pub fn release(&mut self, batch: BatchId, rows: u64) {
         if let Some(entry) = self.entry(batch) {
-            assert!(entry.holds > 0, "{batch:?} was released more often than held");
-            entry.holds -= 1;
+            assert!(entry.holds >= rows, "{batch:?} was released more often than held");
+            entry.holds -= rows;
         }
         self.advance(batch.lane);
     }
@@ -248,12 +248,14 @@ mod tests {
         let lane = ledger.assign(position());
         let first = ledger.open(lane, 10, 10).unwrap();
         let second = ledger.open(lane, 10, 20).unwrap();
-        ledger.hold(first);
+        ledger.hold(first, 7);
         ledger.settle(first, delivered(10));
         ledger.settle(second, delivered(10));
         assert_eq!(ledger.committable(), []);
         assert_eq!((ledger.open_events(), ledger.closed().total()), (20, 0));
-        ledger.release(first);
+        ledger.release(first, 3);
+        assert_eq!(ledger.committable(), []);
+        ledger.release(first, 4);
         assert_eq!(ledger.committable(), [(lane, position(), 20)]);
         ledger.committed(lane, 20);
         assert_eq!(ledger.committable(), []);
@@ -265,10 +267,10 @@ mod tests {
         let mut ledger = Ledger::default();
         let lane = ledger.assign(position());
         let batch = ledger.open(lane, 5, 5).unwrap();
-        ledger.hold(batch);
+        ledger.hold(batch, 1);
         ledger.settle(batch, delivered(5));
         ledger.revoke(lane);
-        ledger.release(batch);
+        ledger.release(batch, 1);
         let again = ledger.assign(position());
         assert_ne!(lane, again);
         assert_eq!(ledger.open(lane, 1, 6), None);
@@ -288,7 +290,7 @@ mod tests {
             for (index, &n_holds) in holds.iter().enumerate() {
                 let batch = ledger.open(lane, 3, (index as i64 + 1) * 3).unwrap();
                 for _ in 0..n_holds {
-                    ledger.hold(batch);
+                    ledger.hold(batch, 1);
                     releases.push(batch);
                 }
                 ledger.settle(batch, delivered(3));
@@ -298,7 +300,7 @@ mod tests {
             while !releases.is_empty() {
                 random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
                 let batch = releases.swap_remove((random >> 33) as usize % releases.len());
-                ledger.release(batch);
+                ledger.release(batch, 1);
                 left[batch.seq as usize] -= 1;
                 let prefix = left.iter().take_while(|&&n| n == 0).count() as i64;
                 let expected: Vec<i64> = if prefix == 0 { vec![] } else { vec![prefix * 3] };

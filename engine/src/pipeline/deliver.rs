@@ -12,11 +12,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{budget::Share, lanes::Lanes};
 use crate::{
-    config::Compression,
     delivery::ledger::BatchId,
     metrics::SinkMetrics,
     sink::{
-        clickhouse::{Finished, Inserter},
+        clickhouse::{Compression, Finished, Inserter},
         kafka::{Record, TopicSink},
         retry::Backoff,
     },
@@ -49,12 +48,10 @@ pub struct Unit {
     pub cargo: Cargo,
     /// Rows or records.
     pub rows: usize,
-    /// Batches that wait for it.
-    pub batches: Vec<(Arc<Lanes>, BatchId)>,
+    /// Batches that wait for it, and how many of their rows it holds.
+    pub batches: Vec<(Arc<Lanes>, BatchId, u64)>,
     /// Memory it takes.
     pub share: Share,
-    /// When its first row was written.
-    pub opened: Instant,
 }
 
 /// What is wrong with a sink, for `/readyz`; `None` when all is well.
@@ -173,7 +170,7 @@ struct Courier {
 
 impl Courier {
     async fn carry(&self, unit: Unit) {
-        let Unit { cargo, rows, batches, mut share, opened } = unit;
+        let Unit { cargo, rows, batches, mut share } = unit;
         let started = Instant::now();
         let bytes = match (&self.carrier, cargo) {
             (Carrier::Table { inserter, compression }, Cargo::Block { finished, token }) => {
@@ -185,9 +182,9 @@ impl Courier {
             }
         };
         self.condition.works(&self.name);
-        self.metrics.delivered(rows, bytes, started.elapsed(), opened.elapsed());
-        for (lanes, batch) in batches {
-            lanes.release(batch);
+        self.metrics.confirmed(rows as u64, bytes as u64, started.elapsed());
+        for (lanes, batch, rows) in batches {
+            lanes.release(batch, rows);
         }
     }
 
@@ -210,7 +207,7 @@ impl Courier {
                 Ok(()) => return block.body.len(),
                 Err(error) => {
                     self.condition.fails(&self.name, &error.sentence);
-                    self.metrics.retry(error.class.name());
+                    self.metrics.retried(error.class.name());
                     self.pause(&backoff, &mut failures, token).await;
                 }
             }
@@ -228,7 +225,7 @@ impl Courier {
             }
             let sentence = unsent.problem.unwrap_or_else(|| "the topic does not take records".to_owned());
             self.condition.fails(&self.name, &sentence);
-            self.metrics.retry("kafka");
+            self.metrics.retried("kafka");
             left = unsent.again;
             self.pause(&backoff, &mut failures, topic.topic()).await;
         }

@@ -119,9 +119,14 @@ impl Lanes {
         lanes.contains_key(&lane).then(|| self.ledger().open(lane, events, end)).flatten()
     }
 
-    /// A unit that holds rows of the batch was acknowledged.
-    pub fn release(&self, batch: BatchId) {
-        self.ledger().release(batch);
+    /// That many rows of the batch went into units.
+    pub fn hold(&self, batch: BatchId, rows: u64) {
+        self.ledger().hold(batch, rows);
+    }
+
+    /// That many rows of the batch were acknowledged.
+    pub fn release(&self, batch: BatchId, rows: u64) {
+        self.ledger().release(batch, rows);
         self.closed.notify_all();
     }
 

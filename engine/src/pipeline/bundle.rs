@@ -1,0 +1,263 @@
+//! A plan bound to this process: its tables read, its lookups open, its counters at hand.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use logmon_dsl::{
+    plan::{Plan, SinkId, SinkType},
+    program::Program,
+};
+use rdkafka::ClientConfig;
+use tokio::runtime::Handle;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    budget::Budget,
+    deliver::{Carrier, Outbox},
+};
+use crate::{
+    config::{self, ClickHouseSink, Config, Connection, SinkKind},
+    error::WorldError,
+    lookup::{LookupSet, OpenError},
+    metrics::{Metrics, RuleMetrics},
+    sink::{
+        clickhouse::{
+            Binding, Client, Compression, Endpoint, Inserter, OnAbsent, Options, SinkError, Table, bind,
+            dead_letter, ddl,
+        },
+        kafka::TopicSink,
+    },
+};
+
+/// How long the world may take to answer at start or reload, for each thing asked.
+const ASK: Duration = Duration::from_secs(10);
+
+/// The table for dead letters where the configuration names none: on the first ClickHouse sink's server, made when it is missing.
+pub const DEAD_LETTER_TABLE: &str = "logmon_dead_letters";
+
+/// Why a program cannot run here: a decision between exit codes.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// `logmon.toml` lacks something that the rules name.
+    #[error("{0}")]
+    Config(String),
+    /// A server, table or file is not as it should be.
+    #[error("{0}")]
+    World(String),
+}
+
+/// What lives as long as the process, whichever bundle runs.
+pub struct World {
+    /// The configuration.
+    pub config: Config,
+    /// Every metric.
+    pub metrics: Arc<Metrics>,
+    /// The memory budget.
+    pub budget: Arc<Budget>,
+    /// Where asynchronous work runs.
+    pub runtime: Handle,
+    /// Tasks that shutdown waits for.
+    pub tracker: TaskTracker,
+    /// Canceled when the process leaves without waiting any longer.
+    pub abandon: CancellationToken,
+    /// Chosen at random at start; part of every token and row.
+    pub incarnation: u64,
+    outboxes: Mutex<BTreeMap<Arc<str>, Arc<Outbox>>>,
+}
+
+impl fmt::Debug for World {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("World").field("config", &self.config.path).finish_non_exhaustive()
+    }
+}
+
+/// Where a sink's rows go, for one bundle.
+#[derive(Debug, Clone)]
+pub enum Outlet {
+    /// Into a table.
+    Table {
+        /// Which column takes which path.
+        binding: Arc<Binding>,
+        /// When a block is closed.
+        limits: config::Batch,
+        /// Takes the blocks.
+        outbox: Arc<Outbox>,
+    },
+    /// Into a topic.
+    Topic {
+        /// Takes the records.
+        outbox: Arc<Outbox>,
+    },
+}
+
+/// Where dead letters go.
+#[derive(Debug, Clone)]
+pub struct DeadLetters {
+    /// The sink that counts as the dead letter when rules route to it.
+    pub sink: Option<SinkId>,
+    /// The table, and who takes its blocks.
+    pub table: Option<(Arc<Binding>, Arc<Outbox>)>,
+    /// A topic that gets them too.
+    pub topic: Option<Arc<Outbox>>,
+}
+
+/// A program that can run.
+pub struct Bundle {
+    /// Names it: 64 hex digits.
+    pub hash: String,
+    /// What runs, with the sinks' columns in its layout.
+    pub plan: Arc<Plan>,
+    /// The files it was made of.
+    pub files: Vec<PathBuf>,
+    /// By sink number.
+    pub outlets: Vec<Outlet>,
+    /// Where what cannot be delivered goes.
+    pub dead_letters: DeadLetters,
+    /// Outside knowledge; a worker clones it.
+    pub lookups: LookupSet,
+    /// Counters by rule.
+    pub rules: RuleMetrics,
+}
+
+impl fmt::Debug for Bundle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bundle").field("hash", &self.hash).finish_non_exhaustive()
+    }
+}
+
+impl Bundle {
+    /// The first eight digits of the hash: what people and tokens call it.
+    pub fn short(&self) -> &str {
+        &self.hash[..8]
+    }
+}
+
+impl World {
+    /// A world for that configuration.
+    pub fn new(config: Config, metrics: Arc<Metrics>, runtime: Handle, incarnation: u64) -> Arc<Self> {
+        let budget = Budget::new(usize::try_from(config.engine.memory).unwrap_or(usize::MAX));
+        Arc::new(Self {
+            config,
+            metrics,
+            budget,
+            runtime,
+            tracker: TaskTracker::new(),
+            abandon: CancellationToken::new(),
+            incarnation,
+            outboxes: Mutex::default(),
+        })
+    }
+
+    /// Every sink's queue, by name.
+    pub fn outboxes(&self) -> Vec<Arc<Outbox>> {
+        self.outboxes.lock().expect("no thread panics while it holds the outboxes").values().cloned().collect()
+    }
+
+    /// Lets the sinks' tasks end once their queues are empty. No bundle may be in use any more.
+    pub fn close_outboxes(&self) {
+        self.outboxes.lock().expect("no thread panics while it holds the outboxes").clear();
+    }
+
+    /// Binds a program: reads tables, opens lookups, takes counters. Reports everything that is missing at once.
+    pub fn bind(self: &Arc<Self>, program: Program, previous: Option<&Bundle>) -> Result<Bundle, Vec<BindError>> {
+        let Program { mut plan, files, hash, .. } = program;
+        let mut errors = self.names(&plan);
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let mut bound = Vec::with_capacity(plan.sinks.len());
+        for index in 0..plan.sinks.len() {
+            match self.outlet(&mut plan, SinkId(index as u32)) {
+                Ok(outlet) => bound.push(outlet),
+                Err(error) => errors.push(error),
+            }
+        }
+        let dead_letters = self.dead_letters(&plan).map_err(|error| errors.push(error)).ok();
+        let previous = previous.map(|bundle| &bundle.lookups);
+        let lookups = LookupSet::open(&plan.lookups, &self.config, &self.runtime, &self.metrics, previous)
+            .map_err(|failed| {
+                errors.extend(failed.into_iter().map(|error| match error {
+                    OpenError::Config(message) => BindError::Config(message),
+                    OpenError::World(error) => BindError::World(sentence(&error)),
+                }));
+            })
+            .ok();
+        let (Some(dead_letters), Some(lookups), true) = (dead_letters, lookups, errors.is_empty()) else {
+            return Err(errors);
+        };
+        let outlets = bound
+            .into_iter()
+            .map(|outlet| match outlet {
+                Unsealed::Table { mut binding, limits, outbox } => {
+                    binding.seal(&plan.layout);
+                    if !binding.cuts_partitions() {
+                        tracing::info!(sink = %binding.sink, "the table's partition expression is computed by the server: at least once");
+                    }
+                    Outlet::Table { binding: Arc::new(binding), limits, outbox }
+                }
+                Unsealed::Topic { outbox } => Outlet::Topic { outbox },
+            })
+            .collect();
+        let plan = Arc::new(plan);
+        Ok(Bundle {
+            hash: hash.to_hex().to_string(),
+            rules: self.metrics.rules(&plan),
+            files: files.into_iter().map(|(path, _)| path).collect(),
+            plan,
+            outlets,
+            dead_letters,
+            lookups,
+        })
+    }
+
+    /// What the rules name and the configuration lacks.
+    fn names(&self, plan: &Plan) -> Vec<BindError> {
+        let path = self.config.path.display();
+        let lacks = |kind: &str, name: &str| {
+            BindError::Config(format!("{path}: the rules declare the {kind} `{name}`, but there is no [{kind}.{name}]"))
+        };
+        let sources = plan.sources.iter().filter(|source| !self.config.sources.contains_key(&source.name));
+        let sinks = plan.sinks.iter().filter(|sink| !self.config.sinks.contains_key(&sink.name));
+        sources
+            .map(|source| lacks("source", &source.name))
+            .chain(sinks.map(|sink| lacks("sink", &sink.name)))
+            .collect()
+    }
+
+    fn outlet(self: &Arc<Self>, plan: &mut Plan, sink: SinkId) -> Result<Unsealed, BindError> {
+        let decl = &plan.sinks[sink.0 as usize];
+        let name = Arc::clone(&decl.name);
+        let settings = &self.config.sinks[&name];
+        match &settings.kind {
+            SinkKind::ClickHouse(table) => {
+                let declared = match &decl.ty {
+                    SinkType::Table(name) => Some(&**name),
+                    SinkType::Record(_) => None,
+                };
+                let Some(at) = table.table.as_deref().or(declared) else {
+                    return Err(BindError::Config(format!("[sink.{name}] needs `table`: the rules do not name one")));
+                };
+                let client = client(&name, table)?;
+                if self.config.dead_letter.as_ref().is_some_and(|dead| dead.sink == name) {
+                    self.make_dead_letter_table(&client, at)?;
+                }
+                let read = self.runtime.block_on(Table::read(&client, at)).map_err(world)?;
+                let options = options(plan, table);
+                let binding = bind(&mut plan.layout, plan_view(plan), sink, Arc::new(read), options).map_err(world)?;
+                let outbox = self.outbox(&name, || {
+                    Ok(Carrier::Table { inserter: Inserter::new(Arc::clone(&client)), compression: compression(settings.compression) })
+                })?;
+                Ok(Unsealed::Table { binding, limits: table.batch.clone(), outbox })
+            }
+            SinkKind::Kafka(topic) => {
+                let outbox = self.topic(&name, &topic.connection, &topic.topic, settings.timeout)?;
+                Ok(Unsealed::Topic { outbox })
+            }
+        }
+    }
+}

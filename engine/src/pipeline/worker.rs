@@ -1,0 +1,255 @@
+//! One thread that computes: the whole way of a batch, `raw ──decode──▶ batch ──rules──▶ rows per sink ──append──▶ blocks`.
+//!
+//! Invariant: every record that enters leaves with exactly one fate, and the books hear of its rows before any unit can be acknowledged.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use arc_swap::ArcSwap;
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+use logmon_dsl::{
+    column::{Batch, View},
+    eval::{Evaluator, Outcome, RowFate},
+};
+
+use super::{
+    bundle::{Bundle, DeadLetters, World},
+    dead::{self, Undeliverable},
+    lanes::{Lanes, Parcel},
+    outlets::Outlets,
+};
+use crate::{
+    config::{OnEmpty, OnFault},
+    decode::{Decoded, Decoder, Limits, Reject},
+    delivery::ledger::{BatchId, Fates},
+    lookup::LookupSet,
+    source::RawBatch,
+};
+
+/// What a worker is told.
+#[derive(Debug)]
+pub enum Job {
+    /// Work on a batch.
+    Batch {
+        /// The source's lanes.
+        lanes: Arc<Lanes>,
+        /// The batch.
+        parcel: Parcel,
+    },
+    /// Close every open block now.
+    Flush,
+    /// Close every open block and end.
+    Stop,
+}
+
+/// The longest sleep without a look at the bundle: bounds how long an idle lane keeps old rules.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Runs until told to stop.
+pub fn work(world: &Arc<World>, bundle: &ArcSwap<Bundle>, inbox: &Receiver<Job>, number: usize) {
+    let mut desk = Desk::new(Arc::clone(world), bundle.load_full(), number);
+    loop {
+        let wait = desk.outlets.next_due().map_or(LOOK, |due| due.saturating_duration_since(Instant::now()).min(LOOK));
+        let job = inbox.recv_timeout(wait);
+        let now = bundle.load();
+        if !Arc::ptr_eq(&now, &desk.bundle) {
+            desk.take(Arc::clone(&now));
+        }
+        drop(now);
+        match job {
+            Ok(Job::Batch { lanes, parcel }) => desk.batch(&lanes, parcel),
+            Ok(Job::Flush) => desk.outlets.close_all(),
+            Ok(Job::Stop) | Err(RecvTimeoutError::Disconnected) => {
+                desk.outlets.close_all();
+                return;
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        desk.outlets.close_due(Instant::now());
+    }
+}
+
+/// What a worker has before it: one bundle and the memory it reuses from batch to batch.
+#[derive(Debug)]
+struct Desk {
+    world: Arc<World>,
+    bundle: Arc<Bundle>,
+    decoder: Decoder,
+    evaluator: Evaluator,
+    lookups: LookupSet,
+    batch: Batch,
+    outlets: Outlets,
+    /// Source numbers of the plan by name.
+    sources: HashMap<Arc<str>, usize>,
+}
+
+impl Desk {
+    fn new(world: Arc<World>, bundle: Arc<Bundle>, number: usize) -> Self {
+        let plan = &bundle.plan;
+        Self {
+            decoder: Decoder::new(Arc::new(plan.layout.clone())),
+            evaluator: Evaluator::new(Arc::clone(plan)),
+            lookups: bundle.lookups.clone(),
+            batch: Batch::new(&plan.layout),
+            outlets: Outlets::new(&world, &bundle, number),
+            sources: plan.sources.iter().enumerate().map(|(index, source)| (Arc::clone(&source.name), index)).collect(),
+            world,
+            bundle,
+        }
+    }
+
+    /// Goes over to another bundle, between two batches: what was built under the old rules is closed first.
+    fn take(&mut self, bundle: Arc<Bundle>) {
+        self.outlets.close_all();
+        let number = self.outlets.number();
+        let chunks = self.outlets.chunks();
+        *self = Self::new(Arc::clone(&self.world), bundle, number);
+        self.outlets.continue_at(chunks);
+    }
+
+    fn batch(&mut self, lanes: &Arc<Lanes>, mut parcel: Parcel) {
+        let raw = &mut parcel.raw;
+        let events = raw.payloads.len() as u64;
+        let Some(id) = lanes.open(raw.lane, events, raw.end()) else { return };
+        let settings = lanes.settings();
+        let limits = Limits { max_bytes: settings.max_record_bytes, ..Limits::default() };
+
+        let batch = &mut self.batch;
+        batch.reset(&self.bundle.plan.layout);
+        batch.arena = std::mem::take(&mut raw.arena);
+        let decoded = self.decoder.decode(batch, &raw.payloads, &limits);
+        self.place(lanes, raw, &decoded);
+        let keep_faults = settings.on_fault != OnFault::Keep;
+        let mut outcome =
+            self.evaluator.run(&mut self.batch, self.decoder.names_mut(), &mut self.lookups, keep_faults);
+        self.bundle.rules.record(&outcome);
+
+        let fates = self.deliver(lanes, id, raw, &decoded, &mut outcome);
+        lanes.metrics().records.inc_by(events);
+        lanes.metrics().bytes.inc_by(raw.payloads.iter().map(|payload| u64::from(payload.len)).sum());
+        lanes.settle(id, fates);
+        drop(outcome);
+        self.decoder.recycle(&mut self.batch);
+    }
+
+    /// Says where the rows of the batch came from.
+    fn place(&mut self, lanes: &Lanes, raw: &RawBatch, decoded: &Decoded) {
+        let meta = &mut self.batch.meta;
+        meta.source = self.sources.get(lanes.name()).copied().unwrap_or(0);
+        meta.topic = Arc::clone(&raw.position.topic);
+        meta.partition = raw.position.partition;
+        let kept = || decoded.kept.iter().map(|&record| record as usize);
+        meta.offsets.extend(kept().map(|record| raw.offsets[record]));
+        meta.times.extend(kept().map(|record| raw.times[record]));
+        meta.keys.extend(kept().map(|record| raw.keys[record]));
+        if !raw.headers.is_empty() {
+            meta.headers.extend(kept().map(|record| raw.headers[record]));
+        } else if self.bundle.plan.reads_headers {
+            // Read before the rules asked for headers.
+            meta.headers.resize(decoded.kept.len(), View::MISSING);
+        }
+    }
+
+    /// Hands every output to its sink and says what became of the events.
+    fn deliver(
+        &mut self,
+        lanes: &Arc<Lanes>,
+        id: BatchId,
+        raw: &RawBatch,
+        decoded: &Decoded,
+        outcome: &mut Outcome,
+    ) -> Fates {
+        let settings = lanes.settings();
+        let mut rows = row_fates(outcome, &self.bundle.dead_letters);
+        let mut lost: Vec<Undeliverable<'_>> = Vec::new();
+        if settings.on_fault != OnFault::Keep {
+            withhold(outcome, settings.on_fault, &mut rows, &mut lost);
+        }
+        let ticket = self.outlets.ticket(lanes, id, raw);
+        for routed in outcome.routed.iter().filter(|routed| !routed.rows.is_empty()) {
+            let report = self.outlets.append(ticket, &mut self.batch, self.decoder.names(), routed);
+            for dead in report {
+                rows[dead.row as usize] = Fate::DeadLettered;
+                lost.push(Undeliverable::row(&self.bundle.plan, routed, dead));
+            }
+        }
+        let mut fates = Fates::default();
+        for (record, reject) in &decoded.rejected {
+            if settings.on_empty == OnEmpty::Drop && matches!(reject, Reject::Tombstone | Reject::Empty) {
+                fates.dropped += 1;
+            } else {
+                fates.dead_lettered += 1;
+                lost.push(Undeliverable::record(*record, reject));
+            }
+        }
+        for fate in rows {
+            match fate {
+                Fate::Delivered => fates.delivered += 1,
+                Fate::Dropped => fates.dropped += 1,
+                Fate::DeadLettered => fates.dead_lettered += 1,
+            }
+        }
+        if !lost.is_empty() {
+            let letters = dead::letters(&lost, raw, &self.batch, decoded, &self.bundle);
+            for letter in &letters {
+                self.world.metrics.dead_letters(&letter.reason, 1);
+            }
+            self.outlets.dead(ticket, letters);
+        }
+        self.outlets.end_batch(ticket);
+        fates
+    }
+}
+
+/// What becomes of a row's event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    Delivered,
+    Dropped,
+    DeadLettered,
+}
+
+fn row_fates(outcome: &Outcome, dead_letters: &DeadLetters) -> Vec<Fate> {
+    let mut fates: Vec<Fate> = outcome
+        .fates
+        .iter()
+        .map(|fate| match fate {
+            RowFate::Routed => Fate::Delivered,
+            RowFate::Dropped { .. } | RowFate::Unrouted => Fate::Dropped,
+        })
+        .collect();
+    for routed in outcome.routed.iter().filter(|routed| Some(routed.sink) == dead_letters.sink) {
+        for &row in &routed.rows {
+            fates[row as usize] = Fate::DeadLettered;
+        }
+    }
+    fates
+}
+
+/// Takes events with a fault out of all routes, as `on_fault` says.
+fn withhold(outcome: &mut Outcome, on_fault: OnFault, fates: &mut [Fate], lost: &mut Vec<Undeliverable<'_>>) {
+    let mut faulty: Vec<_> = std::mem::take(&mut outcome.fault_rows);
+    faulty.sort_by_key(|(row, ..)| *row);
+    faulty.dedup_by_key(|(row, ..)| *row);
+    for (row, site, cause) in faulty {
+        // What a rule dropped stays dropped: its fault changed nothing that anybody would see.
+        if fates[row as usize] == Fate::Dropped {
+            continue;
+        }
+        for routed in &mut outcome.routed {
+            if let Ok(at) = routed.rows.binary_search(&row) {
+                routed.rows.remove(at);
+                routed.emit_ix.remove(at);
+            }
+        }
+        if on_fault == OnFault::Drop {
+            fates[row as usize] = Fate::Dropped;
+        } else {
+            fates[row as usize] = Fate::DeadLettered;
+            lost.push(Undeliverable::fault(row, site, cause));
+        }
+    }
+}
