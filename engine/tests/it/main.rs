@@ -1,3 +1,4 @@
 //! The engine's tests, one binary.
 
 mod config;
+mod metrics;
