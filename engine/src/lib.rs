@@ -3,4 +3,6 @@
 pub mod clock;
 pub mod config;
 pub mod error;
+pub mod lookup;
 pub mod metrics;
+pub mod tls;
