@@ -183,7 +183,7 @@ pub struct ClickHouseSink {
     pub user: String,
     /// The password, perhaps empty.
     pub password: Secret,
-    /// PEM with authorities to trust besides the system's.
+    /// PEM with authorities to trust instead of the system's.
     pub ca: Option<PathBuf>,
     /// When a block is closed.
     pub batch: Batch,
@@ -256,7 +256,7 @@ pub struct HttpLookup {
     pub authorization: Option<Authorization>,
     /// More headers; their values may be secrets.
     pub headers: BTreeMap<String, Secret>,
-    /// PEM with authorities to trust besides the system's.
+    /// PEM with authorities to trust instead of the system's.
     pub ca: Option<PathBuf>,
     /// The longest wait of a batch.
     pub timeout: Duration,

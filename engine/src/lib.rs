@@ -4,4 +4,7 @@ pub mod clock;
 pub mod config;
 pub mod delivery;
 pub mod error;
+pub mod lookup;
+pub mod metrics;
 pub mod source;
+pub mod tls;

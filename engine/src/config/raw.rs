@@ -210,7 +210,7 @@ pub struct RawSink {
     pub user: Option<String>,
     /// clickhouse: the password.
     pub password: Option<Secret>,
-    /// clickhouse: a PEM file with authorities to trust besides the system's.
+    /// clickhouse: a PEM file with authorities to trust instead of the system's.
     pub ca: Option<PathBuf>,
     /// clickhouse: when a block is closed: the first limit reached.
     pub batch: Option<Batch>,
@@ -328,7 +328,7 @@ pub struct RawLookup {
     pub password: Option<Secret>,
     /// http: more headers.
     pub headers: BTreeMap<String, Secret>,
-    /// http: a PEM file with authorities to trust besides the system's.
+    /// http: a PEM file with authorities to trust instead of the system's.
     pub ca: Option<PathBuf>,
     /// http: the longest wait of a batch of events; keys that are not answered by then are absent. Unset: `500ms`.
     pub timeout: Option<Wait>,

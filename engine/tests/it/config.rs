@@ -181,7 +181,7 @@ fn what_is_not_toml_or_has_the_wrong_type_has_a_line() {
     );
     refused(
         "[sink.x]\nkind = \"clickhouse\"\nurl = \"http://h\"\ncompression = \"gzip\"",
-        expect![
+        &expect![
             "logmon.toml:4: `[sink.x] compression`: unknown variant `gzip`, expected one of `none`, `lz4`, `zstd`"
         ],
     );
@@ -286,7 +286,7 @@ sink = "log"
 fn a_login_inside_an_address_is_refused_and_not_repeated() {
     refused(
         "[sink.x]\nkind = \"clickhouse\"\nurl = \"http://me:hunter2@db:8123\"",
-        expect![
+        &expect![
             "logmon.toml:3: `[sink.x] url` must not hold a login; use the keys `user` and `password`"
         ],
     );

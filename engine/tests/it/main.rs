@@ -1,3 +1,5 @@
 //! The test binary of the engine.
 
+mod config;
+mod metrics;
 mod tidy;

@@ -1,0 +1,367 @@
+//! What the engine counts, under which names, and how it is counted cheaply.
+//!
+//! Invariant: nobody looks a counter up per event. Handles are taken once per bundle or connection and added
+//! to once per batch; every label's number of values is bounded.
+
+mod handles;
+mod labels;
+mod rules;
+
+use std::{fmt, sync::Arc};
+
+use prometheus::{
+    CounterVec, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
+    core::{Collector, Metric, MetricVec, MetricVecBuilder},
+};
+
+pub use handles::{LookupMetrics, PartitionMetrics, SinkMetrics, SourceMetrics};
+pub use labels::Capped;
+pub use rules::{RuleMetrics, RuleTotals};
+
+/// From a cached key to a lookup that timed out.
+const LOOKUP_BUCKETS: [f64; 10] = [0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 10.0];
+/// From a block on a server of this machine to one that ran into its timeout.
+const SINK_BUCKETS: [f64; 12] =
+    [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0, 60.0];
+
+/// What became of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Fate {
+    /// At least one output reached its sink.
+    Delivered,
+    /// A rule, a sample, or the absence of any route ended it.
+    Dropped,
+    /// It lies with its reason among the dead letters.
+    DeadLettered,
+}
+
+/// How an attempt to replace the rules ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ReloadOutcome {
+    /// The new bundle runs.
+    Applied,
+    /// Nothing that matters had changed.
+    Unchanged,
+    /// The old bundle goes on; the diagnostics say why.
+    Refused,
+}
+
+/// Every metric of a process, in a registry of its own.
+pub struct Metrics {
+    registry: Registry,
+    rule: Rules,
+    source: Sources,
+    sink: Sinks,
+    lookup: Lookups,
+    events: IntCounterVec,
+    events_open: IntGaugeVec,
+    dead_letters: IntCounterVec,
+    dead_letter_reasons: Capped,
+    bundle_info: IntGaugeVec,
+    reloads: IntCounterVec,
+    /// Bytes of the budget in use.
+    pub memory_used: IntGauge,
+    /// The budget.
+    pub memory_limit: IntGauge,
+}
+
+struct Rules {
+    evaluated: IntCounterVec,
+    matched: IntCounterVec,
+    dropped: IntCounterVec,
+    routed: IntCounterVec,
+    faults: IntCounterVec,
+    seconds: CounterVec,
+}
+
+struct Sources {
+    records: IntCounterVec,
+    bytes: IntCounterVec,
+    offset: IntGaugeVec,
+    lag_records: IntGaugeVec,
+    lag_seconds: GaugeVec,
+    paused_seconds: CounterVec,
+}
+
+struct Sinks {
+    rows: IntCounterVec,
+    bytes: IntCounterVec,
+    blocks: IntCounterVec,
+    seconds: HistogramVec,
+    retries: IntCounterVec,
+    absent: IntCounterVec,
+}
+
+struct Lookups {
+    hits: IntCounterVec,
+    misses: IntCounterVec,
+    negative: IntCounterVec,
+    errors: IntCounterVec,
+    seconds: HistogramVec,
+    entries: IntGaugeVec,
+    data_timestamp: GaugeVec,
+}
+
+/// Names a vector of metrics and enters it in the registry.
+struct Naming<'a>(&'a Registry);
+
+impl Metrics {
+    /// All metrics, at zero.
+    pub fn new() -> Arc<Self> {
+        let registry = Registry::new();
+        let naming = Naming(&registry);
+        let rule = Rules {
+            evaluated: naming.counts(
+                "rule_evaluated_total",
+                "Events that reached the rule.",
+                &["rule"],
+            ),
+            matched: naming.counts(
+                "rule_matched_total",
+                "Events for which the rule's conditions held.",
+                &["rule"],
+            ),
+            dropped: naming.counts(
+                "rule_dropped_total",
+                "Events that the rule dropped.",
+                &["rule", "reason"],
+            ),
+            routed: naming.counts(
+                "rule_routed_total",
+                "Outputs that the rule sent to a sink.",
+                &["rule", "sink"],
+            ),
+            faults: naming.counts(
+                "rule_faults_total",
+                "Values that were absent through a fault.",
+                &["rule", "site", "cause"],
+            ),
+            seconds: naming.seconds(
+                "rule_seconds_total",
+                "Time spent in the rule, sampled.",
+                &["rule"],
+            ),
+        };
+        let partition = ["source", "topic", "partition"];
+        let source = Sources {
+            records: naming.counts("source_records_total", "Records read.", &["source"]),
+            bytes: naming.counts("source_bytes_total", "Payload bytes read.", &["source"]),
+            offset: naming.gauges("source_offset", "The next offset to read.", &partition),
+            lag_records: naming.gauges("source_lag_records", "Records not read yet.", &partition),
+            lag_seconds: naming.register(GaugeVec::new(
+                opts(
+                    "source_lag_seconds",
+                    "Age of the newest event with a closed fate while records wait.",
+                ),
+                &partition,
+            )),
+            paused_seconds: naming.seconds(
+                "source_paused_seconds_total",
+                "Time without reading because the memory budget was spent.",
+                &["source"],
+            ),
+        };
+        let sink = Sinks {
+            rows: naming.counts("sink_rows_total", "Rows the sink confirmed.", &["sink"]),
+            bytes: naming.counts(
+                "sink_bytes_total",
+                "Bytes sent, as compressed, and confirmed.",
+                &["sink"],
+            ),
+            blocks: naming.counts(
+                "sink_blocks_total",
+                "Blocks the sink confirmed; each makes a part.",
+                &["sink"],
+            ),
+            seconds: naming.histogram(
+                "sink_seconds",
+                "Time of one insert or send.",
+                &SINK_BUCKETS,
+                &["sink"],
+            ),
+            retries: naming.counts(
+                "sink_retries_total",
+                "Attempts that failed and were repeated.",
+                &["sink", "class"],
+            ),
+            absent: naming.counts(
+                "sink_absent_total",
+                "Absent values stored as the column's default.",
+                &["sink", "column"],
+            ),
+        };
+        let lookup = Lookups {
+            hits: naming.counts("lookup_hits_total", "Keys answered from the cache.", &["lookup"]),
+            misses: naming.counts(
+                "lookup_misses_total",
+                "Keys the cache did not hold.",
+                &["lookup"],
+            ),
+            negative: naming.counts(
+                "lookup_negative_total",
+                "Keys that do not exist.",
+                &["lookup"],
+            ),
+            errors: naming.counts(
+                "lookup_errors_total",
+                "Keys that failed or came too late.",
+                &["lookup"],
+            ),
+            seconds: naming.histogram(
+                "lookup_seconds",
+                "Time of fetching the keys of a batch.",
+                &LOOKUP_BUCKETS,
+                &["lookup"],
+            ),
+            entries: naming.gauges(
+                "lookup_entries",
+                "Answers in the cache, or rows of the table.",
+                &["lookup"],
+            ),
+            data_timestamp: naming.register(GaugeVec::new(
+                opts(
+                    "lookup_data_timestamp_seconds",
+                    "When the database or file was made, seconds since 1970.",
+                ),
+                &["lookup"],
+            )),
+        };
+        let events =
+            naming.counts("events_total", "Events with a closed fate.", &["source", "fate"]);
+        let events_open =
+            naming.gauges("events_open", "Events read whose fate is open.", &["source"]);
+        let dead_letters = naming.counts("dead_letters_total", "Dead letters.", &["reason"]);
+        let bundle_info = naming.gauges("bundle_info", "The rules bundle that runs.", &["hash"]);
+        let reloads =
+            naming.counts("reloads_total", "Attempts to replace the rules.", &["outcome"]);
+        for outcome in ReloadOutcome::ALL {
+            reloads.with_label_values(&[outcome.name()]);
+        }
+        let memory_used = naming.register(IntGauge::with_opts(opts(
+            "memory_used_bytes",
+            "Bytes of the memory budget in use.",
+        )));
+        let memory_limit =
+            naming.register(IntGauge::with_opts(opts("memory_limit_bytes", "The memory budget.")));
+        Arc::new(Self {
+            registry,
+            rule,
+            source,
+            sink,
+            lookup,
+            events,
+            events_open,
+            dead_letters,
+            dead_letter_reasons: Capped::default(),
+            bundle_info,
+            reloads,
+            memory_used,
+            memory_limit,
+        })
+    }
+
+    /// The text format of Prometheus.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        TextEncoder::new()
+            .encode_utf8(&self.registry.gather(), &mut text)
+            .expect("every family that is registered has a name and a kind");
+        text
+    }
+
+    /// Counts dead letters by reason.
+    pub fn dead_letters(&self, reason: &str, events: u64) {
+        let reason = self.dead_letter_reasons.cap(reason);
+        self.dead_letters.with_label_values(&[reason]).inc_by(events);
+    }
+
+    /// Dead letters so far, by reason.
+    pub fn dead_letter_totals(&self) -> Vec<(String, u64)> {
+        rules::totals(&self.dead_letters).map(|(mut labels, n)| (labels.remove(0).1, n)).collect()
+    }
+
+    /// Says which bundle runs.
+    pub fn bundle(&self, hash: &str) {
+        self.bundle_info.reset();
+        self.bundle_info.with_label_values(&[hash]).set(1);
+    }
+
+    /// Counts an attempt to replace the rules.
+    pub fn reload(&self, outcome: ReloadOutcome) {
+        self.reloads.with_label_values(&[outcome.name()]).inc();
+    }
+}
+
+impl Fate {
+    /// Every fate.
+    pub const ALL: [Self; 3] = [Self::Delivered, Self::Dropped, Self::DeadLettered];
+
+    /// As metrics, `eval` and summaries write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Dropped => "dropped",
+            Self::DeadLettered => "dead_lettered",
+        }
+    }
+}
+
+impl ReloadOutcome {
+    /// Every outcome.
+    pub const ALL: [Self; 3] = [Self::Applied, Self::Unchanged, Self::Refused];
+
+    /// As metrics and the API write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Unchanged => "unchanged",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+impl Naming<'_> {
+    fn register<C: Collector + Clone + 'static>(&self, made: prometheus::Result<C>) -> C {
+        let collector = made.expect("names and labels are constants of this file and well-formed");
+        self.0
+            .register(Box::new(collector.clone()))
+            .expect("each name is registered once, in a fresh registry");
+        collector
+    }
+
+    fn counts(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+        self.register(IntCounterVec::new(opts(name, help), labels))
+    }
+
+    fn seconds(&self, name: &str, help: &str, labels: &[&str]) -> CounterVec {
+        self.register(CounterVec::new(opts(name, help), labels))
+    }
+
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+        self.register(IntGaugeVec::new(opts(name, help), labels))
+    }
+
+    fn histogram(&self, name: &str, help: &str, buckets: &[f64], labels: &[&str]) -> HistogramVec {
+        let opts = HistogramOpts::new(format!("logmon_{name}"), help).buckets(buckets.to_vec());
+        self.register(HistogramVec::new(opts, labels))
+    }
+}
+
+fn opts(name: &str, help: &str) -> Opts {
+    Opts::new(format!("logmon_{name}"), help)
+}
+
+/// Forgets a series; one that never was is fine.
+fn forget<T: MetricVecBuilder>(vector: &MetricVec<T>, labels: &[&str])
+where
+    T::M: Metric,
+{
+    let _absent = vector.remove_label_values(labels);
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
