@@ -1,1 +1,3 @@
-//! The engine.
+//! The engine: what the rule language needs of the world around it.
+
+pub mod decode;
