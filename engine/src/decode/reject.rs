@@ -72,10 +72,14 @@ impl Reject {
                 if what == "recursion limit exceeded" {
                     return Self::TooDeep;
                 }
-                let lines = payload.split_inclusive(|&byte| byte == b'\n');
-                let before: usize =
-                    lines.take(error.line().saturating_sub(1)).map(<[u8]>::len).sum();
-                let at = (before + error.column().saturating_sub(1)).min(payload.len());
+                let at = if error.is_eof() {
+                    payload.len()
+                } else {
+                    let lines = payload.split_inclusive(|&byte| byte == b'\n');
+                    let before: usize =
+                        lines.take(error.line().saturating_sub(1)).map(<[u8]>::len).sum();
+                    before + error.column().saturating_sub(1)
+                };
                 Self::NotJson { at: at as u32, what: what.into() }
             }
         }

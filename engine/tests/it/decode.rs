@@ -6,7 +6,11 @@ mod reject;
 mod standard;
 
 #[path = "../../../benches/src/events.rs"]
-#[expect(unreachable_pub, dead_code, reason = "the benches' own file, which offers more than is used here")]
+#[expect(
+    unreachable_pub,
+    dead_code,
+    reason = "the benches' own file, which offers more than is used here"
+)]
 mod events;
 
 use std::sync::Arc;
@@ -97,7 +101,9 @@ fn layout() -> Layout {
 #[test]
 fn values_stay_as_they_were_written() {
     let mut bench = Bench::new(layout());
-    let shown = bench.show(r#" {"a" : 1.50 , "whole":{ "x": [1, 2] },"n":"caf\u00e9","t":true,"z":null,"l":[ ]} "#);
+    let shown = bench.show(
+        r#" {"a" : 1.50 , "whole":{ "x": [1, 2] },"n":"caf\u00e9","t":true,"z":null,"l":[ ]} "#,
+    );
     assert_eq!(
         shown,
         r#".a=1.50 .whole={ "x": [1, 2] } .:l=[ ] .:n="caf\u00e9" .:t=true .:z=null"#
@@ -107,7 +113,8 @@ fn values_stay_as_they_were_written() {
 #[test]
 fn known_objects_are_taken_apart() {
     let mut bench = Bench::new(layout());
-    let shown = bench.show(r#"{"b":{"c":1,"d":{"e":"x","f":{"g":[{}],"h":{}}},"i":2},"labels":{"x":{"y":1}}}"#);
+    let shown = bench
+        .show(r#"{"b":{"c":1,"d":{"e":"x","f":{"g":[{}],"h":{}}},"i":2},"labels":{"x":{"y":1}}}"#);
     assert_eq!(
         shown,
         ".b=spread .b.c=1 .b.d=spread .b.d.e=\"x\" .labels=spread \
@@ -132,7 +139,10 @@ fn of_keys_that_stand_twice_the_last_wins() {
         (r#"{"x":{"y":2},"x":null}"#, ".:x=null"),
         (r#"{"b":{"c":1,"i":2},"b":{"c":3}}"#, ".b=spread .b.c=3"),
         (r#"{"b":{"c":1,"i":2},"b":5}"#, ".b=5"),
-        (r#"{"b":{"d":{"e":1,"f":{"g":1}}},"b":{"d":{"e":null}}}"#, ".b=spread .b.d=spread .b.d.e=null"),
+        (
+            r#"{"b":{"d":{"e":1,"f":{"g":1}}},"b":{"d":{"e":null}}}"#,
+            ".b=spread .b.d=spread .b.d.e=null",
+        ),
         (r#"{"b":5,"b":{"i":{"j":1,"j":2}}}"#, ".b=spread .b:i/j=2"),
         (r#"{"whole":{"x":1},"whole":{"y":1,"y":2}}"#, r#".whole={"y":1,"y":2}"#),
         // The same key at another place is another key.
@@ -147,7 +157,8 @@ fn of_keys_that_stand_twice_the_last_wins() {
 #[test]
 fn keys_are_compared_without_their_escapes() {
     let mut bench = Bench::new(layout());
-    let dotted = bench.show(r#"{"b.c":1,"b":{"c":2},"":3,"\u0061":4,"q\"":5,"back\\":6,"nul\u0000":7}"#);
+    let dotted =
+        bench.show(r#"{"b.c":1,"b":{"c":2},"":3,"\u0061":4,"q\"":5,"back\\":6,"nul\u0000":7}"#);
     assert_eq!(dotted, ".a=4 .b=spread .b.c=2 .:=3 .:b.c=1 .:back\\=6 .:nul\0=7 .:q\"=5");
     // Longer than a block, and exactly as long as one with its quote.
     for length in [30, 31, 32, 33, 64, 300] {
@@ -182,7 +193,8 @@ fn a_broken_event_does_not_spoil_good_ones() {
 #[test]
 fn a_path_that_no_accepted_event_has_stays_empty() {
     let mut bench = Bench::new(layout());
-    let decoded = bench.decode(&[br#"{"a":1}"#, br#"{"user":1,"message":"m""#, br#"{"ids":2}"#], b"");
+    let decoded =
+        bench.decode(&[br#"{"a":1}"#, br#"{"user":1,"message":"m""#, br#"{"ids":2}"#], b"");
     assert_eq!(decoded.kept, [0, 2]);
     let present: Vec<_> = bench
         .layout
@@ -217,7 +229,8 @@ fn too_many_names_start_the_memory_afresh() {
     let generation = bench.decoder.names().generation;
     let mut restarts = 0;
     for round in 0..60 {
-        let members: Vec<String> = (0..1000).map(|n| format!(r#""k{}":{n}"#, round * 1000 + n)).collect();
+        let members: Vec<String> =
+            (0..1000).map(|n| format!(r#""k{}":{n}"#, round * 1000 + n)).collect();
         let event = format!(r#"{{"a":{round},{}}}"#, members.join(","));
         let shown = bench.show(&event);
         assert!(shown.starts_with(&format!(".a={round} ")));

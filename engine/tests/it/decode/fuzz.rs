@@ -17,13 +17,70 @@ const TOGETHER: usize = 64;
 
 /// What is put into events: the parts of JSON, whole and broken.
 const TOKENS: &[&[u8]] = &[
-    b"\"", b"\\", b"{", b"}", b"[", b"]", b":", b",", b" ", b"\n", b"\t", b"\0", b"\x1f", b"\x7f", b"\xff", b"\xc3",
-    b"\xc3\xa9", b"\xe2\x82\xac", b"\xf0\x9f\x98\x80", b"\xed\xa0\x80", b"0", b"-", b".", b"e", b"1e400", b"1e308",
-    b"-0", b"00", b"true", b"false", b"null", b"nul", b"{}", b"[]", b"[{}]", b"\"\"", b"\\u", b"\\u0041", b"\\ud83d",
-    b"\\ude00", b"\\\"", b"\\n", b"\\x", b"\": ", b"\":", b",\"", b"\"a\":1,", b"\"a\":{\"a\":1},", b"\"b\":{\"c\":1},",
-    b"\"b\":{\"d\":{\"e\":2,\"f\":3}},", b"\"http\":{\"status\":1},", b"\"http\":null,", b"\"labels\":{\"team\":2},",
-    b"\"labels\":[],", b"\"user\":1,", b"\"message\": ", b"\"message\\\": ", b"\"\":0,", b"\"\\u0061\":5,",
-    b"\"cache\":{\"hit\":1,\"hit\":{}},", b"\"x\":{\"y\":{\"z\":[]}},", b"\"x\":{},", b",\"x\":0", b"{\"timestamp\":\"",
+    b"\"",
+    b"\\",
+    b"{",
+    b"}",
+    b"[",
+    b"]",
+    b":",
+    b",",
+    b" ",
+    b"\n",
+    b"\t",
+    b"\0",
+    b"\x1f",
+    b"\x7f",
+    b"\xff",
+    b"\xc3",
+    b"\xc3\xa9",
+    b"\xe2\x82\xac",
+    b"\xf0\x9f\x98\x80",
+    b"\xed\xa0\x80",
+    b"0",
+    b"-",
+    b".",
+    b"e",
+    b"1e400",
+    b"1e308",
+    b"-0",
+    b"00",
+    b"true",
+    b"false",
+    b"null",
+    b"nul",
+    b"{}",
+    b"[]",
+    b"[{}]",
+    b"\"\"",
+    b"\\u",
+    b"\\u0041",
+    b"\\ud83d",
+    b"\\ude00",
+    b"\\\"",
+    b"\\n",
+    b"\\x",
+    b"\": ",
+    b"\":",
+    b",\"",
+    b"\"a\":1,",
+    b"\"a\":{\"a\":1},",
+    b"\"b\":{\"c\":1},",
+    b"\"b\":{\"d\":{\"e\":2,\"f\":3}},",
+    b"\"http\":{\"status\":1},",
+    b"\"http\":null,",
+    b"\"labels\":{\"team\":2},",
+    b"\"labels\":[],",
+    b"\"user\":1,",
+    b"\"message\": ",
+    b"\"message\\\": ",
+    b"\"\":0,",
+    b"\"\\u0061\":5,",
+    b"\"cache\":{\"hit\":1,\"hit\":{}},",
+    b"\"x\":{\"y\":{\"z\":[]}},",
+    b"\"x\":{},",
+    b",\"x\":0",
+    b"{\"timestamp\":\"",
 ];
 
 /// Changes an event in one to four places; now and then not at all.
@@ -46,7 +103,11 @@ fn mutate(random: &mut Random, event: &mut Vec<u8>, other: &[u8]) {
             }
             4 | 5 => {
                 if let Some(byte) = event.get_mut(at) {
-                    *byte = if random.in_thousand(500) { *byte ^ 1 << random.below(8) } else { random.bits() as u8 };
+                    *byte = if random.in_thousand(500) {
+                        *byte ^ 1 << random.below(8)
+                    } else {
+                        random.bits() as u8
+                    };
                 }
             }
             6 => {
@@ -106,7 +167,10 @@ fn mutants_are_read_as_serde_json_reads_them() {
         seen += events.len();
     }
     // Else the mutator destroys too much, or too little, to say anything.
-    assert!((mutants / 5..mutants / 2).contains(&accepted), "{accepted} of {mutants} were accepted");
+    assert!(
+        (mutants / 5..mutants / 2).contains(&accepted),
+        "{accepted} of {mutants} were accepted"
+    );
 }
 
 /// A short event in one of a few orders: the same ground as the long ones, many times as fast.
@@ -147,13 +211,25 @@ fn blank() -> impl Strategy<Value = &'static str> {
 /// Keys that the layout knows, that it does not, that are spelled in two ways.
 fn key() -> impl Strategy<Value = &'static str> {
     prop::sample::select(vec![
-        "a", r"\u0061", "b", "c", "d", "e", "x", "y", r"\u0079", "labels", "whole", "", r"\"", r"\\", "é", r"\u00e9", "b.c",
+        "a", r"\u0061", "b", "c", "d", "e", "x", "y", r"\u0079", "labels", "whole", "", r#"\""#,
+        r"\\", "é", r"\u00e9", "b.c",
     ])
 }
 
 fn value() -> impl Strategy<Value = String> {
     let leaf = prop::sample::select(vec![
-        "0", "-1.5e3", "null", "true", "false", r#""""#, r#""text""#, r#""\ud83d\ude00\n""#, "\"é\"", "{}", "[]", "{ }",
+        "0",
+        "-1.5e3",
+        "null",
+        "true",
+        "false",
+        r#""""#,
+        r#""text""#,
+        r#""\ud83d\ude00\n""#,
+        "\"é\"",
+        "{}",
+        "[]",
+        "{ }",
     ]);
     leaf.prop_map(String::from).prop_recursive(5, 40, 5, |inner| {
         prop_oneof![

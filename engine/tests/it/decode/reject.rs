@@ -33,12 +33,16 @@ fn check(payload: impl AsRef<[u8]>, name: &str, sentence: &str) {
 fn each_refusal_has_a_reason() {
     check("", "empty", "the value is empty");
     check(" \n", "not_json", "the value is not JSON: EOF while parsing a value at byte 2");
-    check("{\"a\":\"\u{e9}\"".as_bytes(), "not_json", "the value is not JSON: EOF while parsing an object at byte 9");
+    check(
+        "{\"a\":\"\u{e9}\"".as_bytes(),
+        "not_json",
+        "the value is not JSON: EOF while parsing an object at byte 9",
+    );
     check(r#"{"a":1,}"#, "not_json", "the value is not JSON: trailing comma at byte 7");
     check("{\"a\":1,\n\"b\" 2}", "not_json", "the value is not JSON: expected `:` at byte 12");
     check(r#"{"a":1}x"#, "not_json", "the value is not JSON: trailing characters at byte 7");
     check(r#"{"a":1e400}"#, "not_json", "the value is not JSON: number out of range at byte 9");
-    check(r#"{"a":1"#, "not_json", "the value is not JSON: EOF while parsing an object at byte 5");
+    check(r#"{"a":1"#, "not_json", "the value is not JSON: EOF while parsing an object at byte 6");
     for value in ["1", "12", "\"{}\"", "null", "true", "[]", "[{\"a\":1}]"] {
         check(value, "not_object", "the value is JSON but not an object");
     }
