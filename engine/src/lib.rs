@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod config;
+pub mod decode;
 pub mod delivery;
 pub mod error;
 pub mod lookup;
