@@ -13,7 +13,11 @@ mod value;
 
 use std::sync::Arc;
 
-use logmon_dsl::column::{Batch, Layout, Names, view::PADDING};
+use logmon_dsl::column::{
+    Batch, Layout, Names,
+    batch::Payload,
+    view::PADDING,
+};
 
 pub use self::reject::Reject;
 use self::{
@@ -23,17 +27,6 @@ use self::{
     scan::{Lanes, Work, with_widest},
     value::{Bounds, DEEPEST},
 };
-
-/// A record's value, in the arena of its batch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Payload {
-    /// Where it starts.
-    pub offset: u32,
-    /// How many bytes it has.
-    pub len: u32,
-    /// Whether the record has no value at all (a tombstone).
-    pub null: bool,
-}
 
 /// What an event may cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,8 +109,12 @@ impl Decoder {
 
     /// Reads the payloads of a fresh batch, whose arena holds them and was padded, into its fields and attributes.
     pub fn decode(&mut self, batch: &mut Batch, payloads: &[Payload], limits: &Limits) -> Decoded {
-        let end =
-            payloads.iter().map(|payload| payload.offset as usize + payload.len as usize).max();
+        // Of a payload over the limit only the head may be there: it is refused by its length alone.
+        let end = payloads
+            .iter()
+            .filter(|payload| payload.len as usize <= limits.max_bytes)
+            .map(|payload| payload.offset as usize + payload.len as usize)
+            .max();
         assert!(
             batch.arena.len() >= end.unwrap_or(0) + PADDING,
             "an arena is padded behind its last payload"

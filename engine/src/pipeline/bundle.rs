@@ -1,7 +1,7 @@
 //! A plan bound to this process: its tables read, its lookups open, its counters at hand.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     fmt,
     path::PathBuf,
     sync::{Arc, Mutex},
@@ -27,8 +27,8 @@ use crate::{
     metrics::{Metrics, RuleMetrics},
     sink::{
         clickhouse::{
-            Binding, Client, Compression, Endpoint, Inserter, OnAbsent, Options, SinkError, Table, bind,
-            dead_letter, ddl,
+            Binding, Client, Compression, Endpoint, Inserter, OnAbsent, Options, SinkError, Table,
+            bind::bind_named, ddl, dead_letter,
         },
         kafka::TopicSink,
     },
@@ -247,12 +247,9 @@ impl World {
                     self.make_dead_letter_table(&client, at)?;
                 }
                 let read = self.runtime.block_on(Table::read(&client, at)).map_err(world)?;
-                let options = options(plan, table);
-                let binding = bind(&mut plan.layout, plan_view(plan), sink, Arc::new(read), options).map_err(world)?;
-                let outbox = self.outbox(&name, || {
-                    Ok(Carrier::Table { inserter: Inserter::new(Arc::clone(&client)), compression: compression(settings.compression) })
-                })?;
-                Ok(Unsealed::Table { binding, limits: table.batch.clone(), outbox })
+                let binding = bind_named(&mut plan.layout, &name, Arc::new(read), options(table)).map_err(world)?;
+                let outbox = self.outbox(&name, || Ok(carrier(client, settings.compression)))?;
+                Ok(Unsealed::Table { binding, limits: table.batch, outbox })
             }
             SinkKind::Kafka(topic) => {
                 let outbox = self.topic(&name, &topic.connection, &topic.topic, settings.timeout)?;
@@ -260,4 +257,171 @@ impl World {
             }
         }
     }
+
+    /// Where dead letters go: the configured sink, else a table of our own on the first ClickHouse sink's server.
+    fn dead_letters(self: &Arc<Self>, plan: &Plan) -> Result<DeadLetters, BindError> {
+        let Some(settings) = &self.config.dead_letter else {
+            let first = self.config.sinks.values().find_map(|sink| match &sink.kind {
+                SinkKind::ClickHouse(table) => Some((sink, table)),
+                SinkKind::Kafka(_) => None,
+            });
+            let Some((sink, table)) = first else {
+                return Err(BindError::Config(
+                    "records that are no events need a place: set `sink` in [dead_letter]".to_owned(),
+                ));
+            };
+            let dead = self.dead_table(&sink.name, sink.compression, table, DEAD_LETTER_TABLE)?;
+            return Ok(DeadLetters { sink: None, table: Some(dead), topic: None });
+        };
+        let sink = &self.config.sinks[&settings.sink];
+        let declared = plan.sink(&settings.sink);
+        let (table, own_topic) = match &sink.kind {
+            SinkKind::ClickHouse(table) => {
+                let named = declared.and_then(|id| match &plan.sinks[id.0 as usize].ty {
+                    SinkType::Table(name) => Some(&**name),
+                    SinkType::Record(_) => None,
+                });
+                let name = table.table.as_deref().or(named).unwrap_or(DEAD_LETTER_TABLE);
+                (Some(self.dead_table(&sink.name, sink.compression, table, name)?), None)
+            }
+            SinkKind::Kafka(topic) => {
+                (None, Some(self.topic(&sink.name, &topic.connection, &topic.topic, sink.timeout)?))
+            }
+        };
+        let topic = match (&settings.topic, own_topic) {
+            (None, own) => own,
+            (Some(topic), _) => {
+                // The topic lives where the events come from.
+                let Some(source) = plan.sources.first() else { return Err(BindError::Config("no source".into())) };
+                let connection = &self.config.sources[&source.name].connection;
+                Some(self.topic(&"dead_letter".into(), connection, topic, sink.timeout)?)
+            }
+        };
+        Ok(DeadLetters { sink: declared, table, topic })
+    }
+
+    fn dead_table(
+        self: &Arc<Self>,
+        name: &Arc<str>,
+        compression: config::Compression,
+        table: &ClickHouseSink,
+        at: &str,
+    ) -> Result<(Arc<Binding>, Arc<Outbox>), BindError> {
+        let client = client(name, table)?;
+        self.make_dead_letter_table(&client, at)?;
+        let read = self.runtime.block_on(Table::read(&client, at)).map_err(world)?;
+        let mut layout = dead_letter::layout();
+        let mut binding = bind_named(&mut layout, name, Arc::new(read), Options::default()).map_err(world)?;
+        binding.seal(&layout);
+        let outbox = self.outbox(&format!("{name}/dead_letter").into(), || Ok(carrier(client, compression)))?;
+        Ok((Arc::new(binding), outbox))
+    }
+
+    fn make_dead_letter_table(&self, client: &Client, name: &str) -> Result<(), BindError> {
+        let statement = ddl::dead_letters(&client.endpoint().database, name);
+        self.runtime.block_on(client.query(&statement, &[])).map(drop).map_err(world)
+    }
+
+    fn topic(
+        &self,
+        name: &Arc<str>,
+        connection: &Connection,
+        topic: &str,
+        timeout: Duration,
+    ) -> Result<Arc<Outbox>, BindError> {
+        self.outbox(name, || {
+            let mut client = ClientConfig::new();
+            for (key, value) in connection.properties() {
+                client.set(key, value.expose());
+            }
+            let fails = |error: &dyn fmt::Display| BindError::World(format!("[sink.{name}]: {error}"));
+            let sink = TopicSink::new(client, topic, timeout).map_err(|error| fails(&error))?;
+            match sink.check(ASK) {
+                Ok(true) => Ok(Carrier::Topic(sink)),
+                Ok(false) => Err(BindError::World(format!("the topic {topic} does not exist: see `topic` in [sink.{name}]"))),
+                Err(error) => Err(BindError::World(format!("no broker answers ({error}): see `brokers` in [sink.{name}]"))),
+            }
+        })
+    }
+
+    /// The queue of a sink, started at first use. It outlives bundles: what is under way is not interrupted by a reload.
+    fn outbox(
+        &self,
+        name: &Arc<str>,
+        carrier: impl FnOnce() -> Result<Carrier, BindError>,
+    ) -> Result<Arc<Outbox>, BindError> {
+        let known = self.outboxes.lock().expect("no thread panics while it holds the outboxes").get(name).cloned();
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let outbox = Outbox::start(
+            Arc::clone(name),
+            carrier()?,
+            self.metrics.sink(name),
+            &self.tracker,
+            &self.runtime,
+            self.abandon.clone(),
+        );
+        self.outboxes
+            .lock()
+            .expect("no thread panics while it holds the outboxes")
+            .insert(Arc::clone(name), Arc::clone(&outbox));
+        Ok(outbox)
+    }
+}
+
+/// An outlet whose layout may still grow.
+enum Unsealed {
+    Table { binding: Binding, limits: config::Batch, outbox: Arc<Outbox> },
+    Topic { outbox: Arc<Outbox> },
+}
+
+fn client(name: &Arc<str>, sink: &ClickHouseSink) -> Result<Arc<Client>, BindError> {
+    let endpoint = Endpoint {
+        sink: name.to_string(),
+        url: sink.url.clone(),
+        database: sink.database.clone(),
+        user: sink.user.clone(),
+        password: sink.password.expose().to_owned(),
+    };
+    Client::new(endpoint).map(Arc::new).map_err(world)
+}
+
+fn carrier(client: Arc<Client>, compression: config::Compression) -> Carrier {
+    let compression = match compression {
+        config::Compression::None => Compression::None,
+        config::Compression::Lz4 => Compression::Lz4,
+        config::Compression::Zstd => Compression::Zstd,
+    };
+    Carrier::Table { inserter: Inserter::new(client), compression }
+}
+
+fn options(sink: &ClickHouseSink) -> Options {
+    let on_absent = match sink.on_absent {
+        Some(config::OnAbsent::Dlq) => OnAbsent::Dlq,
+        // What `error` refuses is refused by the checker, before rows are built.
+        Some(config::OnAbsent::Default | config::OnAbsent::Error) | None => OnAbsent::Default,
+    };
+    Options {
+        on_absent,
+        columns: sink.columns.iter().map(|(column, path)| (column.clone(), path.clone())).collect(),
+        rest: sink.rest.clone(),
+        accept_time: (sink.accept_time.past, sink.accept_time.future),
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "made for map_err")]
+fn world(error: SinkError) -> BindError {
+    BindError::World(error.sentence)
+}
+
+/// An error with what caused it, in one line.
+fn sentence(error: &WorldError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(why) = cause {
+        text.push_str(&format!(": {why}"));
+        cause = why.source();
+    }
+    text
 }

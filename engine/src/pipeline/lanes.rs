@@ -5,7 +5,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Condvar, Mutex, MutexGuard,
+        Arc, Condvar, Mutex, MutexGuard, Weak,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -18,12 +18,13 @@ use super::{
     worker::Job,
 };
 use crate::{
+    config::Source,
     delivery::{LaneId, Ledger, Position, ledger::BatchId, ledger::Fates},
+    metrics::SourceMetrics,
     source::{Intake, RawBatch},
 };
 
-/// Batches that may wait for a lane's worker: enough to keep it busy while the reader goes round, few enough to stay in the cache of the
-/// memory budget's mind.
+/// Batches that may wait for a lane's worker: enough to keep it busy while the reader goes round the others; more would only fill memory.
 const WAITING_MAX: usize = 3;
 
 /// How long a partition that is taken away may wait for inserts under way; what is not done by then is read again by the next owner.
@@ -64,9 +65,12 @@ pub struct Watermarks {
 /// The lanes of one source.
 #[derive(Debug)]
 pub struct Lanes {
+    /// Itself, for the parcels.
+    me: Weak<Self>,
+    settings: Source,
+    metrics: SourceMetrics,
     workers: Vec<Sender<Job>>,
     budget: Arc<Budget>,
-    source: usize,
     lanes: Mutex<HashMap<LaneId, Lane>>,
     ledger: Mutex<Ledger>,
     /// Told whenever a batch closes.
@@ -74,7 +78,7 @@ pub struct Lanes {
     problem: Mutex<Option<String>>,
     watermarks: Mutex<HashMap<Position, Watermarks>>,
     stopping: AtomicBool,
-    /// Nanoseconds during which records were there but the budget was spent.
+    /// When reading stood still because the budget was spent.
     paused: Mutex<Paused>,
 }
 
@@ -86,11 +90,13 @@ struct Paused {
 
 impl Lanes {
     /// No lane yet.
-    pub fn new(source: usize, workers: Vec<Sender<Job>>, budget: Arc<Budget>) -> Arc<Self> {
-        Arc::new(Self {
+    pub fn new(settings: Source, workers: Vec<Sender<Job>>, budget: Arc<Budget>, metrics: SourceMetrics) -> Arc<Self> {
+        Arc::new_cyclic(|me| Self {
+            me: me.clone(),
+            settings,
+            metrics,
             workers,
             budget,
-            source,
             lanes: Mutex::default(),
             ledger: Mutex::default(),
             closed: Condvar::new(),
@@ -101,9 +107,24 @@ impl Lanes {
         })
     }
 
-    /// The source's number in the plan.
-    pub fn source(&self) -> usize {
-        self.source
+    /// The source's settings.
+    pub fn settings(&self) -> &Source {
+        &self.settings
+    }
+
+    /// The source's name in the rules.
+    pub fn name(&self) -> &Arc<str> {
+        &self.settings.name
+    }
+
+    /// The consumer group.
+    pub fn group(&self) -> &str {
+        &self.settings.group
+    }
+
+    /// The source's counters.
+    pub fn metrics(&self) -> &SourceMetrics {
+        &self.metrics
     }
 
     /// The books.
@@ -272,7 +293,8 @@ impl Intake for Lanes {
         let share = self.budget.take(batch.arena.capacity());
         let parcel = Parcel { raw: batch, share, waiting };
         // The inbox holds more than all lanes of a worker may have waiting; a worker that is gone is noticed by the pipeline.
-        let _gone = self.workers[worker].send(Job::Batch { source: self.source, parcel });
+        let lanes = self.me.upgrade().expect("called through a living Arc");
+        let _gone = self.workers[worker].send(Job::Batch { lanes, parcel });
     }
 
     fn committable(&self) -> Vec<(LaneId, Position, i64)> {

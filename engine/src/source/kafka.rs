@@ -5,6 +5,9 @@
 
 mod context;
 mod queue;
+mod witness;
+
+pub use witness::Witness;
 
 use std::{
     sync::{

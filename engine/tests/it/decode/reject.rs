@@ -1,7 +1,8 @@
 //! Refusals: each has its reason, the same whatever stands around the payload.
 
 use logmon_dsl::column::Batch;
-use logmon_engine::decode::{Limits, Payload, Reject};
+use logmon_dsl::column::batch::Payload;
+use logmon_engine::decode::{Limits, Reject};
 
 use super::{Bench, layout};
 

@@ -1,0 +1,253 @@
+//! A program bound to this process and run: one ordered lane per partition, workers that compute, sinks that deliver.
+
+pub mod budget;
+pub mod bundle;
+pub mod dead;
+pub mod deliver;
+pub mod lanes;
+pub mod outlets;
+pub mod reload;
+pub mod worker;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use arc_swap::ArcSwap;
+use crossbeam_channel::Sender;
+use rdkafka::{ClientConfig, consumer::{BaseConsumer, Consumer as _}};
+
+use self::{
+    bundle::{BindError, Bundle, World},
+    lanes::Lanes,
+    worker::Job,
+};
+use crate::{
+    config::Source,
+    source::{
+        SharedIntake,
+        kafka::{self, Settings},
+    },
+};
+
+/// Jobs that may wait for a worker: more than all lanes of a process may have waiting, so that handing over never blocks the reader.
+const INBOX: usize = 16_384;
+
+/// How long shutdown may take: below the 30 seconds that orchestrators wait before they kill.
+pub const SHUTDOWN_MAX: Duration = Duration::from_secs(25);
+
+/// Payload bytes of a micro-batch: it and the columns made of it fit half of a core's L2 cache.
+const BATCH_BYTES: usize = 384 << 10;
+
+/// The share of the memory budget that librdkafka's own queues may take.
+const CLIENT_SHARE: u64 = 4;
+
+/// How long a broker may take to answer at start.
+const ASK: Duration = Duration::from_secs(10);
+
+/// A running program.
+#[derive(Debug)]
+pub struct Pipeline {
+    /// What it runs in.
+    pub world: Arc<World>,
+    /// What it runs now.
+    pub bundle: Arc<ArcSwap<Bundle>>,
+    /// The lanes of each source, in the plan's order at start.
+    pub lanes: Vec<Arc<Lanes>>,
+    workers: Vec<(Sender<Job>, JoinHandle<()>)>,
+    readers: Vec<JoinHandle<()>>,
+    stop: Arc<AtomicBool>,
+    failed: Arc<AtomicBool>,
+}
+
+impl Pipeline {
+    /// Starts workers and readers for a bundle. Every broker and topic was asked for before.
+    pub fn start(world: Arc<World>, bundle: Bundle) -> Result<Self, BindError> {
+        let bundle = Arc::new(ArcSwap::from_pointee(bundle));
+        let failed = Arc::new(AtomicBool::new(false));
+        let mut workers = Vec::new();
+        for number in 0..world.config.engine.threads.max(1) {
+            let (sender, inbox) = crossbeam_channel::bounded(INBOX);
+            let (world, bundle, failed) = (Arc::clone(&world), Arc::clone(&bundle), Arc::clone(&failed));
+            let thread = thread::Builder::new()
+                .name(format!("worker-{number}"))
+                .spawn(move || {
+                    let mut alarm = Alarm { flag: failed, armed: true };
+                    worker::work(&world, &bundle, &inbox, number);
+                    alarm.armed = false;
+                })
+                .map_err(|error| BindError::World(format!("no thread for a worker: {error}")))?;
+            workers.push((sender, thread));
+        }
+        let senders: Vec<Sender<Job>> = workers.iter().map(|(sender, _)| sender.clone()).collect();
+        let mut lanes = Vec::new();
+        let mut readers = Vec::new();
+        let stop = Arc::new(AtomicBool::new(false));
+        let sources = bundle.load().plan.sources.clone();
+        let n_sources = sources.len() as u64;
+        for source in &sources {
+            let settings = &world.config.sources[&source.name];
+            let one = Lanes::new(settings.clone(), senders.clone(), Arc::clone(&world.budget), world.metrics.source(&source.name));
+            let client = client(settings, world.config.engine.memory / CLIENT_SHARE / n_sources);
+            let reading = Settings {
+                name: source.name.to_string(),
+                topics: settings.topics.clone(),
+                start: settings.start,
+                max_record_bytes: settings.max_record_bytes,
+                batch_bytes: BATCH_BYTES,
+                headers: bundle.load().plan.reads_headers,
+            };
+            let intake: SharedIntake = Arc::clone(&one) as SharedIntake;
+            let (stop, failed) = (Arc::clone(&stop), Arc::clone(&failed));
+            let thread = thread::Builder::new()
+                .name(format!("read-{}", source.name))
+                .spawn(move || {
+                    let mut alarm = Alarm { flag: failed, armed: true };
+                    match kafka::read(client, &reading, &intake, &stop) {
+                        Ok(()) => alarm.armed = false,
+                        Err(error) => tracing::error!(source = %reading.name, %error, "the source cannot be read"),
+                    }
+                })
+                .map_err(|error| BindError::World(format!("no thread for a reader: {error}")))?;
+            readers.push(thread);
+            lanes.push(one);
+        }
+        Ok(Self { world, bundle, lanes, workers, readers, stop, failed })
+    }
+
+    /// Whether a thread ended that must not: the process should end and be started again.
+    pub fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
+    }
+
+    /// Stops reading, finishes what was read, commits, and leaves the groups. Returns whether all of it was done in time.
+    pub fn shut_down(mut self) -> bool {
+        let deadline = Instant::now() + SHUTDOWN_MAX;
+        for lanes in &self.lanes {
+            lanes.stop();
+        }
+        // Batches that wait are worked off, then every open block is closed and delivered, while the readers still keep the membership alive.
+        while self.lanes.iter().any(|lanes| lanes.has_waiting()) && Instant::now() < deadline {
+            thread::park_timeout(Duration::from_millis(5));
+        }
+        for (sender, _) in &self.workers {
+            let _gone = sender.send(Job::Flush);
+        }
+        let done = self.lanes.iter().all(|lanes| lanes.wait_idle(deadline));
+        self.stop.store(true, Ordering::Release);
+        for reader in self.readers.drain(..) {
+            let _panicked = reader.join();
+        }
+        if !done {
+            self.world.abandon.cancel();
+        }
+        for (sender, _) in &self.workers {
+            let _gone = sender.send(Job::Stop);
+        }
+        for (_, worker) in self.workers.drain(..) {
+            let _panicked = worker.join();
+        }
+        done
+    }
+}
+
+/// Sets its flag when it is dropped, so when the thread that owns it ends in a way that it should not.
+#[derive(Debug)]
+struct Alarm {
+    flag: Arc<AtomicBool>,
+    armed: bool,
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if self.armed {
+            self.flag.store(true, Ordering::Release);
+        }
+    }
+}
+
+/// librdkafka's settings for a source. `queue_bytes` is what all its partitions may hold before we take it.
+fn client(source: &Source, queue_bytes: u64) -> ClientConfig {
+    let mut client = ClientConfig::new();
+    client
+        .set("fetch.message.max.bytes", "1048576")
+        .set("fetch.max.bytes", "16777216")
+        .set("receive.message.max.bytes", "67108864")
+        .set("topic.metadata.refresh.interval.ms", "10000")
+        // A broker that goes away is asked again soon: standing still costs more than asking.
+        .set("reconnect.backoff.max.ms", "2000");
+    for (key, value) in source.connection.properties() {
+        client.set(key, value.expose());
+    }
+    client
+        .set("group.id", &source.group)
+        .set("partition.assignment.strategy", "cooperative-sticky")
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("auto.offset.reset", "error")
+        .set("isolation.level", "read_committed")
+        .set("allow.auto.create.topics", "false")
+        // With queues of their own both limits count per partition; a process rarely has more than some dozens.
+        .set("queued.max.messages.kbytes", (queue_bytes / PARTITIONS_EXPECTED / 1024).clamp(1024, 16_384).to_string())
+        .set("queued.min.messages", "10000");
+    client
+}
+
+/// Partitions that a process is taken to have when librdkafka's queue limits are cut: they are fixed before the first assignment.
+const PARTITIONS_EXPECTED: u64 = 8;
+
+/// Asks every broker for its topics: what would go wrong later in a loop is said now, once, with the setting to look at.
+pub fn check_sources(world: &World, bundle: &Bundle) -> Result<(), Vec<BindError>> {
+    let mut errors = Vec::new();
+    for source in &bundle.plan.sources {
+        let settings = &world.config.sources[&source.name];
+        if let Err(sentence) = check_source(settings) {
+            errors.push(BindError::World(sentence));
+        }
+    }
+    if errors.is_empty() { Ok(()) } else { Err(errors) }
+}
+
+fn check_source(source: &Source) -> Result<(), String> {
+    let (witness, client) = kafka::Witness::watch(client(source, 0), &source.name);
+    let consumer: BaseConsumer<kafka::Witness> = client
+        .create_with_context(witness)
+        .map_err(|error| format!("[source.{}]: {error}", source.name))?;
+    let names: Vec<&str> = match &source.topics {
+        crate::config::Topics::Names(names) => names.iter().map(String::as_str).collect(),
+        crate::config::Topics::Pattern(_) => Vec::new(),
+    };
+    let deadline = Instant::now() + ASK;
+    let metadata = loop {
+        // Errors of the connection arrive as events, and only polling hears them.
+        let _event = consumer.poll(Duration::ZERO);
+        match consumer.fetch_metadata(None, Duration::from_millis(1500)) {
+            Ok(metadata) => break metadata,
+            Err(error) => {
+                let _event = consumer.poll(Duration::ZERO);
+                if let Some(sentence) = consumer.context().decisive() {
+                    return Err(sentence);
+                }
+                if Instant::now() > deadline {
+                    return Err(consumer.context().last().unwrap_or_else(|| {
+                        format!("no broker answers ({error}): see `brokers` in [source.{}]", source.name)
+                    }));
+                }
+            }
+        }
+    };
+    let missing: Vec<&str> = names
+        .into_iter()
+        .filter(|name| !metadata.topics().iter().any(|topic| topic.name() == *name && topic.error().is_none()))
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let list = missing.join(", ");
+    Err(format!("the topic {list} does not exist, or this user may not see it: see `topics` in [source.{}]", source.name))
+}

@@ -1,0 +1,356 @@
+//! A worker's growing blocks: rows of many batches on their way into units, and which batches wait for them.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use logmon_dsl::{
+    column::{Batch, Names, print},
+    eval::{Routed, print_routed},
+    plan::{Plan, SinkType},
+};
+
+use super::{
+    budget::Share,
+    bundle::{Bundle, Outlet, World},
+    deliver::{Cargo, Outbox, Unit},
+    lanes::Lanes,
+};
+use crate::{
+    clock::{Clock as _, SystemClock},
+    config,
+    delivery::{
+        ledger::BatchId,
+        unit::{Held, Unit as Named},
+    },
+    metrics::SinkMetrics,
+    sink::{
+        clickhouse::{
+            AppendReport, Context, DeadRow, Finished, TableBuilder,
+            dead_letter::{DeadLetter, DeadLetterBuilder},
+        },
+        kafka::Record,
+    },
+    source::RawBatch,
+};
+
+/// The column `attempt`: a row is sent under one token only, so there is no second attempt to tell from the first.
+const ATTEMPT: u32 = 0;
+
+/// A batch that rows in growing blocks belong to.
+#[derive(Debug)]
+struct Ticket {
+    lanes: Arc<Lanes>,
+    batch: BatchId,
+    held: Held,
+    /// Rows that are in growing blocks.
+    rows: u64,
+    /// Whether the worker may still add rows.
+    open: bool,
+}
+
+/// Everything a worker builds for one bundle.
+#[derive(Debug)]
+pub struct Outlets {
+    number: usize,
+    world: Arc<World>,
+    bundle: Arc<Bundle>,
+    sinks: Vec<SinkDesk>,
+    dead: Option<Growing<DeadLetterBuilder>>,
+    dead_topic: Option<Arc<Outbox>>,
+    tickets: HashMap<u64, Ticket>,
+    next_ticket: u64,
+    chunks: u64,
+}
+
+#[derive(Debug)]
+enum SinkDesk {
+    Table(Growing<TableBuilder>),
+    Topic { outbox: Arc<Outbox>, closed: bool },
+}
+
+#[derive(Debug)]
+struct Growing<B> {
+    builder: B,
+    limits: config::Batch,
+    outbox: Arc<Outbox>,
+    metrics: SinkMetrics,
+    share: Share,
+}
+
+impl Outlets {
+    /// Empty blocks for every sink of a bundle. `number` tells the workers of a process apart in tokens.
+    pub fn new(world: &Arc<World>, bundle: &Arc<Bundle>, number: usize) -> Self {
+        let sinks = bundle
+            .outlets
+            .iter()
+            .zip(&bundle.plan.sinks)
+            .map(|(outlet, decl)| match outlet {
+                Outlet::Table { binding, limits, outbox } => SinkDesk::Table(Growing {
+                    builder: TableBuilder::new(Arc::clone(binding)),
+                    limits: *limits,
+                    outbox: Arc::clone(outbox),
+                    metrics: world.metrics.sink(&decl.name),
+                    share: world.budget.take(0),
+                }),
+                Outlet::Topic { outbox } => SinkDesk::Topic {
+                    outbox: Arc::clone(outbox),
+                    closed: matches!(&decl.ty, SinkType::Record(shape) if !shape.open),
+                },
+            })
+            .collect();
+        let dead = bundle.dead_letters.table.as_ref().map(|(binding, outbox)| Growing {
+            builder: DeadLetterBuilder::new(Arc::clone(binding)),
+            limits: config::Batch::default(),
+            outbox: Arc::clone(outbox),
+            metrics: world.metrics.sink(outbox.name()),
+            share: world.budget.take(0),
+        });
+        Self {
+            number,
+            world: Arc::clone(world),
+            bundle: Arc::clone(bundle),
+            sinks,
+            dead,
+            dead_topic: bundle.dead_letters.topic.clone(),
+            tickets: HashMap::new(),
+            next_ticket: 0,
+            chunks: 0,
+        }
+    }
+
+    /// The worker's number.
+    pub fn number(&self) -> usize {
+        self.number
+    }
+
+    /// How many units this worker cut so far.
+    pub fn chunks(&self) -> u64 {
+        self.chunks
+    }
+
+    /// Goes on counting units where the desk before this one ended, so that no token is used twice.
+    pub fn continue_at(&mut self, chunks: u64) {
+        self.chunks = chunks;
+    }
+
+    /// Opens a ticket for a batch: what its rows are known by until they are acknowledged.
+    pub fn ticket(&mut self, lanes: &Arc<Lanes>, batch: BatchId, raw: &RawBatch) -> u64 {
+        let ticket = self.next_ticket;
+        self.next_ticket += 1;
+        let start = raw.offsets.first().copied().unwrap_or(0);
+        let held = Held { position: raw.position.clone(), start, end: raw.end() };
+        self.tickets.insert(ticket, Ticket { lanes: Arc::clone(lanes), batch, held, rows: 0, open: true });
+        ticket
+    }
+
+    /// Adds a route's rows. Returns those that the sink cannot take.
+    pub fn append(&mut self, ticket: u64, batch: &mut Batch, names: &Names, routed: &Routed) -> Vec<DeadRow> {
+        let plan = Arc::clone(&self.bundle.plan);
+        let context = self.context(ticket, &plan.sources[batch.meta.source].name, names.generation);
+        let (rows, dead) = match &mut self.sinks[routed.sink.0 as usize] {
+            SinkDesk::Table(table) => {
+                let report = table.builder.append(batch, names, routed, &context);
+                table.share.resize(table.builder.bytes());
+                count(&table.metrics, &report);
+                (report.rows, report.dead)
+            }
+            SinkDesk::Topic { outbox, closed } => {
+                let records = records(batch, &plan, names, routed, *closed);
+                let (rows, outbox) = (records.len(), Arc::clone(outbox));
+                self.send_records(ticket, &outbox, records);
+                (rows, Vec::new())
+            }
+        };
+        if matches!(self.sinks[routed.sink.0 as usize], SinkDesk::Table(_)) {
+            self.hold(ticket, rows as u64);
+        }
+        dead
+    }
+
+    /// Adds dead letters of the batch.
+    pub fn dead(&mut self, ticket: u64, letters: Vec<DeadLetter>) {
+        if let Some(outbox) = self.dead_topic.clone() {
+            let records = letters.iter().map(super::dead::record).collect();
+            self.send_records(ticket, &outbox, records);
+        }
+        let context = self.context(ticket, "", 0);
+        if let Some(dead) = &mut self.dead {
+            dead.builder.append(&letters, &context);
+            dead.share.resize(dead.builder.bytes());
+            self.hold(ticket, letters.len() as u64);
+        }
+    }
+
+    /// No more rows of the batch come.
+    pub fn end_batch(&mut self, ticket: u64) {
+        if let Some(entry) = self.tickets.get_mut(&ticket) {
+            entry.open = false;
+            if entry.rows == 0 {
+                self.tickets.remove(&ticket);
+            }
+        }
+    }
+
+    /// When the next block is due by its age.
+    pub fn next_due(&self) -> Option<Instant> {
+        let tables = self.sinks.iter().filter_map(|sink| match sink {
+            SinkDesk::Table(table) => Some(table.builder.opened()? + table.limits.age.0),
+            SinkDesk::Topic { .. } => None,
+        });
+        let dead = self.dead.as_ref().and_then(|dead| Some(dead.builder.opened()? + dead.limits.age.0));
+        tables.chain(dead).min()
+    }
+
+    /// Closes the blocks that reached a limit.
+    pub fn close_due(&mut self, now: Instant) {
+        for index in 0..self.sinks.len() {
+            if let SinkDesk::Table(table) = &mut self.sinks[index] {
+                let limits = table.limits;
+                let taken = table.builder.take(|part| {
+                    is_due(&limits, part.rows(), part.bytes(), now.saturating_duration_since(part.opened()))
+                });
+                self.send_blocks(index, taken);
+            }
+        }
+        let due = self.dead.as_ref().is_some_and(|dead| {
+            let age = dead.builder.opened().map_or(Duration::ZERO, |opened| now.saturating_duration_since(opened));
+            dead.builder.rows() > 0 && is_due(&dead.limits, dead.builder.rows(), dead.builder.bytes(), age)
+        });
+        if due {
+            self.close_dead();
+        }
+    }
+
+    /// Closes every block.
+    pub fn close_all(&mut self) {
+        for index in 0..self.sinks.len() {
+            if let SinkDesk::Table(table) = &mut self.sinks[index] {
+                let taken = table.builder.finish();
+                self.send_blocks(index, taken);
+            }
+        }
+        self.close_dead();
+    }
+
+    fn close_dead(&mut self) {
+        let Some(dead) = &mut self.dead else { return };
+        let taken = dead.builder.finish();
+        let outbox = Arc::clone(&dead.outbox);
+        dead.share.resize(0);
+        for finished in taken {
+            self.send_block(&outbox, finished);
+        }
+    }
+
+    fn send_blocks(&mut self, sink: usize, taken: Vec<Finished>) {
+        if taken.is_empty() {
+            return;
+        }
+        let SinkDesk::Table(table) = &mut self.sinks[sink] else { return };
+        table.share.resize(table.builder.bytes());
+        let outbox = Arc::clone(&table.outbox);
+        for finished in taken {
+            self.send_block(&outbox, finished);
+        }
+    }
+
+    fn send_block(&mut self, outbox: &Arc<Outbox>, finished: Finished) {
+        let mut held: Vec<Held> = Vec::new();
+        let mut batches = Vec::with_capacity(finished.tickets.len());
+        for &(ticket, rows) in &finished.tickets {
+            let entry = self.tickets.get_mut(&ticket).expect("a row in a block has a ticket");
+            match held.iter_mut().find(|one| one.position == entry.held.position) {
+                Some(one) => {
+                    one.start = one.start.min(entry.held.start);
+                    one.end = one.end.max(entry.held.end);
+                }
+                None => held.push(entry.held.clone()),
+            }
+            batches.push((Arc::clone(&entry.lanes), entry.batch, u64::from(rows)));
+            entry.rows -= u64::from(rows);
+            if entry.rows == 0 && !entry.open {
+                self.tickets.remove(&ticket);
+            }
+        }
+        held.sort_by(|a, b| a.position.cmp(&b.position));
+        let named = Named {
+            group: batches.first().map_or("", |(lanes, ..)| lanes.group()),
+            incarnation: self.world.incarnation,
+            held: &held,
+            bundle: self.bundle.short(),
+            table: &finished.table.replace('`', ""),
+            partition: finished.partition.unwrap_or(0),
+            // Unique in the process: the worker's number in the low byte.
+            chunk: self.chunks << 8 | self.number as u64 & 0xff,
+        };
+        let token = named.token();
+        self.chunks += 1;
+        let share = self.world.budget.take(finished.bytes());
+        let rows = finished.rows;
+        outbox.send(Unit { cargo: Cargo::Block { finished, token }, rows, batches, share });
+    }
+
+    fn send_records(&mut self, ticket: u64, outbox: &Arc<Outbox>, records: Vec<Record>) {
+        let entry = &self.tickets[&ticket];
+        let (rows, bytes) = (records.len(), records.iter().map(|record| record.value.len()).sum());
+        entry.lanes.hold(entry.batch, rows as u64);
+        let batches = vec![(Arc::clone(&entry.lanes), entry.batch, rows as u64)];
+        let share = self.world.budget.take(bytes);
+        outbox.send(Unit { cargo: Cargo::Records(records), rows, batches, share });
+    }
+
+    fn hold(&mut self, ticket: u64, rows: u64) {
+        let entry = self.tickets.get_mut(&ticket).expect("rows are added under an open ticket");
+        entry.rows += rows;
+        entry.lanes.hold(entry.batch, rows);
+    }
+
+    fn context<'a>(&self, ticket: u64, source: &'a str, names_table: u64) -> Context<'a> {
+        Context {
+            names_table,
+            source,
+            wall: SystemClock.now(),
+            now: Instant::now(),
+            ticket,
+            attempt: ATTEMPT,
+            incarnation: self.world.incarnation as u32,
+        }
+    }
+}
+
+fn is_due(limits: &config::Batch, rows: usize, bytes: usize, age: Duration) -> bool {
+    rows >= limits.rows || bytes as u64 >= limits.bytes.0 || age >= limits.age.0
+}
+
+fn count(metrics: &SinkMetrics, report: &AppendReport) {
+    for (column, _, rows) in report.defaulted.iter().chain(&report.unfit) {
+        metrics.absent(column, u64::from(*rows));
+    }
+}
+
+/// A route's rows as records of a topic: the event as JSON, the route's `key` as key.
+fn records(batch: &Batch, plan: &Plan, names: &Names, routed: &Routed, closed: bool) -> Vec<Record> {
+    let shape = match &plan.sinks[routed.sink.0 as usize].ty {
+        SinkType::Record(shape) if closed => Some(&**shape),
+        SinkType::Record(_) | SinkType::Table(_) => None,
+    };
+    let key = routed.args.iter().find(|(path, _)| path.len() == 1 && &*path[0] == "key").map(|(_, column)| column);
+    routed
+        .rows
+        .iter()
+        .map(|&row| {
+            let row = row as usize;
+            let mut value = Vec::with_capacity(512);
+            print_routed(&mut value, batch, &plan.layout, names, routed, row, shape);
+            let key = key.filter(|column| column.absence(row).is_none()).map(|column| {
+                let mut text = Vec::new();
+                print::plain(&mut text, &print::value(&batch.arena, column, row));
+                String::from_utf8_lossy(&text).into_owned()
+            });
+            Record { key, value, headers: Vec::new() }
+        })
+        .collect()
+}
