@@ -1,1 +1,3 @@
 //! The test binary of the engine.
+
+mod clickhouse;
