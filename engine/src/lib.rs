@@ -7,5 +7,6 @@ pub mod delivery;
 pub mod error;
 pub mod lookup;
 pub mod metrics;
+pub mod sink;
 pub mod source;
 pub mod tls;

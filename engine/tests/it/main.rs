@@ -1,5 +1,6 @@
 //! The test binary of the engine.
 
+mod clickhouse;
 mod config;
 mod decode;
 mod metrics;

@@ -1,0 +1,35 @@
+//! ClickHouse as a sink: a table's columns read from the server, rows as Native blocks, inserts over our own connections.
+//!
+//! The way of a row: [`bind`] says once which column takes which path, [`TableBuilder::append`] decodes a route's rows straight
+//! into the columns' own types, a full [`Finished`] becomes a [`Block`] of compressed frames, the [`Inserter`] sends it.
+
+pub mod append;
+pub mod bind;
+pub mod block;
+pub mod builder;
+mod cell;
+pub mod columns;
+pub mod compress;
+pub mod dead_letter;
+pub mod ddl;
+mod dictionary;
+pub mod errors;
+pub mod http;
+pub mod insert;
+pub mod partition;
+mod place;
+mod rest;
+pub mod schema;
+mod text;
+mod time;
+pub mod types;
+
+pub use append::{AppendReport, Context, DeadRow};
+pub use bind::{Binding, OnAbsent, Options, bind};
+pub use block::{Block, Finished};
+pub use builder::TableBuilder;
+pub use compress::Compression;
+pub use errors::{Class, SinkError};
+pub use http::{Client, Endpoint};
+pub use insert::Inserter;
+pub use schema::Table;

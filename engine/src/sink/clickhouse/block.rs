@@ -1,0 +1,168 @@
+//! One complete Native block: what an insert sends.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{
+    columns::{Growing, Low, Store},
+    compress::{Compression, Frames},
+    schema::quote,
+    text::{put_text, put_varint},
+};
+
+/// A block whose rows are fixed but whose bytes are not made yet. Encoding it needs nothing else, so any thread may do it.
+#[derive(Debug)]
+pub struct Finished {
+    /// `database.table`, quoted.
+    pub table: Arc<str>,
+    /// How many rows.
+    pub rows: usize,
+    /// A digest of the partition value; `None` where the server computes the partition.
+    pub partition: Option<u128>,
+    /// Which micro-batches the rows come from, as the caller numbered them, and how many of its rows are in here.
+    pub tickets: Vec<(u64, u32)>,
+    pub(super) columns: Vec<FinishedColumn>,
+}
+
+#[derive(Debug)]
+pub(super) struct FinishedColumn {
+    pub(super) name: Arc<str>,
+    pub(super) type_name: Arc<str>,
+    /// Kept in a frame of its own, since another attempt changes this column alone.
+    pub(super) own_frame: bool,
+    pub(super) values: Growing,
+}
+
+/// A block as it is sent. Retries send the same bytes.
+#[derive(Debug, Clone)]
+pub struct Block {
+    /// `database.table`, quoted.
+    pub table: Arc<str>,
+    /// The columns in the block, in order.
+    pub columns: Vec<Arc<str>>,
+    /// How many rows.
+    pub rows: usize,
+    /// A digest of the partition value; `None` where the server computes the partition.
+    pub partition: Option<u128>,
+    /// How the body is compressed.
+    pub compression: Compression,
+    /// The Native block, in frames if compressed.
+    pub body: Bytes,
+    /// The block's size before compression.
+    pub raw_bytes: usize,
+    /// As in [`Finished::tickets`].
+    pub tickets: Vec<(u64, u32)>,
+}
+
+impl Block {
+    /// The statement that the body belongs to.
+    pub fn statement(&self) -> String {
+        let columns: Vec<String> = self.columns.iter().map(|name| quote(name)).collect();
+        format!("INSERT INTO {} ({}) FORMAT Native", self.table, columns.join(", "))
+    }
+}
+
+impl Finished {
+    /// Bytes before compression, roughly.
+    pub fn bytes(&self) -> usize {
+        self.columns.iter().map(|column| column.values.bytes()).sum()
+    }
+
+    /// Makes the block's bytes. Columns that no row fed and that have a default stay out.
+    pub fn encode(&self, compression: Compression) -> Block {
+        let mut frames = Frames::new(compression, self.bytes());
+        put_varint(frames.small(), self.columns.len());
+        put_varint(frames.small(), self.rows);
+        for column in &self.columns {
+            if column.own_frame {
+                frames.flush();
+            }
+            put_text(frames.small(), column.name.as_bytes());
+            put_text(frames.small(), column.type_name.as_bytes());
+            if self.rows > 0 {
+                write(&column.values, &mut frames);
+            }
+            if column.own_frame {
+                frames.flush();
+            }
+        }
+        let (body, raw_bytes) = frames.finish();
+        Block {
+            table: self.table.clone(),
+            columns: self.columns.iter().map(|column| column.name.clone()).collect(),
+            rows: self.rows,
+            partition: self.partition,
+            compression,
+            body,
+            raw_bytes,
+            tickets: self.tickets.clone(),
+        }
+    }
+}
+
+/// The version of the low-cardinality format: dictionaries inside the block.
+const LOW_VERSION: u64 = 1;
+/// The version of JSON that is sent as text.
+const JSON_AS_TEXT: u64 = 1;
+
+fn write(column: &Growing, frames: &mut Frames) {
+    prefix(&column.store, frames.small());
+    body(column, frames);
+}
+
+/// What stands in front of a column's data, for all its nested parts.
+fn prefix(store: &Store, out: &mut Vec<u8>) {
+    match store {
+        Store::Fixed(..) | Store::Text(_) => {}
+        Store::Low(_) => out.extend_from_slice(&LOW_VERSION.to_le_bytes()),
+        Store::List(_, items) => prefix(&items.store, out),
+        Store::Map(_, keys, values) => {
+            if keys.is_low {
+                out.extend_from_slice(&LOW_VERSION.to_le_bytes());
+            }
+            prefix(values, out);
+        }
+        Store::Object(_) => out.extend_from_slice(&JSON_AS_TEXT.to_le_bytes()),
+    }
+}
+
+fn body(column: &Growing, frames: &mut Frames) {
+    if let Some(nulls) = &column.nulls {
+        frames.add(nulls);
+    }
+    data(&column.store, frames);
+}
+
+fn data(store: &Store, frames: &mut Frames) {
+    match store {
+        Store::Fixed(_, bytes) | Store::Text(bytes) | Store::Object(bytes) => frames.add(bytes),
+        Store::Low(low) => add_low(low, frames),
+        Store::List(ends, items) => {
+            add_ends(ends, frames);
+            body(items, frames);
+        }
+        Store::Map(ends, keys, values) => {
+            add_ends(ends, frames);
+            if keys.is_low {
+                add_low(&keys.low, frames);
+            } else {
+                let mut plain = Vec::new();
+                keys.write_plain(&mut plain);
+                frames.add(&plain);
+            }
+            data(values, frames);
+        }
+    }
+}
+
+fn add_low(low: &Low, frames: &mut Frames) {
+    let mut bytes = Vec::with_capacity(low.index.len() * 2);
+    low.write(&mut bytes);
+    frames.add(&bytes);
+}
+
+fn add_ends(ends: &[u64], frames: &mut Frames) {
+    let bytes: Vec<u8> = ends.iter().flat_map(|end| end.to_le_bytes()).collect();
+    frames.add(&bytes);
+}

@@ -1,0 +1,396 @@
+//! A block's columns while it grows, in the layout of ClickHouse's Native format.
+
+use logmon_dsl::column::View;
+
+use super::{
+    dictionary::Dictionary,
+    text::{put_json, put_text, put_varint, quote, with_text},
+    types::Type,
+};
+
+/// A route's values for one column, decoded but not yet in a block: one entry a routed row.
+#[derive(Debug, Default)]
+pub(super) struct Decoded {
+    /// 0, or why the row has no value; there `values` has the column's default.
+    pub(super) state: Vec<u8>,
+    /// The values.
+    pub(super) values: Values,
+}
+
+/// Values by shape.
+#[derive(Debug)]
+pub(super) enum Values {
+    /// Bytes of fixed width.
+    Fixed(Vec<u8>),
+    /// Text, whatever its kind.
+    Views(Vec<View>),
+    /// Lists: where each ends, and the elements.
+    List(Vec<u32>, Box<Decoded>),
+    /// Members of a map: where each row's end, numbers of keys and values.
+    Entries(Vec<u32>, Vec<(u32, View)>),
+}
+
+impl Default for Values {
+    fn default() -> Self {
+        Self::Views(Vec::new())
+    }
+}
+
+impl Decoded {
+    /// Forgets all values, keeps the memory.
+    pub(super) fn clear(&mut self) {
+        self.state.clear();
+        match &mut self.values {
+            Values::Fixed(bytes) => bytes.clear(),
+            Values::Views(views) => views.clear(),
+            Values::List(ends, items) => {
+                ends.clear();
+                items.clear();
+            }
+            Values::Entries(ends, items) => {
+                ends.clear();
+                items.clear();
+            }
+        }
+    }
+
+    /// Room for the values of a type.
+    pub(super) fn for_type(ty: &Type) -> Self {
+        let values = match ty {
+            Type::Scalar(scalar) | Type::Nullable(scalar) | Type::Low(scalar, _) => {
+                match scalar.width() {
+                    Some(_) => Values::Fixed(Vec::new()),
+                    None => Values::Views(Vec::new()),
+                }
+            }
+            Type::Array(inner) => Values::List(Vec::new(), Box::new(Self::for_type(inner))),
+            Type::Map { .. } => Values::Entries(Vec::new(), Vec::new()),
+            Type::Json => Values::Views(Vec::new()),
+        };
+        Self { state: Vec::new(), values }
+    }
+}
+
+fn range(ends: &[u32], row: usize) -> std::ops::Range<usize> {
+    let start = if row == 0 { 0 } else { ends[row - 1] as usize };
+    start..ends[row] as usize
+}
+
+/// What appending reads besides the decoded values.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reading<'a> {
+    /// The batch's text.
+    pub(super) arena: &'a [u8],
+    /// Texts of the keys that entries name by number.
+    pub(super) keys: &'a Dictionary,
+    /// Counts fresh starts of `keys`.
+    pub(super) keys_epoch: u64,
+}
+
+/// One column of a block.
+#[derive(Debug)]
+pub(super) struct Growing {
+    /// Its values.
+    pub(super) store: Store,
+    /// One byte a row: 1 where NULL; only for `Nullable` columns.
+    pub(super) nulls: Option<Vec<u8>>,
+    /// How many rows brought a value.
+    pub(super) fed: usize,
+}
+
+/// Values in the order in which they are sent.
+#[derive(Debug)]
+pub(super) enum Store {
+    /// Bytes of this width.
+    Fixed(usize, Vec<u8>),
+    /// Length and bytes, one after the other.
+    Text(Vec<u8>),
+    /// Numbers of distinct values.
+    Low(Low),
+    /// Where each list ends, and the elements.
+    List(Vec<u64>, Box<Growing>),
+    /// Where each map ends, keys and values.
+    Map(Vec<u64>, Keys, Box<Store>),
+    /// Objects as JSON text, built out of entries.
+    Object(Vec<u8>),
+}
+
+/// A column of few distinct values.
+#[derive(Debug)]
+pub(super) struct Low {
+    /// The values seen; fixed-width ones as their bytes.
+    pub(super) dictionary: Dictionary,
+    /// One number a row.
+    pub(super) index: Vec<u32>,
+    /// Bytes a value, `None` for text.
+    pub(super) width: Option<usize>,
+    /// Whether number 0 stands for NULL, which shifts all others by one.
+    pub(super) nullable: bool,
+}
+
+/// The keys of a map column.
+#[derive(Debug)]
+pub(super) struct Keys {
+    /// Numbers of the keys in this block.
+    pub(super) low: Low,
+    /// Whether the type is `LowCardinality`; otherwise keys are written out one by one.
+    pub(super) is_low: bool,
+    /// From a table-wide key number to this block's number + 1.
+    remap: Vec<u32>,
+    epoch: u64,
+}
+
+impl Growing {
+    /// An empty column. `null_as_default` sends absent values as NULL, so that the server computes the column's default.
+    pub(super) fn new(ty: &Type, null_as_default: bool) -> Self {
+        let mut nulls = null_as_default.then(Vec::new);
+        let store = match ty {
+            Type::Scalar(scalar) => Store::sized(scalar.width()),
+            Type::Nullable(scalar) => {
+                nulls = Some(Vec::new());
+                Store::sized(scalar.width())
+            }
+            Type::Low(scalar, nullable) => Store::Low(Low::new(scalar.width(), *nullable)),
+            Type::Array(inner) => Store::List(Vec::new(), Box::new(Self::new(inner, false))),
+            Type::Map { low_keys, low_values } => {
+                let keys = Keys {
+                    low: Low::new(None, false),
+                    is_low: *low_keys,
+                    remap: Vec::new(),
+                    epoch: 0,
+                };
+                let values =
+                    if *low_values { Store::Low(Low::new(None, false)) } else { Store::sized(None) };
+                Store::Map(Vec::new(), keys, Box::new(values))
+            }
+            Type::Json => Store::Object(Vec::new()),
+        };
+        Self { store, nulls, fed: 0 }
+    }
+
+    /// Bytes held, roughly.
+    pub(super) fn bytes(&self) -> usize {
+        self.nulls.as_ref().map_or(0, Vec::len) + self.store.bytes()
+    }
+
+    /// Appends the decoded rows at these places.
+    pub(super) fn append(&mut self, decoded: &Decoded, picks: &[u32], reading: Reading<'_>) {
+        if let Some(nulls) = &mut self.nulls {
+            nulls.extend(picks.iter().map(|&pick| u8::from(decoded.state[pick as usize] != 0)));
+        }
+        self.fed += picks.iter().filter(|&&pick| decoded.state[pick as usize] == 0).count();
+        self.store.append(decoded, picks, reading);
+    }
+}
+
+impl Store {
+    fn sized(width: Option<usize>) -> Self {
+        match width {
+            Some(width) => Self::Fixed(width, Vec::new()),
+            None => Self::Text(Vec::new()),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Fixed(_, bytes) | Self::Text(bytes) | Self::Object(bytes) => bytes.len(),
+            Self::Low(low) => low.bytes(),
+            Self::List(ends, items) => ends.len() * 8 + items.bytes(),
+            Self::Map(ends, keys, values) => ends.len() * 8 + keys.low.bytes() + values.bytes(),
+        }
+    }
+
+    fn append(&mut self, decoded: &Decoded, picks: &[u32], reading: Reading<'_>) {
+        match (self, &decoded.values) {
+            (Self::Fixed(width, out), Values::Fixed(bytes)) => {
+                append_fixed(*width, bytes, picks, out);
+            }
+            (Self::Text(out), Values::Views(views)) => {
+                for &pick in picks {
+                    with_text(views[pick as usize], reading.arena, |text| put_text(out, text));
+                }
+            }
+            (Self::Low(low), values) => low.append(decoded, values, picks, reading),
+            (Self::List(ends, items), Values::List(from, decoded)) => {
+                let mut total = ends.last().copied().unwrap_or(0);
+                let mut inner = Vec::new();
+                for &pick in picks {
+                    let range = range(from, pick as usize);
+                    total += range.len() as u64;
+                    ends.push(total);
+                    inner.extend(range.map(|at| at as u32));
+                }
+                items.append(decoded, &inner, reading);
+            }
+            (Self::Map(ends, keys, values), Values::Entries(from, entries)) => {
+                let mut total = ends.last().copied().unwrap_or(0);
+                keys.renew(reading);
+                for &pick in picks {
+                    let entries = &entries[range(from, pick as usize)];
+                    total += entries.len() as u64;
+                    ends.push(total);
+                    for &(key, view) in entries {
+                        keys.push(key, reading);
+                        with_text(view, reading.arena, |text| values.push_text(text));
+                    }
+                }
+            }
+            (Self::Object(out), Values::Views(views)) => {
+                let mut json = Vec::new();
+                for &pick in picks {
+                    json.clear();
+                    let view = views[pick as usize];
+                    if view.is_present() {
+                        put_json(view, reading.arena, &mut json);
+                    } else {
+                        json.extend_from_slice(b"{}");
+                    }
+                    put_text(out, &json);
+                }
+            }
+            (Self::Object(out), Values::Entries(from, entries)) => {
+                let mut json = Vec::new();
+                for &pick in picks {
+                    json.clear();
+                    json.push(b'{');
+                    for (at, &(key, view)) in entries[range(from, pick as usize)].iter().enumerate() {
+                        if at > 0 {
+                            json.push(b',');
+                        }
+                        quote(reading.keys.get(key), &mut json);
+                        json.push(b':');
+                        put_json(view, reading.arena, &mut json);
+                    }
+                    json.push(b'}');
+                    put_text(out, &json);
+                }
+            }
+            _ => unreachable!("values are decoded for the column's type"),
+        }
+    }
+
+    fn push_text(&mut self, text: &[u8]) {
+        match self {
+            Self::Text(out) => put_text(out, text),
+            Self::Low(low) => {
+                let number = low.dictionary.number(text);
+                low.index.push(number);
+            }
+            _ => unreachable!("a map's values are text"),
+        }
+    }
+}
+
+fn append_fixed(width: usize, bytes: &[u8], picks: &[u32], out: &mut Vec<u8>) {
+    // Nearly always the whole route goes into one block.
+    if picks.len() * width == bytes.len() {
+        out.extend_from_slice(bytes);
+        return;
+    }
+    out.reserve(picks.len() * width);
+    for &pick in picks {
+        let start = pick as usize * width;
+        out.extend_from_slice(&bytes[start..start + width]);
+    }
+}
+
+impl Low {
+    fn new(width: Option<usize>, nullable: bool) -> Self {
+        Self { dictionary: Dictionary::default(), index: Vec::new(), width, nullable }
+    }
+
+    fn bytes(&self) -> usize {
+        self.dictionary.bytes() + self.index.len() * 4
+    }
+
+    fn append(&mut self, decoded: &Decoded, values: &Values, picks: &[u32], reading: Reading<'_>) {
+        self.index.reserve(picks.len());
+        let shift = u32::from(self.nullable);
+        for &pick in picks {
+            let pick = pick as usize;
+            if self.nullable && decoded.state[pick] != 0 {
+                self.index.push(0);
+                continue;
+            }
+            let number = match values {
+                Values::Fixed(bytes) => {
+                    let width = self.width.expect("fixed values belong to a fixed-width type");
+                    self.dictionary.number(&bytes[pick * width..(pick + 1) * width])
+                }
+                Values::Views(views) => {
+                    with_text(views[pick], reading.arena, |text| self.dictionary.number(text))
+                }
+                _ => unreachable!("low-cardinality values are scalars"),
+            };
+            self.index.push(number + shift);
+        }
+    }
+
+    /// The width code of the indexes: 0, 1 or 2 for one, two or four bytes.
+    fn code(&self) -> u64 {
+        match self.dictionary.len() + usize::from(self.nullable) {
+            0..=0x100 => 0,
+            0x101..=0x1_0000 => 1,
+            _ => 2,
+        }
+    }
+
+    /// Appends flags, dictionary and indexes. The version in front is the caller's: a map has it before its offsets.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        if self.index.is_empty() {
+            return;
+        }
+        let code = self.code();
+        // The values stand in the block itself, and the dictionary is new with it.
+        out.extend_from_slice(&(0x600 | code).to_le_bytes());
+        let count = self.dictionary.len() + usize::from(self.nullable);
+        out.extend_from_slice(&(count as u64).to_le_bytes());
+        if self.nullable {
+            match self.width {
+                Some(width) => out.resize(out.len() + width, 0),
+                None => put_varint(out, 0),
+            }
+        }
+        for number in 0..self.dictionary.len() {
+            let value = self.dictionary.get(number as u32);
+            match self.width {
+                Some(_) => out.extend_from_slice(value),
+                None => put_text(out, value),
+            }
+        }
+        out.extend_from_slice(&(self.index.len() as u64).to_le_bytes());
+        match code {
+            0 => out.extend(self.index.iter().map(|&number| number as u8)),
+            1 => out.extend(self.index.iter().flat_map(|&number| (number as u16).to_le_bytes())),
+            _ => out.extend(self.index.iter().flat_map(|number| number.to_le_bytes())),
+        }
+    }
+}
+
+impl Keys {
+    fn renew(&mut self, reading: Reading<'_>) {
+        if self.epoch != reading.keys_epoch {
+            self.remap.clear();
+            self.epoch = reading.keys_epoch;
+        }
+        if self.remap.len() < reading.keys.len() {
+            self.remap.resize(reading.keys.len(), 0);
+        }
+    }
+
+    #[inline]
+    fn push(&mut self, key: u32, reading: Reading<'_>) {
+        let known = &mut self.remap[key as usize];
+        if *known == 0 {
+            *known = self.low.dictionary.number(reading.keys.get(key)) + 1;
+        }
+        self.low.index.push(*known - 1);
+    }
+
+    /// Appends the keys one by one, for maps whose keys are plain text.
+    pub(super) fn write_plain(&self, out: &mut Vec<u8>) {
+        for &number in &self.low.index {
+            put_text(out, self.low.dictionary.get(number));
+        }
+    }
+}

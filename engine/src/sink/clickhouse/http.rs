@@ -1,0 +1,269 @@
+//! Requests to a ClickHouse server over HTTP/1.1 connections of our own.
+//!
+//! Invariant: every wait and every answer's size has a bound.
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::{BodyExt, Full};
+use hyper::{
+    Request, Uri,
+    body::Incoming,
+    client::conn::http1::{SendRequest, handshake},
+    header::{CONTENT_LENGTH, HOST, HeaderValue},
+};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
+use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use tokio::net::TcpStream;
+use tower::ServiceExt;
+
+use super::errors::{Class, SinkError};
+
+/// A loopback connection takes well under a millisecond, one around the world under a second.
+const CONNECT_MAX: Duration = Duration::from_secs(5);
+/// Schema queries read some rows of system tables.
+const QUERY_MAX: Duration = Duration::from_secs(30);
+/// Answers to inserts are empty and error texts short; schema answers stay far below this.
+const ANSWER_MAX: usize = 4 << 20;
+/// ClickHouse closes idle connections after 10 s by default; ours are gone before that.
+const IDLE_MAX: Duration = Duration::from_secs(8);
+/// As many connections wait for reuse as inserts usually run at once.
+const IDLE_CONNECTIONS: usize = 4;
+
+const UNRESERVED: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+/// Where a server is and how to log in.
+#[derive(Clone)]
+pub struct Endpoint {
+    /// The sink's name, for messages.
+    pub sink: String,
+    /// `http://host:port` or `https://host:port`.
+    pub url: String,
+    /// The database of tables named without one.
+    pub database: String,
+    /// The user.
+    pub user: String,
+    /// The password; may be empty.
+    pub password: String,
+}
+
+impl std::fmt::Debug for Endpoint {
+    /// Leaves the password out.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Endpoint")
+            .field("sink", &self.sink)
+            .field("url", &self.url)
+            .field("database", &self.database)
+            .field("user", &self.user)
+            .finish_non_exhaustive()
+    }
+}
+
+#[derive(Clone)]
+enum Connector {
+    Plain(HttpConnector),
+    Secure(HttpsConnector<HttpConnector>),
+}
+
+type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
+
+struct Idle {
+    sender: SendRequest<Full<Bytes>>,
+    since: Instant,
+}
+
+/// Talks to one server. Must be used inside a tokio runtime, which drives the connections.
+pub struct Client {
+    endpoint: Endpoint,
+    uri: Uri,
+    host: HeaderValue,
+    user: HeaderValue,
+    password: HeaderValue,
+    connector: Connector,
+    idle: Mutex<Vec<Idle>>,
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").field("endpoint", &self.endpoint).finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// A client for that server; connects when first used.
+    pub fn new(endpoint: Endpoint) -> Result<Self, SinkError> {
+        let refuse =
+            |setting: &str, text: String| SinkError::new(Class::Refuse, &endpoint.sink, setting, text);
+        let uri: Uri = endpoint
+            .url
+            .parse()
+            .map_err(|error| refuse("url", format!("{:?} is no URL: {error}", endpoint.url)))?;
+        let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+            return Err(refuse("url", format!("{:?} must look like http://host:8123", endpoint.url)));
+        };
+        let host = HeaderValue::from_str(authority.as_str())
+            .map_err(|_| refuse("url", "its host cannot stand in a request".to_owned()))?;
+        let header = |setting: &str, text: &str| {
+            let value = HeaderValue::from_bytes(text.as_bytes());
+            value.map_err(|_| refuse(setting, "it holds control characters".to_owned()))
+        };
+        let (user, mut password) =
+            (header("user", &endpoint.user)?, header("password", &endpoint.password)?);
+        password.set_sensitive(true);
+        let mut http = HttpConnector::new();
+        http.enforce_http(false);
+        http.set_nodelay(true);
+        http.set_connect_timeout(Some(CONNECT_MAX));
+        let connector = match scheme {
+            "http" => Connector::Plain(http),
+            "https" => {
+                let tls = HttpsConnectorBuilder::new().with_native_roots().map_err(|error| {
+                    refuse("url", format!("this machine's root certificates cannot be read: {error}"))
+                })?;
+                Connector::Secure(tls.https_only().enable_http1().wrap_connector(http))
+            }
+            other => return Err(refuse("url", format!("{other}:// is not http:// or https://"))),
+        };
+        Ok(Self { endpoint, uri, host, user, password, connector, idle: Mutex::default() })
+    }
+
+    /// Where it goes.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// Runs a statement and returns what it answers. `parameters` are settings and `param_…` of the statement.
+    pub async fn query(&self, sql: &str, parameters: &[(&str, &str)]) -> Result<String, SinkError> {
+        let body = Bytes::copy_from_slice(sql.as_bytes());
+        let answer = self.send(parameters, body, QUERY_MAX).await?;
+        Ok(String::from_utf8_lossy(&answer).into_owned())
+    }
+
+    /// Whether the server answers at all.
+    pub async fn ping(&self) -> Result<(), SinkError> {
+        self.query("SELECT 1", &[]).await.map(drop)
+    }
+
+    /// Sends one request and reads its answer; `parameters` go into the address.
+    pub(super) async fn send(
+        &self,
+        parameters: &[(&str, &str)],
+        body: Bytes,
+        wait: Duration,
+    ) -> Result<Bytes, SinkError> {
+        let mut path = String::from("/?");
+        for (name, value) in parameters {
+            path.push_str(name);
+            path.push('=');
+            path.extend(utf8_percent_encode(value, UNRESERVED));
+            path.push('&');
+        }
+        path.push_str("database=");
+        path.extend(utf8_percent_encode(&self.endpoint.database, UNRESERVED));
+        match tokio::time::timeout(wait, self.exchange(&path, body)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(SinkError::new(
+                Class::Unknown,
+                &self.endpoint.sink,
+                "url",
+                format!("{} gave no answer within {} s", self.endpoint.url, wait.as_secs()),
+            )),
+        }
+    }
+
+    async fn exchange(&self, path: &str, body: Bytes) -> Result<Bytes, SinkError> {
+        let lost =
+            |error: hyper::Error| SinkError::lost(&self.endpoint.sink, &self.endpoint.url, &error);
+        // A connection that waited may have been closed by the server in the same moment. That says nothing about the server's
+        // health, so such a request goes out once more over a new connection before anybody backs off.
+        if let Some(mut sender) = self.waiting()
+            && let Ok(answer) = sender.send_request(self.request(path, body.clone())).await
+        {
+            return self.read(sender, answer).await;
+        }
+        let mut sender = self.connect().await?;
+        let answer = sender.send_request(self.request(path, body)).await.map_err(lost)?;
+        self.read(sender, answer).await
+    }
+
+    fn waiting(&self) -> Option<SendRequest<Full<Bytes>>> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some(connection) = idle.pop() {
+            if connection.since.elapsed() < IDLE_MAX && connection.sender.is_ready() {
+                return Some(connection.sender);
+            }
+        }
+        None
+    }
+
+    async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, SinkError> {
+        let refused = |error: &(dyn std::error::Error + 'static)| {
+            SinkError::connect(&self.endpoint.sink, &self.endpoint.url, error)
+        };
+        let stream: Stream = match self.connector.clone() {
+            Connector::Plain(http) => {
+                let stream = http.oneshot(self.uri.clone()).await.map_err(|error| refused(&error))?;
+                MaybeHttpsStream::Http(stream)
+            }
+            Connector::Secure(https) => {
+                let stream = https.oneshot(self.uri.clone()).await;
+                stream.map_err(|error| refused(&*error))?
+            }
+        };
+        let (sender, connection) = handshake(stream).await.map_err(|error| refused(&error))?;
+        tokio::spawn(connection);
+        Ok(sender)
+    }
+
+    fn request(&self, path: &str, body: Bytes) -> Request<Full<Bytes>> {
+        Request::post(path)
+            .header(HOST, &self.host)
+            .header(CONTENT_LENGTH, body.len())
+            .header("X-ClickHouse-User", &self.user)
+            .header("X-ClickHouse-Key", &self.password)
+            .body(Full::new(body))
+            .expect("percent-encoded paths and checked headers make a request")
+    }
+
+    /// Reads an answer to its end. The header with the exception's number counts also next to a status of 200: a server that
+    /// times out while it reads says it in no other way.
+    async fn read(
+        &self,
+        sender: SendRequest<Full<Bytes>>,
+        answer: hyper::Response<Incoming>,
+    ) -> Result<Bytes, SinkError> {
+        let sink = &self.endpoint.sink;
+        let status = answer.status();
+        let headers = answer.headers();
+        let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<u32>().ok();
+        let exception = number("X-ClickHouse-Exception-Code").filter(|&code| code != 0);
+        let mut body = answer.into_body();
+        let mut text = BytesMut::new();
+        while let Some(frame) = body.frame().await {
+            let frame = frame
+                .map_err(|error| SinkError::lost(sink, &self.endpoint.url, &error))?;
+            let Some(data) = frame.data_ref() else { continue };
+            if text.len() + data.len() > ANSWER_MAX {
+                return Err(SinkError::new(Class::Unknown, sink, "url", "the server answers without end"));
+            }
+            text.extend_from_slice(data);
+        }
+        let words = || String::from_utf8_lossy(&text);
+        if let Some(code) = exception {
+            return Err(SinkError::server(sink, code, &words()));
+        }
+        if !status.is_success() {
+            return Err(SinkError::status(sink, status.as_u16(), &words()));
+        }
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < IDLE_CONNECTIONS {
+            idle.push(Idle { sender, since: Instant::now() });
+        }
+        Ok(text.freeze())
+    }
+}

@@ -1,0 +1,71 @@
+//! One insert: one table, one block, one token.
+//!
+//! # Guarantees
+//!
+//! The body is complete and never changes between tries, so the server stores it once per token as long as its
+//! deduplication window remembers the token. An error of class `Unknown` may mean that the rows are stored.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    block::Block,
+    compress::Compression,
+    errors::{Class, SinkError},
+    http::Client,
+};
+
+/// The server gives up on its own after this long …
+const SERVER_SECONDS: &str = "60";
+/// … and we wait a little longer, so that its answer is seen.
+const WAIT_MAX: Duration = Duration::from_secs(75);
+
+/// Inserts blocks into the tables of one server.
+#[derive(Debug, Clone)]
+pub struct Inserter {
+    client: Arc<Client>,
+}
+
+impl Inserter {
+    /// Inserts over that client.
+    pub fn new(client: Arc<Client>) -> Self {
+        Self { client }
+    }
+
+    /// The client it uses.
+    pub fn client(&self) -> &Arc<Client> {
+        &self.client
+    }
+
+    /// Stores a block. The token must belong to exactly this block: rows under a token that was used before are dropped silently.
+    pub async fn insert(&self, block: &Block, token: &str) -> Result<(), SinkError> {
+        if block.rows == 0 {
+            let sink = &self.client.endpoint().sink;
+            return Err(SinkError::new(Class::Data, sink, "table", "a block without rows is not sent"));
+        }
+        let statement = block.statement();
+        let mut parameters = vec![
+            ("query", &*statement),
+            ("query_id", token),
+            ("insert_deduplication_token", token),
+            ("insert_deduplicate", "1"),
+            ("async_insert", "0"),
+            ("input_format_parallel_parsing", "0"),
+            ("input_format_null_as_default", "1"),
+            ("max_insert_block_size", "2000000"),
+            ("min_insert_block_size_rows", "2000000"),
+            ("min_insert_block_size_bytes", "1073741824"),
+            ("max_execution_time", SERVER_SECONDS),
+            ("http_receive_timeout", "30"),
+            ("http_send_timeout", "30"),
+            ("wait_end_of_query", "1"),
+        ];
+        if block.partition.is_some() {
+            parameters.push(("max_partitions_per_insert_block", "1"));
+            parameters.push(("throw_on_max_partitions_per_insert_block", "1"));
+        }
+        if block.compression != Compression::None {
+            parameters.push(("decompress", "1"));
+        }
+        self.client.send(&parameters, block.body.clone(), WAIT_MAX).await.map(drop)
+    }
+}
