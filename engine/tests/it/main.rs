@@ -1,4 +1,10 @@
 //! The engine's tests, one binary.
 
+#[cfg(test)]
 mod config;
+#[cfg(test)]
+mod lookup;
+#[cfg(test)]
 mod metrics;
+#[cfg(test)]
+mod mmdb;
