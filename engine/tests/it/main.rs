@@ -3,5 +3,7 @@
 mod clickhouse;
 mod config;
 mod decode;
+mod lookup;
 mod metrics;
+mod mmdb;
 mod tidy;
