@@ -3,12 +3,19 @@
 //! Invariant: no kernel panics, whatever a row holds, and none yields NaN.
 
 pub mod conversion;
+pub mod encoding;
+pub mod hashing;
 pub(crate) mod items;
+pub mod network;
+pub mod numbers;
 pub mod pattern;
 pub mod read;
+mod recase;
 pub mod regex;
 pub mod show;
 mod signature;
+pub mod strings;
+pub mod time;
 
 pub use pattern::{Glob, Pattern};
 pub use regex::Regex;
@@ -26,7 +33,15 @@ use crate::{
 };
 
 /// Every family's list, in the order of the reference.
-const FAMILIES: &[&[Function]] = &[conversion::FUNCTIONS];
+const FAMILIES: &[&[Function]] = &[
+    conversion::FUNCTIONS,
+    strings::FUNCTIONS,
+    encoding::FUNCTIONS,
+    hashing::FUNCTIONS,
+    network::FUNCTIONS,
+    time::FUNCTIONS,
+    numbers::FUNCTIONS,
+];
 
 static BY_NAME: LazyLock<HashMap<&'static str, &'static Function>> =
     LazyLock::new(|| all().map(|function| (function.name, function)).collect());
