@@ -2,19 +2,22 @@
 //!
 //! Invariant: no kernel panics, whatever a row holds, and none yields NaN.
 
+mod columns;
 pub mod conversion;
 pub mod encoding;
 pub mod hashing;
-pub(crate) mod items;
+mod items;
 pub mod network;
 pub mod numbers;
 pub mod pattern;
+pub mod patterns;
 pub mod read;
 mod recase;
 pub mod regex;
-pub mod show;
+mod show;
 mod signature;
 pub mod strings;
+mod strptime;
 pub mod time;
 
 pub use pattern::{Glob, Pattern};
@@ -36,6 +39,7 @@ use crate::{
 const FAMILIES: &[&[Function]] = &[
     conversion::FUNCTIONS,
     strings::FUNCTIONS,
+    patterns::FUNCTIONS,
     encoding::FUNCTIONS,
     hashing::FUNCTIONS,
     network::FUNCTIONS,

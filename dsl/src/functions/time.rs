@@ -6,7 +6,7 @@ use jiff::{Timestamp, Zoned, tz::TimeZone};
 
 use super::{
     Family, Function, Kernel, Param, RowArg,
-    read::{Unit, days_from_civil},
+    read::Unit,
     show,
     signature::{
         DURATION, INT, TEXT, TIMESTAMP, UNITS, WRONG_TYPE, choice_arg, int, int_arg, left_out, may,
@@ -240,7 +240,7 @@ fn floor_time<'a>(args: &[RowArg<'a>], _: &RowContext<'a>) -> Value<'a> {
         }
     };
     // Weeks begin on Monday, and 1970-01-05 was the first one; everything else counts from midnight.
-    let origin = if step % (7 * DAY) == 0 { days_from_civil(1970, 1, 5) * DAY } else { 0 };
+    let origin = if step % (7 * DAY) == 0 { show::days_from_civil(1970, 1, 5) * DAY } else { 0 };
     let floored = match zone {
         None => floor(*nanos, *step, origin),
         Some(zone) => offset(&zone, *nanos).and_then(|ahead| {
@@ -291,7 +291,7 @@ fn human<'a>(args: &[RowArg<'a>], _: &RowContext<'a>) -> Value<'a> {
             if out.len() > 1 {
                 out.push(' ');
             }
-            show::int(&mut out, count as i64);
+            out.push_str(&count.to_string());
             out.push_str(unit);
         }
     }
