@@ -4,15 +4,22 @@
 
 mod columns;
 pub mod conversion;
+mod detect;
 pub mod encoding;
+pub mod event;
 pub mod hashing;
 mod items;
+mod lambdas;
+pub mod lists;
+pub mod maps;
 pub mod network;
 pub mod numbers;
 pub mod pattern;
 pub mod patterns;
+pub mod privacy;
 pub mod read;
 mod recase;
+mod redact;
 pub mod regex;
 mod show;
 mod signature;
@@ -42,9 +49,13 @@ const FAMILIES: &[&[Function]] = &[
     patterns::FUNCTIONS,
     encoding::FUNCTIONS,
     hashing::FUNCTIONS,
+    privacy::FUNCTIONS,
     network::FUNCTIONS,
     time::FUNCTIONS,
     numbers::FUNCTIONS,
+    lists::FUNCTIONS,
+    maps::FUNCTIONS,
+    event::FUNCTIONS,
 ];
 
 static BY_NAME: LazyLock<HashMap<&'static str, &'static Function>> =
