@@ -16,7 +16,7 @@ mod parser {
     /// Reads text by the rules of `rules.pest`.
     #[derive(Debug, pest_derive::Parser)]
     #[grammar = "rules.pest"]
-    pub struct RulesParser;
+    pub(super) struct RulesParser;
 }
 
 /// A grammar rule that matched, with what lies inside it.
