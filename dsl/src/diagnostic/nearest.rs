@@ -19,7 +19,7 @@ pub fn nearest<'w>(word: &str, candidates: impl IntoIterator<Item = &'w str>) ->
         }
         let distance = distance(&word, &letters);
         if distance <= limit
-            && distance < letters.len()
+            && distance < word.len().min(letters.len())
             && best.is_none_or(|(shortest, _)| distance < shortest)
         {
             best = Some((distance, candidate));

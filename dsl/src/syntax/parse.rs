@@ -63,8 +63,12 @@ pub fn parse_expr(file: FileId, text: &str) -> (Expr, Vec<Diagnostic>) {
     let scan = scan(file, text);
     let mut parser = Parser { file, text, scan: &scan, diagnostics: Vec::new() };
     let whole = Piece { bytes: 0..text.len(), tokens: 0..scan.tokens.len() };
-    if !parser.brackets(&whole) {
+    if !parser.nesting(&whole) {
         return (nothing, parser.diagnostics);
+    }
+    if let Some(lone) = parser.lone_brackets(&whole).first() {
+        let diagnostic = parser.lone_bracket(&whole, *lone);
+        return (nothing, vec![diagnostic]);
     }
     match logmon_grammar::parse(Rule::expression, text) {
         Ok(mut pairs) => {
@@ -103,12 +107,29 @@ impl<'t> Parser<'t> {
     fn piece(&mut self, piece: &Piece, items: &mut Vec<Item>) {
         let start = piece.bytes.start;
         let failed = Item::Error(Span::new(self.file, start, piece.bytes.end));
-        if !self.brackets(piece) {
+        if !self.nesting(piece) {
             items.push(failed);
             return;
         }
-        let original = &self.text[piece.bytes.clone()];
-        let mut masked = recover::Masked::new(original);
+        let mut masked = recover::Masked::new(&self.text[piece.bytes.clone()]);
+        let lone_brackets = self.lone_brackets(piece);
+        for lone in lone_brackets.iter().take(MAX_MISTAKES).copied() {
+            let (token, is_inside) = (self.scan.tokens[lone], self.is_inside(piece, lone));
+            if token.kind == Kind::Close && is_inside {
+                // The grammar says better what should stand in its place.
+                continue;
+            }
+            let diagnostic = self.lone_bracket(piece, lone);
+            self.diagnostics.push(diagnostic);
+            let bracket = token.start - start..token.end - start;
+            let is_brace = self.text[token.start..].starts_with('{');
+            if token.kind == Kind::Close {
+                masked.blank_out(bracket);
+            } else if is_brace || !is_inside || !self.mask_at(&mut masked, piece, lone) {
+                items.push(failed);
+                return;
+            }
+        }
         for _ in 0..MAX_MISTAKES {
             match logmon_grammar::parse(Rule::items, masked.text()) {
                 Ok(pairs) => {
@@ -143,48 +164,63 @@ impl<'t> Parser<'t> {
         }
     }
 
-    /// Looks at nesting and brackets before the grammar does; whether it may.
-    fn brackets(&mut self, piece: &Piece) -> bool {
-        let deep = self.scan.too_deep.iter().find(|at| piece.bytes.contains(at));
-        if let Some(at) = deep.or(self.scan.too_deep.iter().find(|at| **at == piece.bytes.end)) {
-            let at = Span::new(self.file, at.saturating_sub(1), *at);
-            self.diagnostics.push(
-                Diagnostic::new(Code::E106, at, "this is nested too deeply")
-                    .label(format!("more than {MAX_NESTING} levels"))
-                    .note("brackets, `else if` and lambdas count")
-                    .advise("give the inner parts names with `let` or `fn`"),
-            );
-            return false;
-        }
-        let tokens = &self.scan.tokens[piece.tokens.clone()];
-        let mut lone = tokens.iter().filter(|token| {
-            matches!(token.kind, Kind::Open | Kind::Close) && token.partner.is_none()
-        });
-        let Some(first) = lone.next() else { return true };
-        let bracket = &self.text[first.start..first.end];
-        let at = Span::new(self.file, first.start, first.end);
-        let diagnostic = if first.kind == Kind::Open {
-            let mut diagnostic =
-                Diagnostic::new(Code::E100, at, format!("this `{bracket}` is never closed"))
-                    .label("opened here");
-            if let Some(head) = self.head(piece)
-                && !(head.start as usize..head.end as usize).contains(&first.start)
-            {
-                let word = head.of(self.text);
-                diagnostic = diagnostic.related(head, format!("in this `{word}`"));
-            }
-            if let Some((open, close)) = self.crooked(piece) {
-                diagnostic = diagnostic
-                    .related(open, "perhaps it is this one that is open")
-                    .related(close, "this stands too far left for it");
-            }
-            diagnostic
-        } else {
-            Diagnostic::new(Code::E100, at, format!("this `{bracket}` closes nothing"))
-                .label("no bracket is open here")
-        };
-        self.diagnostics.push(diagnostic);
+    /// Looks at the nesting before the grammar does; whether it may.
+    fn nesting(&mut self, piece: &Piece) -> bool {
+        let deep = self.scan.too_deep.iter();
+        let mut deep = deep.filter(|at| piece.bytes.contains(at) || **at == piece.bytes.end);
+        let Some(at) = deep.next() else { return true };
+        let at = Span::new(self.file, at.saturating_sub(1), *at);
+        self.diagnostics.push(
+            Diagnostic::new(Code::E106, at, "this is nested too deeply")
+                .label(format!("more than {MAX_NESTING} levels"))
+                .note("brackets, `else if` and lambdas count")
+                .advise("give the inner parts names with `let` or `fn`"),
+        );
         false
+    }
+
+    /// Finds the brackets of a piece that have no partner.
+    fn lone_brackets(&self, piece: &Piece) -> Vec<usize> {
+        let is_lone = |idx: &usize| {
+            let token = &self.scan.tokens[*idx];
+            matches!(token.kind, Kind::Open | Kind::Close) && token.partner.is_none()
+        };
+        piece.tokens.clone().filter(is_lone).collect()
+    }
+
+    /// Whether a token lies in braces that are closed.
+    fn is_inside(&self, piece: &Piece, idx: usize) -> bool {
+        piece.tokens.clone().take_while(|open| *open < idx).any(|open| {
+            let token = &self.scan.tokens[open];
+            token.kind == Kind::Open
+                && token.partner.is_some_and(|close| idx < close)
+                && self.text[token.start..].starts_with('{')
+        })
+    }
+
+    fn lone_bracket(&self, piece: &Piece, idx: usize) -> Diagnostic {
+        let token = self.scan.tokens[idx];
+        let bracket = &self.text[token.start..token.end];
+        let at = Span::new(self.file, token.start, token.end);
+        if token.kind == Kind::Close {
+            return Diagnostic::new(Code::E100, at, format!("this `{bracket}` closes nothing"))
+                .label("no bracket is open here");
+        }
+        let mut diagnostic =
+            Diagnostic::new(Code::E100, at, format!("this `{bracket}` is never closed"))
+                .label("opened here");
+        if let Some(head) = self.head(piece) {
+            let word = head.of(self.text);
+            diagnostic = diagnostic.related(head, format!("in this `{word}`"));
+        }
+        if bracket == "{"
+            && let Some((open, close)) = self.crooked(piece)
+        {
+            diagnostic = diagnostic
+                .related(open, "perhaps it is this one that is open")
+                .related(close, "this stands too far left for it");
+        }
+        diagnostic
     }
 
     /// Returns the word that says what a piece declares.

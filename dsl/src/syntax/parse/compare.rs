@@ -130,7 +130,7 @@ impl Lower<'_> {
                     .label("a second comparison")
                     .related(lower.span(&parts(&tails[0]).need()), "the first");
             lower.report(if sure {
-                if lower.text[..span.start as usize].trim_end().ends_with(['t', '!']) {
+                if lower.is_denied(span) {
                     edits.insert(0, (span.before(), "(".to_owned()));
                     edits.push((span.behind(), ")".to_owned()));
                 }
@@ -218,17 +218,21 @@ impl Lower<'_> {
         let message = format!("`{symbol}` is spelled `{word}`");
         let diagnostic =
             Diagnostic::new(Code::E105, operator.span, message).label("this matches a regex");
-        let quoted = right.span.of(self.text).starts_with('"');
+        let written = right.span.of(self.text);
         let (kind, regex) = match right.kind {
-            ExprKind::Text { value, fold } if quoted => {
-                edits.push((right.span.before(), "re".to_owned()));
+            ExprKind::Text { fold, .. } if written.starts_with('"') => {
+                // Elsewhere a regex in a string needs its backslashes doubled; some people do not.
                 let tail = if fold { 2 } else { 1 };
                 let raw_span =
                     Span { start: right.span.start + 1, end: right.span.end - tail, ..right.span };
+                self.diagnostics.retain(|found| {
+                    found.code != Code::E120 || !raw_span.range().contains(&found.at.range().start)
+                });
+                let raw = raw_span.of(self.text).replace(r"\\", r"\");
                 let flags = if fold { "i".to_owned() } else { String::new() };
-                drop(value);
-                let raw = raw_span.of(self.text).to_owned();
-                (ExprKind::Tagged { tag: Tag::Regex, raw, raw_span, flags }, true)
+                edits.push((right.span, format!("re\"{raw}\"{flags}")));
+                let sure = !raw.contains('"');
+                (ExprKind::Tagged { tag: Tag::Regex, raw, raw_span, flags }, sure)
             }
             kind => {
                 let regex = matches!(kind, ExprKind::Tagged { tag: Tag::Regex, .. });
@@ -242,6 +246,12 @@ impl Lower<'_> {
             diagnostic.suggest(help, edits)
         });
         Expr { kind, ..right }
+    }
+
+    /// Whether a `not` stands before an expression.
+    fn is_denied(&self, at: Span) -> bool {
+        let before = self.text[..at.start as usize].trim_end();
+        before.ends_with("not") || before.ends_with('!')
     }
 
     /// Puts blanks around a word where the text it replaces has none.

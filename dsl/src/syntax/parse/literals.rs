@@ -168,11 +168,8 @@ impl Lower<'_> {
     fn slip_quoted(&mut self, pair: &Pair<'_>) -> ExprKind {
         let span = self.span(pair);
         let body = parts(pair).need().as_str().to_owned();
-        let written = if body.contains(['"', '\\']) {
-            format!("r\"\"\"{body}\"\"\"")
-        } else {
-            format!("\"{body}\"")
-        };
+        let escaped = body.replace('\\', r"\\").replace('"', "\\\"");
+        let written = format!("\"{escaped}\"");
         self.report(
             Diagnostic::new(Code::E105, span, "text stands in double quotes")
                 .label("single quotes have no meaning")

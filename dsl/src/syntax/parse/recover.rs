@@ -44,9 +44,20 @@ impl Masked {
         &self.text
     }
 
+    /// Whether the text may not be read again.
+    fn is_spent(&self) -> bool {
+        self.budget < self.text.len()
+    }
+
+    /// Puts blanks in place of something small that is not needed.
+    pub(super) fn blank_out(&mut self, range: std::ops::Range<usize>) {
+        let blanks = " ".repeat(range.len());
+        self.text.replace_range(range, &blanks);
+    }
+
     /// Tries to take a range out; whether the text then reads at least to behind the range.
     fn take_out(&mut self, range: &std::ops::Range<usize>) -> bool {
-        if range.is_empty() || self.budget < self.text.len() {
+        if range.is_empty() || self.is_spent() {
             return false;
         }
         self.budget -= self.text.len();
@@ -57,7 +68,7 @@ impl Masked {
         text.push_str(&self.text[range.end..]);
         let reads = match logmon_grammar::parse(Rule::items, &text) {
             Ok(_) => true,
-            Err(mismatch) => !mismatch.too_deep && range.end < mismatch.at,
+            Err(mismatch) => !mismatch.too_deep && range.start < mismatch.at,
         };
         if reads {
             self.text = text;
@@ -69,9 +80,17 @@ impl Masked {
 impl Parser<'_> {
     /// Takes out the smallest statement around a mismatch with which the rest reads on.
     pub(super) fn mask(&self, masked: &mut Masked, piece: &Piece, mismatch: &Mismatch) -> bool {
+        let at = self.token_at(piece.bytes.start + mismatch.at).min(piece.tokens.end);
+        self.mask_at(masked, piece, at)
+    }
+
+    /// Takes out the smallest statement around a token with which the rest reads on.
+    pub(super) fn mask_at(&self, masked: &mut Masked, piece: &Piece, at: usize) -> bool {
         let base = piece.bytes.start;
-        let at = self.token_at(base + mismatch.at).min(piece.tokens.end);
         for open in self.open_braces(piece, at) {
+            if masked.is_spent() {
+                return false;
+            }
             let inside = open + 1..self.scan.tokens[open].partner.unwrap_or(piece.tokens.end);
             for range in self.statements_at(inside, at) {
                 let (first, last) = (&self.scan.tokens[range.start], range.end - 1);
