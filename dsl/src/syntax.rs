@@ -1,0 +1,5 @@
+//! Text to tree and back: the shape of a program, no meaning.
+//!
+//! Invariant: nothing here resolves a name or knows a type.
+
+pub mod ast;
