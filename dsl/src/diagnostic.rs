@@ -7,8 +7,9 @@ use serde::Serialize;
 use crate::span::{Place, Sources, Span};
 
 mod code;
+mod nearest;
 
-pub use code::Code;
+pub use self::{code::Code, nearest::nearest};
 
 /// How bad a diagnostic is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]

@@ -7,6 +7,7 @@ pub mod diagnostic;
 pub mod eval;
 pub mod functions;
 pub mod plan;
+pub mod render;
 pub mod span;
 pub mod syntax;
 pub mod test_block;

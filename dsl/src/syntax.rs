@@ -3,3 +3,8 @@
 //! Invariant: nothing here resolves a name or knows a type.
 
 pub mod ast;
+mod parse;
+mod scan;
+mod split;
+
+pub use parse::{MAX_FILE_BYTES, parse_expr, parse_file};

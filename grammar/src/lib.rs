@@ -16,7 +16,7 @@ mod parser {
     /// Reads text by the rules of `rules.pest`.
     #[derive(Debug, pest_derive::Parser)]
     #[grammar = "rules.pest"]
-    pub struct RulesParser;
+    pub(super) struct RulesParser;
 }
 
 /// A grammar rule that matched, with what lies inside it.
@@ -61,7 +61,8 @@ impl Rule {
     pub fn symbol(self) -> Option<&'static str> {
         match self {
             Self::EOI => Some("the end of the text"),
-            Self::use_decl
+            Self::items
+            | Self::use_decl
             | Self::include_decl
             | Self::default_decl
             | Self::const_decl
@@ -125,7 +126,8 @@ impl Rule {
             | Self::expect_step => Some("a step"),
             Self::mock_entry => Some("an entry such as `key => value`"),
             Self::to_name | Self::k_to => Some("`to`"),
-            Self::expr
+            Self::expression
+            | Self::expr
             | Self::and_expr
             | Self::not_expr
             | Self::compare
@@ -234,9 +236,7 @@ impl Rule {
             Self::k_window => Some("`window`"),
             Self::k_with => Some("`with`"),
             Self::k_within => Some("`within`"),
-            Self::items
-            | Self::expression
-            | Self::masked
+            Self::masked
             | Self::attrs
             | Self::attr
             | Self::attr_name

@@ -1,1 +1,4 @@
 //! The test binary of the language.
+
+mod diagnostics;
+mod parse;
