@@ -1,18 +1,64 @@
-//! The function library: one entry a function.
+//! The function library: one entry a function, one list a family.
+//!
+//! Invariant: no kernel panics, whatever a row holds, and none yields NaN.
 
+mod columns;
+pub mod conversion;
+pub mod encoding;
+pub mod hashing;
+mod items;
+pub mod network;
+pub mod numbers;
 pub mod pattern;
+pub mod patterns;
+pub mod read;
+mod recase;
 pub mod regex;
+mod show;
+mod signature;
+pub mod strings;
+mod strptime;
+pub mod time;
 
 pub use pattern::{Glob, Pattern};
 pub use regex::Regex;
 
-use std::{fmt, sync::Arc};
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, LazyLock},
+};
 
 use crate::{
     column::{Column, Mask, Value},
     eval::{CallContext, RowContext},
     types::{Ty, Type},
 };
+
+/// Every family's list, in the order of the reference.
+const FAMILIES: &[&[Function]] = &[
+    conversion::FUNCTIONS,
+    strings::FUNCTIONS,
+    patterns::FUNCTIONS,
+    encoding::FUNCTIONS,
+    hashing::FUNCTIONS,
+    network::FUNCTIONS,
+    time::FUNCTIONS,
+    numbers::FUNCTIONS,
+];
+
+static BY_NAME: LazyLock<HashMap<&'static str, &'static Function>> =
+    LazyLock::new(|| all().map(|function| (function.name, function)).collect());
+
+/// Every function, family by family.
+pub fn all() -> impl Iterator<Item = &'static Function> {
+    FAMILIES.iter().copied().flatten()
+}
+
+/// The function of that name.
+pub fn find(name: &str) -> Option<&'static Function> {
+    BY_NAME.get(name).copied()
+}
 
 /// One function of the language.
 pub struct Function {
