@@ -5,6 +5,7 @@ pub mod bundle;
 pub mod dead;
 pub mod deliver;
 pub mod lanes;
+pub mod observe;
 pub mod outlets;
 pub mod reload;
 pub mod worker;
@@ -92,7 +93,7 @@ impl Pipeline {
         let n_sources = sources.len() as u64;
         for source in &sources {
             let settings = &world.config.sources[&source.name];
-            let one = Lanes::new(settings.clone(), senders.clone(), Arc::clone(&world.budget), world.metrics.source(&source.name));
+            let one = Lanes::new(settings.clone(), senders.clone(), Arc::clone(&world.budget), Arc::clone(&world.status));
             let client = client(settings, world.config.engine.memory / CLIENT_SHARE / n_sources);
             let reading = Settings {
                 name: source.name.to_string(),

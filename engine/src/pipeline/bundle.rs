@@ -23,6 +23,7 @@ use super::{
 use crate::{
     config::{self, ClickHouseSink, Config, Connection, SinkKind},
     error::WorldError,
+    http::status::Status,
     lookup::{LookupSet, OpenError},
     metrics::{Metrics, RuleMetrics},
     sink::{
@@ -55,6 +56,8 @@ pub enum BindError {
 pub struct World {
     /// The configuration.
     pub config: Config,
+    /// What the engine says about itself.
+    pub status: Arc<Status>,
     /// Every metric.
     pub metrics: Arc<Metrics>,
     /// The memory budget.
@@ -139,11 +142,12 @@ impl Bundle {
 
 impl World {
     /// A world for that configuration.
-    pub fn new(config: Config, metrics: Arc<Metrics>, runtime: Handle, incarnation: u64) -> Arc<Self> {
+    pub fn new(config: Config, status: Arc<Status>, runtime: Handle, incarnation: u64) -> Arc<Self> {
         let budget = Budget::new(usize::try_from(config.engine.memory).unwrap_or(usize::MAX));
         Arc::new(Self {
             config,
-            metrics,
+            metrics: Arc::clone(status.metrics()),
+            status,
             budget,
             runtime,
             tracker: TaskTracker::new(),
@@ -358,6 +362,7 @@ impl World {
             Arc::clone(name),
             carrier()?,
             self.metrics.sink(name),
+            Arc::clone(&self.status),
             &self.tracker,
             &self.runtime,
             self.abandon.clone(),

@@ -3,7 +3,7 @@
 //! Invariant: a unit's body and token are made once and sent unchanged on every try.
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -13,6 +13,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{budget::Share, lanes::Lanes};
 use crate::{
     delivery::ledger::BatchId,
+    http::status::{Part, Status},
     metrics::SinkMetrics,
     sink::{
         clickhouse::{Compression, Finished, Inserter},
@@ -54,35 +55,6 @@ pub struct Unit {
     pub share: Share,
 }
 
-/// What is wrong with a sink, for `/readyz`; `None` when all is well.
-#[derive(Debug, Default)]
-pub struct Condition {
-    problem: Mutex<Option<String>>,
-}
-
-impl Condition {
-    /// What is wrong.
-    pub fn problem(&self) -> Option<String> {
-        self.problem.lock().expect("no thread panics while it holds a sentence").clone()
-    }
-
-    /// Notes what is wrong and says it in the log, once for each new sentence.
-    pub fn fails(&self, sink: &str, sentence: &str) {
-        let mut problem = self.problem.lock().expect("no thread panics while it holds a sentence");
-        if problem.as_deref() != Some(sentence) {
-            tracing::error!(sink, "{sentence}");
-            *problem = Some(sentence.to_owned());
-        }
-    }
-
-    /// All is well.
-    pub fn works(&self, sink: &str) {
-        if self.problem.lock().expect("no thread panics while it holds a sentence").take().is_some() {
-            tracing::info!(sink, "the sink works again");
-        }
-    }
-}
-
 /// Where units go.
 #[derive(Debug, Clone)]
 pub enum Carrier {
@@ -102,8 +74,6 @@ pub enum Carrier {
 pub struct Outbox {
     name: Arc<str>,
     queue: mpsc::Sender<Unit>,
-    /// What is wrong with the sink.
-    pub condition: Arc<Condition>,
 }
 
 impl Outbox {
@@ -113,13 +83,13 @@ impl Outbox {
         name: Arc<str>,
         carrier: Carrier,
         metrics: SinkMetrics,
+        status: Arc<Status>,
         tracker: &TaskTracker,
         handle: &tokio::runtime::Handle,
         abandon: CancellationToken,
     ) -> Arc<Self> {
         let (queue, mut units) = mpsc::channel(WAITING);
-        let condition = Arc::new(Condition::default());
-        let courier = Arc::new(Courier { name: Arc::clone(&name), carrier, metrics, condition: Arc::clone(&condition) });
+        let courier = Arc::new(Courier { name: Arc::clone(&name), carrier, metrics, status });
         let inner = tracker.clone();
         tracker.spawn_on(
             async move {
@@ -143,7 +113,7 @@ impl Outbox {
             },
             handle,
         );
-        Arc::new(Self { name, queue, condition })
+        Arc::new(Self { name, queue })
     }
 
     /// The sink's name.
@@ -165,7 +135,7 @@ struct Courier {
     name: Arc<str>,
     carrier: Carrier,
     metrics: SinkMetrics,
-    condition: Arc<Condition>,
+    status: Arc<Status>,
 }
 
 impl Courier {
@@ -181,7 +151,7 @@ impl Courier {
                 unreachable!("an outlet makes units of its sink's kind")
             }
         };
-        self.condition.works(&self.name);
+        self.status.well(Part::Sink, &self.name);
         self.metrics.confirmed(rows as u64, bytes as u64, started.elapsed());
         for (lanes, batch, rows) in batches {
             lanes.release(batch, rows);
@@ -206,7 +176,7 @@ impl Courier {
             match inserter.insert(&block, token).await {
                 Ok(()) => return block.body.len(),
                 Err(error) => {
-                    self.condition.fails(&self.name, &error.sentence);
+                    self.fails(&error.sentence);
                     self.metrics.retried(error.class.name());
                     self.pause(&backoff, &mut failures, token).await;
                 }
@@ -224,10 +194,17 @@ impl Courier {
                 return records.iter().map(|record| record.value.len()).sum();
             }
             let sentence = unsent.problem.unwrap_or_else(|| "the topic does not take records".to_owned());
-            self.condition.fails(&self.name, &sentence);
+            self.fails(&sentence);
             self.metrics.retried("kafka");
             left = unsent.again;
             self.pause(&backoff, &mut failures, topic.topic()).await;
+        }
+    }
+
+    /// Says what is wrong, in the log only once for each new sentence.
+    fn fails(&self, sentence: &str) {
+        if self.status.trouble(Part::Sink, &self.name, sentence) {
+            tracing::error!(sink = %self.name, "{sentence}");
         }
     }
 

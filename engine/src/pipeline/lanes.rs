@@ -20,6 +20,7 @@ use super::{
 use crate::{
     config::Source,
     delivery::{LaneId, Ledger, Position, ledger::BatchId, ledger::Fates},
+    http::status::{Part, Status},
     metrics::SourceMetrics,
     source::{Intake, RawBatch},
 };
@@ -75,7 +76,7 @@ pub struct Lanes {
     ledger: Mutex<Ledger>,
     /// Told whenever a batch closes.
     closed: Condvar,
-    problem: Mutex<Option<String>>,
+    status: Arc<Status>,
     watermarks: Mutex<HashMap<Position, Watermarks>>,
     stopping: AtomicBool,
     /// When reading stood still because the budget was spent.
@@ -90,7 +91,13 @@ struct Paused {
 
 impl Lanes {
     /// No lane yet.
-    pub fn new(settings: Source, workers: Vec<Sender<Job>>, budget: Arc<Budget>, metrics: SourceMetrics) -> Arc<Self> {
+    pub fn new(
+        settings: Source,
+        workers: Vec<Sender<Job>>,
+        budget: Arc<Budget>,
+        status: Arc<Status>,
+    ) -> Arc<Self> {
+        let metrics = status.metrics().source(&settings.name);
         Arc::new_cyclic(|me| Self {
             me: me.clone(),
             settings,
@@ -100,7 +107,7 @@ impl Lanes {
             lanes: Mutex::default(),
             ledger: Mutex::default(),
             closed: Condvar::new(),
-            problem: Mutex::default(),
+            status,
             watermarks: Mutex::default(),
             stopping: AtomicBool::new(false),
             paused: Mutex::default(),
@@ -155,11 +162,6 @@ impl Lanes {
     pub fn settle(&self, batch: BatchId, fates: Fates) {
         self.ledger().settle(batch, fates);
         self.closed.notify_all();
-    }
-
-    /// What is wrong with the connection, for a person.
-    pub fn problem(&self) -> Option<String> {
-        self.problem.lock().expect("no thread panics while it holds a sentence").clone()
     }
 
     /// How far the partitions reach.
@@ -306,7 +308,12 @@ impl Intake for Lanes {
     }
 
     fn report(&self, problem: Option<String>) {
-        *self.problem.lock().expect("no thread panics while it holds a sentence") = problem;
+        match problem {
+            Some(sentence) => {
+                self.status.trouble(Part::Source, self.name(), sentence);
+            }
+            None => self.status.well(Part::Source, self.name()),
+        }
     }
 
     fn watermarks(&self, position: &Position, low: i64, high: i64) {

@@ -1,0 +1,211 @@
+//! `run`: the stream.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use logmon_dsl::program::{Mode, Program};
+use tokio_util::sync::CancellationToken;
+
+use super::{Entry, FileSystem, compile};
+use crate::{
+    clock::{Clock as _, SystemClock},
+    config::{self, Config},
+    error::Exit,
+    http::{self, status::{Phase, Status}},
+    metrics::Metrics,
+    pipeline::{
+        self, Pipeline,
+        bundle::{BindError, World},
+        observe::{EVERY, Observer},
+        reload::Reloader,
+    },
+};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    entry: Entry,
+    /// The configuration; logmon.toml beside the folder of the rules if left out
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// Log lines as JSON
+    #[arg(long)]
+    log_json: bool,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Exit {
+    log(arguments.log_json);
+    match start(arguments) {
+        Ok(running) => running.wait(),
+        Err(exit) => exit,
+    }
+}
+
+/// Lines on standard error; `RUST_LOG` chooses which.
+pub(super) fn log(json: bool) {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    // A second subscriber in one process (the demo after a failed start) is not worth an error.
+    let _set = if json { lines.json().try_init() } else { lines.compact().try_init() };
+}
+
+fn start(arguments: &Arguments) -> Result<Running, Exit> {
+    let rules = &arguments.entry.rules;
+    let Some(path) = config::find(rules, arguments.config.as_deref()) else {
+        eprintln!(
+            "there is no {} beside the folder of {}; write one or name it with --config",
+            config::FILE_NAME,
+            rules.display()
+        );
+        return Err(Exit::Usage);
+    };
+    let config = Config::load(&path).map_err(|error| {
+        eprintln!("{error}");
+        Exit::Usage
+    })?;
+    let program = compile(rules, Mode::Run)?;
+    Running::start(config, program, rules.clone())
+}
+
+/// A running engine.
+pub(super) struct Running {
+    runtime: tokio::runtime::Runtime,
+    pub(super) pipeline: Pipeline,
+    pub(super) status: Arc<Status>,
+    pub(super) address: SocketAddr,
+    observer: Arc<Observer>,
+    cancel: CancellationToken,
+    reloader: std::thread::JoinHandle<()>,
+}
+
+/// Threads for sending and serving; computing has its own.
+const IO_THREADS: usize = 2;
+
+impl Running {
+    /// Binds, asks the world, starts. Everything that is wrong is said on standard error.
+    pub(super) fn start(config: Config, program: Program, entry: PathBuf) -> Result<Self, Exit> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(IO_THREADS)
+            .enable_all()
+            .thread_name("io")
+            .build()
+            .map_err(|error| {
+                eprintln!("no threads for the network: {error}");
+                Exit::World
+            })?;
+        let listen = config.http.listen;
+        let status = Status::new(Metrics::new(), Arc::new(SystemClock));
+        let world = World::new(config, Arc::clone(&status), runtime.handle().clone(), incarnation());
+        let bundle = world.bind(program, None).map_err(|errors| say(&errors))?;
+        pipeline::check_sources(&world, &bundle).map_err(|errors| say(&errors))?;
+        status.bundle(&bundle.hash, entry.clone(), Arc::clone(&bundle.plan), bundle.lookups.clone());
+        tracing::info!(bundle = bundle.short(), rules = bundle.plan.rules.len(), "rules");
+        let pipeline = Pipeline::start(Arc::clone(&world), bundle).map_err(|error| say(&[error]))?;
+        let mut reloader = Reloader::new(Arc::clone(&world), Arc::clone(&pipeline.bundle), &entry, &FileSystem);
+        let cancel = CancellationToken::new();
+        let observer = Arc::new(Observer::new(&pipeline));
+        let address = serve(&runtime, listen, &status, &observer, &cancel)?;
+        status.phase(Phase::Running);
+        tracing::info!("listening on http://{address}");
+        let stop = cancel.clone();
+        let reloader = std::thread::Builder::new()
+            .name("reload".into())
+            .spawn(move || reloader.run(&stop))
+            .map_err(|error| {
+                eprintln!("no thread for the reloader: {error}");
+                Exit::World
+            })?;
+        Ok(Self { runtime, pipeline, observer, status, address, cancel, reloader })
+    }
+
+    /// Runs until a signal says stop or a thread fails.
+    fn wait(self) -> Exit {
+        let signaled = self.runtime.block_on(async {
+            let mut failed = tokio::time::interval(Duration::from_millis(250));
+            let stop = stop_signal();
+            tokio::pin!(stop);
+            loop {
+                tokio::select! {
+                    () = &mut stop => return true,
+                    _ = failed.tick() => if self.pipeline.has_failed() { return false; },
+                }
+            }
+        });
+        if !signaled {
+            tracing::error!("a thread ended that must not; what was not committed is read again after a restart");
+        }
+        let done = self.stop();
+        if signaled && done { Exit::Fine } else { Exit::World }
+    }
+
+    /// Drains, commits, ends. Returns whether everything that was read is settled.
+    pub(super) fn stop(self) -> bool {
+        tracing::info!("stopping: what was read is finished first");
+        let Self { runtime, pipeline, observer, status, cancel, reloader, .. } = self;
+        status.phase(Phase::Stopping);
+        let done = pipeline.shut_down();
+        observer.look();
+        cancel.cancel();
+        let _panicked = reloader.join();
+        runtime.shutdown_timeout(Duration::from_secs(2));
+        if done {
+            tracing::info!("stopped: everything that was read is settled and committed");
+        } else {
+            tracing::warn!("stopped in time, not in order: what was not settled is read again");
+        }
+        done
+    }
+}
+
+/// Starts the pages, and the copying of books into metrics.
+fn serve(
+    runtime: &tokio::runtime::Runtime,
+    listen: SocketAddr,
+    status: &Arc<Status>,
+    observer: &Arc<Observer>,
+    cancel: &CancellationToken,
+) -> Result<SocketAddr, Exit> {
+    let server = runtime.block_on(http::serve(listen, Arc::clone(status), cancel.clone())).map_err(|error| {
+        eprintln!("{error}");
+        Exit::World
+    })?;
+    let address = server.address();
+    let (observer, cancel) = (Arc::clone(observer), cancel.clone());
+    runtime.spawn(async move {
+        let mut tick = tokio::time::interval(EVERY);
+        loop {
+            tokio::select! {
+                _ = tick.tick() => observer.look(),
+                () = cancel.cancelled() => return,
+            }
+        }
+    });
+    Ok(address)
+}
+
+fn say(errors: &[BindError]) -> Exit {
+    for error in errors {
+        eprintln!("{error}");
+    }
+    // What a person wrote wrong is said before what the world does wrong.
+    if errors.iter().any(|error| matches!(error, BindError::Config(_))) { Exit::Usage } else { Exit::World }
+}
+
+/// A number that no earlier start of the engine had: the clock and the process id, mixed.
+fn incarnation() -> u64 {
+    let seed = format!("{}/{}", SystemClock.now(), std::process::id());
+    xxhash_rust::xxh3::xxh3_64(seed.as_bytes())
+}
+
+/// Ends when the process is asked to stop.
+async fn stop_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut terminate, mut interrupt) = (
+        signal(SignalKind::terminate()).expect("the kernel offers SIGTERM"),
+        signal(SignalKind::interrupt()).expect("the kernel offers SIGINT"),
+    );
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}

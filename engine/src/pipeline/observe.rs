@@ -1,0 +1,110 @@
+//! The books of all lanes, copied into metrics a few times a second: nobody counts per event.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use super::{Pipeline, bundle::World, lanes::Lanes};
+use crate::{
+    delivery::{Fates, Position},
+    metrics::{Fate, PartitionMetrics},
+};
+
+/// How often the books are copied.
+pub const EVERY: Duration = Duration::from_millis(200);
+
+/// Copies books into metrics.
+#[derive(Debug)]
+pub struct Observer {
+    world: Arc<World>,
+    sources: Vec<Mutex<Observed>>,
+}
+
+#[derive(Debug)]
+struct Observed {
+    lanes: Arc<Lanes>,
+    closed: Fates,
+    paused: Duration,
+    partitions: HashMap<Position, Seen>,
+}
+
+/// A partition's gauges, and when its committed offset last moved.
+#[derive(Debug)]
+struct Seen {
+    metrics: PartitionMetrics,
+    committed: Option<i64>,
+    moved: Instant,
+}
+
+impl Observer {
+    /// Observes a pipeline.
+    pub fn new(pipeline: &Pipeline) -> Self {
+        let sources = pipeline
+            .lanes
+            .iter()
+            .map(|lanes| {
+                Mutex::new(Observed {
+                    lanes: Arc::clone(lanes),
+                    closed: Fates::default(),
+                    paused: Duration::ZERO,
+                    partitions: HashMap::new(),
+                })
+            })
+            .collect();
+        Self { world: Arc::clone(&pipeline.world), sources }
+    }
+
+    /// Copies what changed since the last look.
+    pub fn look(&self) {
+        let budget = &self.world.budget;
+        self.world.metrics.memory_used.set(budget.used() as i64);
+        self.world.metrics.memory_limit.set(budget.limit() as i64);
+        for source in &self.sources {
+            source.lock().expect("no thread panics while it copies books").look(&self.world);
+        }
+    }
+}
+
+impl Observed {
+    fn look(&mut self, world: &World) {
+        let metrics = self.lanes.metrics();
+        let (closed, open, committed) = {
+            let ledger = self.lanes.ledger();
+            let committed: Vec<(Position, Option<i64>)> =
+                ledger.lanes().map(|(_, position, committed)| (position.clone(), committed)).collect();
+            (ledger.closed(), ledger.open_events(), committed)
+        };
+        metrics.closed(Fate::Delivered, closed.delivered - self.closed.delivered);
+        metrics.closed(Fate::Dropped, closed.dropped - self.closed.dropped);
+        metrics.closed(Fate::DeadLettered, closed.dead_lettered - self.closed.dead_lettered);
+        metrics.open.set(open as i64);
+        self.closed = closed;
+        let paused = self.lanes.paused();
+        metrics.paused(paused.saturating_sub(self.paused));
+        self.paused = paused;
+
+        self.partitions.retain(|position, _| committed.iter().any(|(known, _)| known == position));
+        let marks: HashMap<Position, _> = self.lanes.watermarks().into_iter().collect();
+        for (position, committed) in committed {
+            let seen = self.partitions.entry(position.clone()).or_insert_with(|| Seen {
+                metrics: world.metrics.partition(self.lanes.name(), &position.topic, position.partition),
+                committed: None,
+                moved: Instant::now(),
+            });
+            if committed != seen.committed {
+                seen.committed = committed;
+                seen.moved = Instant::now();
+            }
+            let Some(marks) = marks.get(&position) else { continue };
+            let next = committed.unwrap_or(marks.low);
+            let lag = (marks.high - next).max(0);
+            seen.metrics.offset.set(next);
+            seen.metrics.lag_records.set(lag);
+            // While records wait, the lag in time grows from the last moment at which something was done.
+            let seconds = if lag == 0 { 0.0 } else { seen.moved.elapsed().as_secs_f64() };
+            seen.metrics.lag_seconds.set(seconds);
+        }
+    }
+}
