@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod config;
 #[cfg(test)]
+mod http;
+#[cfg(test)]
 mod lookup;
 #[cfg(test)]
 mod metrics;
