@@ -5,6 +5,7 @@ pub mod config;
 pub mod decode;
 pub mod delivery;
 pub mod error;
+pub mod http;
 pub mod lookup;
 pub mod metrics;
 pub mod sink;

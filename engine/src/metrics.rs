@@ -6,6 +6,7 @@
 mod handles;
 mod labels;
 mod rules;
+mod totals;
 
 use std::{fmt, sync::Arc};
 
@@ -17,7 +18,8 @@ use prometheus::{
 
 pub use handles::{LookupMetrics, PartitionMetrics, SinkMetrics, SourceMetrics};
 pub use labels::Capped;
-pub use rules::{RuleMetrics, RuleTotals};
+pub use rules::{DEFAULT_ROUTE, RuleMetrics};
+pub use totals::{LookupTotals, PartitionTotals, RuleTotals, SinkTotals, SourceTotals};
 
 /// From a cached key to a lookup that timed out.
 const LOOKUP_BUCKETS: [f64; 10] = [0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 10.0];
@@ -79,6 +81,7 @@ struct Sources {
     records: IntCounterVec,
     bytes: IntCounterVec,
     offset: IntGaugeVec,
+    committed: IntGaugeVec,
     lag_records: IntGaugeVec,
     lag_seconds: GaugeVec,
     paused_seconds: CounterVec,
@@ -148,6 +151,11 @@ impl Metrics {
             records: naming.counts("source_records_total", "Records read.", &["source"]),
             bytes: naming.counts("source_bytes_total", "Payload bytes read.", &["source"]),
             offset: naming.gauges("source_offset", "The next offset to read.", &partition),
+            committed: naming.gauges(
+                "source_committed_offset",
+                "The offset a restarted engine would read first.",
+                &partition,
+            ),
             lag_records: naming.gauges("source_lag_records", "Records not read yet.", &partition),
             lag_seconds: naming.register(GaugeVec::new(
                 opts(
@@ -274,11 +282,6 @@ impl Metrics {
     pub fn dead_letters(&self, reason: &str, events: u64) {
         let reason = self.dead_letter_reasons.cap(reason);
         self.dead_letters.with_label_values(&[reason]).inc_by(events);
-    }
-
-    /// Dead letters so far, by reason.
-    pub fn dead_letter_totals(&self) -> Vec<(String, u64)> {
-        rules::totals(&self.dead_letters).map(|(mut labels, n)| (labels.remove(0).1, n)).collect()
     }
 
     /// Says which bundle runs.

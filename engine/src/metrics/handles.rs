@@ -24,6 +24,8 @@ pub struct SourceMetrics {
 pub struct PartitionMetrics {
     /// The next offset to read.
     pub offset: IntGauge,
+    /// The offset a restarted engine would read first.
+    pub committed: IntGauge,
     /// Records not read yet.
     pub lag_records: IntGauge,
     /// How old the newest closed event is while records wait.
@@ -91,6 +93,7 @@ impl Metrics {
         let values = [source, topic, labels[2].as_str()];
         PartitionMetrics {
             offset: self.source.offset.with_label_values(&values),
+            committed: self.source.committed.with_label_values(&values),
             lag_records: self.source.lag_records.with_label_values(&values),
             lag_seconds: self.source.lag_seconds.with_label_values(&values),
             metrics: Arc::clone(self),
@@ -178,6 +181,7 @@ impl Drop for PartitionMetrics {
     fn drop(&mut self) {
         let labels = self.labels.each_ref().map(String::as_str);
         forget(&self.metrics.source.offset, &labels);
+        forget(&self.metrics.source.committed, &labels);
         forget(&self.metrics.source.lag_records, &labels);
         forget(&self.metrics.source.lag_seconds, &labels);
     }

@@ -6,13 +6,12 @@ use logmon_dsl::{
     eval::Outcome,
     plan::{Plan, RuleId},
 };
-use prometheus::{Counter, IntCounter, IntCounterVec, core::Collector};
-use serde::Serialize;
+use prometheus::{Counter, IntCounter};
 
 use super::{Capped, Metrics};
 
 /// The rule's label for outputs of `default route to`.
-const DEFAULT_ROUTE: &str = "default route";
+pub const DEFAULT_ROUTE: &str = "default route";
 
 /// The counters of one bundle's rules, by [`RuleId`].
 pub struct RuleMetrics {
@@ -26,23 +25,6 @@ struct RuleCounters {
     matched: IntCounter,
     seconds: Counter,
     reasons: Capped,
-}
-
-/// What a rule did since the process started.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub struct RuleTotals {
-    /// Events that reached it.
-    pub evaluated: u64,
-    /// Events for which its conditions held.
-    pub matched: u64,
-    /// Events it dropped, by reason.
-    pub dropped: BTreeMap<String, u64>,
-    /// Outputs it sent, by sink.
-    pub routed: BTreeMap<String, u64>,
-    /// Faults, by cause.
-    pub faults: BTreeMap<String, u64>,
-    /// Time spent in it, sampled.
-    pub seconds: f64,
 }
 
 impl Metrics {
@@ -59,34 +41,6 @@ impl Metrics {
             })
             .collect();
         RuleMetrics { metrics: Arc::clone(self), plan: Arc::clone(plan), counters }
-    }
-
-    /// What every rule did so far, by label; also rules of earlier bundles.
-    pub fn rule_totals(&self) -> BTreeMap<String, RuleTotals> {
-        let mut rules: BTreeMap<String, RuleTotals> = BTreeMap::new();
-        let vector = &self.rule;
-        for (labels, value) in totals(&vector.evaluated) {
-            rules.entry(text(&labels, "rule")).or_default().evaluated = value;
-        }
-        for (labels, value) in totals(&vector.matched) {
-            rules.entry(text(&labels, "rule")).or_default().matched = value;
-        }
-        for (labels, value) in totals(&vector.dropped) {
-            let rule = rules.entry(text(&labels, "rule")).or_default();
-            *rule.dropped.entry(text(&labels, "reason")).or_default() += value;
-        }
-        for (labels, value) in totals(&vector.routed) {
-            let rule = rules.entry(text(&labels, "rule")).or_default();
-            *rule.routed.entry(text(&labels, "sink")).or_default() += value;
-        }
-        for (labels, value) in totals(&vector.faults) {
-            let rule = rules.entry(text(&labels, "rule")).or_default();
-            *rule.faults.entry(text(&labels, "cause")).or_default() += value;
-        }
-        for (label, rule) in &mut rules {
-            rule.seconds = vector.seconds.with_label_values(&[label.as_str()]).get();
-        }
-        rules
     }
 }
 
@@ -141,28 +95,6 @@ impl RuleMetrics {
             self.metrics.rule.dropped.with_label_values(&[label, reason]).inc_by(events);
         }
     }
-}
-
-/// The series of a vector: labels and value.
-pub(super) fn totals(vector: &IntCounterVec) -> impl Iterator<Item = (Vec<(String, String)>, u64)> {
-    let families = vector.collect();
-    let series: Vec<_> = families
-        .iter()
-        .flat_map(prometheus::proto::MetricFamily::get_metric)
-        .map(|metric| {
-            let labels = metric
-                .get_label()
-                .iter()
-                .map(|pair| (pair.name().to_owned(), pair.value().to_owned()))
-                .collect();
-            (labels, metric.get_counter().get_value() as u64)
-        })
-        .collect();
-    series.into_iter()
-}
-
-fn text(labels: &[(String, String)], name: &str) -> String {
-    labels.iter().find(|(known, _)| known == name).map(|(_, text)| text.clone()).unwrap_or_default()
 }
 
 impl fmt::Debug for RuleMetrics {

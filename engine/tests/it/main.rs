@@ -3,6 +3,7 @@
 mod clickhouse;
 mod config;
 mod decode;
+mod http;
 mod lookup;
 mod metrics;
 mod mmdb;
