@@ -179,13 +179,10 @@ pub(super) fn parse_kv<'a>(args: &[RowArg<'a>], _: &RowContext<'a>) -> Value<'a>
             .then(|| behind.trim_start().strip_prefix(quote))
             .flatten()
             .and_then(|inner| inner.split_once(quote));
-        let (value, behind) = match quoted {
-            Some((value, behind)) => (value, behind),
-            None => {
-                let end = behind.find(sep).unwrap_or(behind.len());
-                (behind[..end].trim(), &behind[end..])
-            }
-        };
+        let (value, behind) = quoted.unwrap_or_else(|| {
+            let end = behind.find(sep).unwrap_or(behind.len());
+            (behind[..end].trim(), &behind[end..])
+        });
         if !key.is_empty() {
             pairs.add(key, Cow::Borrowed(value));
         }

@@ -145,7 +145,9 @@ fn parse_query<'a>(args: &[RowArg<'a>], _: &RowContext<'a>) -> Value<'a> {
         }
     }
     let mut map = MapText::new();
-    pairs.iter().for_each(|(key, value)| map.value(key, &Value::text(value)));
+    for (key, value) in &pairs {
+        map.value(key, &Value::text(value));
+    }
     map.finish()
 }
 

@@ -160,7 +160,7 @@ impl TimeFormat {
         }
         moment.nanos = (hour * 3600 + minute * 60 + second.min(59)) * SECOND + fraction;
         if let Some(number) = day_of_year {
-            let (year, days) = (moment.year?, i64::from(number) - 1);
+            let (year, days) = (moment.year?, number - 1);
             let (_, month, day) = super::show::civil(days_from_civil(year, 1, 1) + days);
             (moment.month, moment.day) = (Some(month), Some(day));
         }

@@ -81,6 +81,7 @@ const BOTS: [&str; 12] = [
 ];
 
 /// Reads a user agent; any text is one.
+#[expect(clippy::unnecessary_wraps, reason = "parsers of records share one signature")]
 pub(super) fn parse(text: &str) -> Option<Vec<Value<'_>>> {
     // What comes behind is never a name, and a header may be long.
     const READ: usize = 1024;
@@ -99,9 +100,12 @@ pub(super) fn parse(text: &str) -> Option<Vec<Value<'_>>> {
         system
             .filter(|(name, _)| *name != "ChromeOS")
             .and_then(|(_, behind)| version(behind))
-            .map_or(maybe(None), |version| match version.contains('_') {
-                true => Value::owned(version.replace('_', ".")),
-                false => Value::text(version),
+            .map_or(maybe(None), |version| {
+                if version.contains('_') {
+                    Value::owned(version.replace('_', "."))
+                } else {
+                    Value::text(version)
+                }
             }),
         Value::text(device),
     ])
