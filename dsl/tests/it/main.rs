@@ -1,1 +1,5 @@
 //! The test binary of the language.
+
+mod alike;
+mod eval;
+mod plans;
