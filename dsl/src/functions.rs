@@ -2,9 +2,12 @@
 //!
 //! Invariant: no kernel panics, whatever a row holds, and none yields NaN.
 
+mod access;
 mod columns;
 pub mod conversion;
+mod dates;
 mod detect;
+mod documents;
 pub mod encoding;
 pub mod event;
 pub mod hashing;
@@ -14,18 +17,23 @@ pub mod lists;
 pub mod maps;
 pub mod network;
 pub mod numbers;
+pub mod parsing;
 pub mod pattern;
 pub mod patterns;
 pub mod privacy;
 pub mod read;
 mod recase;
+mod records;
 mod redact;
 pub mod regex;
 mod show;
 mod signature;
 pub mod strings;
 mod strptime;
+mod syslog;
 pub mod time;
+mod urls;
+mod user_agent;
 
 pub use pattern::{Glob, Pattern};
 pub use regex::Regex;
@@ -47,6 +55,7 @@ const FAMILIES: &[&[Function]] = &[
     conversion::FUNCTIONS,
     strings::FUNCTIONS,
     patterns::FUNCTIONS,
+    parsing::FUNCTIONS,
     encoding::FUNCTIONS,
     hashing::FUNCTIONS,
     privacy::FUNCTIONS,

@@ -264,7 +264,8 @@ impl Machine<'_> {
 
     fn erase_own(&mut self, node: NodeId, rows: &Mask) {
         let field = self.batch.field(node);
-        if field.is_empty() {
+        // Nothing to delete, unless the record's time stands in for what no event has.
+        if field.is_empty() && !is_log_timestamp(self.plan, self.batch, node) {
             return;
         }
         let missing = match &field.column {

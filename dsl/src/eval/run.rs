@@ -313,9 +313,10 @@ impl<'m> Run<'m> {
         for row in rows.rows() {
             let list = match lists[row].kind() {
                 Kind::Array => Some(self.machine.batch.arena.get(lists[row])),
-                Kind::Absent => None,
+                Kind::Absent if lists[row].absence().is_some_and(|why| !why.is_fault()) => None,
                 // `.tags` that is no list is the event's own affair.
-                Kind::Text
+                Kind::Absent
+                | Kind::Text
                 | Kind::Escaped
                 | Kind::Number
                 | Kind::Bool

@@ -19,7 +19,8 @@ pub(super) struct Builtin {
 }
 
 static BUILTINS: LazyLock<Vec<Builtin>> = LazyLock::new(|| {
-    const TABLE: [(&str, &str, fn(&str) -> bool); 6] = [
+    type Row = (&'static str, &'static str, fn(&str) -> bool);
+    const TABLE: [Row; 6] = [
         ("email", r"[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,}", |_| true),
         ("card", r"\b\d(?:[ -]?\d){12,18}\b", is_luhn),
         ("iban", r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]){11,30}\b", is_iban),

@@ -248,7 +248,9 @@ fn sort<'a>(args: &[RowArg<'a>], _: &RowContext<'a>) -> Value<'a> {
         })
     });
     let mut out = ListText::new();
-    elements.iter().for_each(|(_, raw)| out.raw(raw));
+    for (_, raw) in elements {
+        out.raw(raw);
+    }
     out.finish()
 }
 

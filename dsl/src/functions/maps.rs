@@ -214,7 +214,9 @@ fn merge<'a>(args: &[RowArg<'a>], _: &RowContext<'a>) -> Value<'a> {
         }
     }
     let mut out = MapText::new();
-    members.iter().for_each(|(key, value)| out.raw(key, value));
+    for (key, value) in members {
+        out.raw(key, value);
+    }
     out.finish()
 }
 
@@ -268,7 +270,7 @@ fn flatten_map<'a>(args: &[RowArg<'a>], _: &RowContext<'a>) -> Value<'a> {
     // A stack of its own: how deep text nests must not matter.
     let mut stack: Vec<(String, &str)> = vec![(String::new(), map)];
     while let Some((path, raw)) = stack.pop() {
-        if !raw.starts_with('{') || (!path.is_empty() && is_empty_json(&Cow::Borrowed(raw))) {
+        if !raw.starts_with('{') || (!path.is_empty() && is_empty_json(raw)) {
             out.raw(&path, raw);
             continue;
         }

@@ -145,9 +145,10 @@ fn hits_in_json(finders: &[Finder], raw: &str) -> Vec<Hit> {
             continue;
         }
         let Some(inside) = raw.get(start..end) else { break };
-        let secrets = match escaped {
-            true => self::secrets(finders, &items::unescape(inside)),
-            false => self::secrets(finders, inside),
+        let secrets = if escaped {
+            self::secrets(finders, &items::unescape(inside))
+        } else {
+            self::secrets(finders, inside)
         };
         if !secrets.is_empty() {
             hits.push(Hit { place: start..end, secrets });
