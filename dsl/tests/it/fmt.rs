@@ -5,6 +5,7 @@ use logmon_dsl::{
     span::FileId,
     syntax::{format, parse_file},
 };
+use proptest::prelude::*;
 
 use crate::parse::{SAMPLES, SEARCHES, bare};
 
@@ -42,7 +43,9 @@ fn samples_stay_the_same_trees() {
 #[test]
 fn a_sample_in_one_style() {
     let (_, text) = SAMPLES.iter().find(|(name, _)| *name == "10-noise.rules").unwrap();
-    check(text, &expect![[r##"
+    check(
+        text,
+        &expect![[r##"
         # rules/10-noise.rules – throw away, thin out, and bound what nobody reads.
 
         use "lib/world.rules"
@@ -125,9 +128,12 @@ fn a_sample_in_one_style() {
           given x12500 { service: "loud", severity: "info", message: "x" }
           expect dropped_by(limit_per_service) == 2500
         }
-    "##]]);
+    "##]],
+    );
     let (_, text) = SAMPLES.iter().find(|(name, _)| *name == "types.rules").unwrap();
-    check(text, &expect![[r##"
+    check(
+        text,
+        &expect![[r##"
         # lib/types.rules – what events look like. `logmon-engine schema infer` writes the first draft.
 
         type K8sLog = {
@@ -144,9 +150,12 @@ fn a_sample_in_one_style() {
 
         type Geo = { country: string, city: string?, asn: int?, org: string? }
         type User = { id: string, plan: string, region: string, is_staff: bool }
-    "##]]);
+    "##]],
+    );
     let (_, text) = SAMPLES.iter().find(|(name, _)| *name == "http.rules").unwrap();
-    check(text, &expect![[r##"
+    check(
+        text,
+        &expect![[r##"
         # lib/http.rules – shared vocabulary. Libraries hold names, never rules.
 
         const HEALTH_PATHS = ["/healthz", "/livez", "/readyz", "/metrics"]
@@ -164,7 +173,8 @@ fn a_sample_in_one_style() {
           500..=599 => "5xx",
           _ => "other",
         }
-    "##]]);
+    "##]],
+    );
 }
 
 #[test]
@@ -172,9 +182,20 @@ fn long_lines_break_where_they_bind_least() {
     check(
         "rule a on s when .severity <= info and .http.status >= 200 and .http.status < 400 and .service in CHATTY { drop as \"x\" }
 const A = [\"aaaaaaaaaaaaaaaaaaaaaaaaaaaa\", \"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\", \"cccccccccccccccccccccccccccccccccc\"]
-fn f(a: int, b: string?) -> bool = a > 10000000000000000000 - 1 or (b contains \"aaaaaaaaaaaaaaa\" and b ends_with \"bbbbbbbbbb\")
+fn f(a: int, b: string?) -> bool = a > 1000000000000000000 - 1 or (b contains \"aaaaaaaaaaaaaaa\" and b ends_with \"bbbbbbbbbb\")
 ",
-        &expect![[""]],
+        &expect![[r#"
+            rule a on s
+              when .severity <= info and .http.status >= 200 and .http.status < 400 and .service in CHATTY
+            { drop as "x" }
+            const A = [
+              "aaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+              "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb",
+              "cccccccccccccccccccccccccccccccccc",
+            ]
+            fn f(a: int, b: string?) -> bool =
+              a > 1000000000000000000 - 1 or (b contains "aaaaaaaaaaaaaaa" and b ends_with "bbbbbbbbbb")
+        "#]],
     );
 }
 
@@ -217,15 +238,11 @@ rule r on s # on
               # last
             ]  # after
 
-            rule r on s
-              when .a
-                # on
-                # a
+            rule r on s  # on
+              when .a  # a
                 # b?
-                and .b
-            {
-              # b
-              # open
+                and .b  # b
+            {  # open
               # before
               .x = f(  # arg
                 1,
@@ -260,4 +277,145 @@ const D = not (not a) and (b or c)
 fn errors_are_the_answer() {
     let errors = format(FileId(0), "rule r { .a = }").unwrap_err();
     assert_eq!(errors.len(), 1);
+}
+
+/// Text in which `·` stands wherever blanks and comments may.
+fn expr_text() -> impl Strategy<Value = String> {
+    let leaf = prop::sample::select(vec![
+        "1",
+        "-2",
+        "2.5e3",
+        "5m",
+        "10KiB",
+        "null",
+        "true",
+        "\"a b\"",
+        "\"A\"i",
+        "re\"x\\d\"i",
+        "name",
+        "lib::name",
+        ".",
+        ".a.b",
+        ".\"x y\"[0][*].c",
+        ".h[\"x\"]",
+        "@topic",
+        "[]",
+        "{}",
+        "f\"a{ b }c\"",
+        "r\"\"\"two\nlines\"\"\"",
+        "cidr\"10.0.0.0/8\"",
+        "f()",
+        "count(where .a)",
+    ])
+    .prop_map(str::to_owned);
+    leaf.prop_recursive(5, 40, 4, |inner| {
+        let binary = prop::sample::select(vec![
+            "or", "and", "==", "!=", "<", ">=", "in", "not in", "contains", "matches", "??", "+",
+            "-", "*", "/", "%",
+        ]);
+        prop_oneof![
+            (inner.clone(), binary, inner.clone())
+                .prop_map(|(a, op, b)| format!("({a})·{op}·({b})")),
+            (inner.clone(), prop::sample::select(vec!["or", "and", "??", "+", "*"]), inner.clone())
+                .prop_map(|(a, op, b)| format!("(·{a}·{op}·({b})·{op}·{a}·)").replacen(
+                    &a,
+                    &format!("({a})"),
+                    2
+                )),
+            inner.clone().prop_map(|a| format!("not·({a})")),
+            inner.clone().prop_map(|a| format!("-({a})")),
+            inner.clone().prop_map(|a| format!("({a})·is·not·absent")),
+            inner.clone().prop_map(|a| format!("({a}).b[·1·].\"c d\"")),
+            prop::collection::vec(inner.clone(), 1..4)
+                .prop_map(|list| format!("[·{}·,·]", list.join("·,·"))),
+            prop::collection::vec(inner.clone(), 1..4)
+                .prop_map(|list| format!("f(·{}·,·x:·|a,·b|·a·)", list.join("·,·"))),
+            (inner.clone(), inner.clone())
+                .prop_map(|(a, b)| format!("{{·a:·{a}·,·\"b c\"·:·{b}·,·...c·}}")),
+            (inner.clone(), inner.clone(), inner.clone())
+                .prop_map(|(a, b, c)| format!("if·{a}·{{·{b}·}}·else·{{·{c}·}}")),
+            (inner.clone(), inner.clone(), inner)
+                .prop_map(|(a, b, c)| format!("match·{a}·{{·\"x\"·|·-1..=5·=>·{b}·,·_·=>·{c}·}}")),
+        ]
+    })
+}
+
+fn stmt_text() -> impl Strategy<Value = String> {
+    let leaf = prop_oneof![
+        expr_text().prop_map(|e| format!("let·x·=·{e}")),
+        expr_text().prop_map(|e| format!(".a.\"b c\"·??=·{e}")),
+        expr_text().prop_map(|e| format!("route·to·a,·b(·key:·{e}·)")),
+        expr_text().prop_map(|e| format!("sample·5·%·by·{e},·.x")),
+        expr_text().prop_map(|e| format!("count·m·by·.a·value·{e}")),
+        expr_text().prop_map(|e| format!("emit·each·{e}·as·.b")),
+        prop::sample::select(vec![
+            "drop·as·\"x\"",
+            "return",
+            "del·.a,·.b.*",
+            "rename·.a·->·.b,·.c·->·.d",
+            "tag·\"x\",·\"y\"",
+            "limit·2_000/s·burst·10·by·.a·max_keys·5",
+            "dedup·by·.a·within·30s",
+        ])
+        .prop_map(str::to_owned),
+    ];
+    leaf.prop_recursive(3, 12, 3, |inner| {
+        let block = prop::collection::vec(inner.clone(), 0..3)
+            .prop_map(|stmts| format!("{{·{}·}}", stmts.join("\n")));
+        prop_oneof![
+            (expr_text(), block.clone(), block.clone())
+                .prop_map(|(e, a, b)| format!("if·{e}·{a}·else·if·.x·{b}·else·{a}")),
+            (expr_text(), block.clone())
+                .prop_map(|(e, a)| format!("let·{{·a,·b·}}·=·{e}·else·{a}")),
+            block.prop_map(|a| format!("sample·1/20·else·{a}")),
+        ]
+    })
+}
+
+fn program_text() -> impl Strategy<Value = String> {
+    let stmts = || prop::collection::vec(stmt_text(), 0..4).prop_map(|stmts| stmts.join("\n"));
+    let item = prop_oneof![
+        expr_text().prop_map(|e| format!("const A:·list<int>?·=·{e}")),
+        expr_text().prop_map(|e| format!("fn f(·a:·int,·b:·{{·c:·ip·sensitive·,·...·}}?·)·->·T·=·{e}")),
+        (expr_text(), stmts())
+            .prop_map(|(e, s)| format!("@a·@b(5%)·@c(·\"x\"·)·rule r·on·any·when·{e}·{{·{s}·}}")),
+        (expr_text(), stmts())
+            .prop_map(|(e, s)| format!("group g·first·when·{e}·{{·rule a·{{·{s}·}}·}}")),
+        (expr_text(), expr_text()).prop_map(|(a, b)| format!(
+            "alert a·on·s·{{·over·5m·every·30s·by·{a}·let·n·=·{b}\nfire·when·{a}·for·2m\nnotify·x,·y·}}"
+        )),
+        (expr_text(), expr_text()).prop_map(|(a, b)| format!(
+            "test \"t\"·{{·mock·l·{{·{a}·=>·{b}·}}·given·x5·on·s·{{·a:·{a}·}}\nexpect·routed·to·s·{{·.x\n({b})·}}·}}"
+        )),
+        prop::sample::select(vec![
+            "use \"a.rules\"·as·b",
+            "default route·to·a",
+            "enum e·ordered·{·a,·b·}",
+            "type T·=·{·a:·map<list<int>>·coerce,·\"b c\":·string?·}",
+            "source s·:·T",
+            "lookup l(·ip,·string·)·->·T?",
+            "sink s·:·table(\"x\")·with·(·key:·string?·)",
+        ])
+        .prop_map(str::to_owned),
+    ];
+    let blank = prop::sample::select(vec![" ", "  ", "\n  ", " # why\n  ", "\n\n\n  "]);
+    (prop::collection::vec(item, 1..4), prop::collection::vec(blank, 1..40)).prop_map(
+        |(items, blanks)| {
+            let mut blanks = blanks.into_iter().cycle();
+            let template = items.join("\n");
+            template
+                .chars()
+                .map(|c| if c == '·' { blanks.next().unwrap().to_owned() } else { c.to_string() })
+                .collect()
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_program_stays_the_same_tree(text in program_text()) {
+        formatted(&text);
+    }
 }

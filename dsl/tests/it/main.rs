@@ -3,3 +3,4 @@
 mod diagnostics;
 mod fmt;
 mod parse;
+mod robust;

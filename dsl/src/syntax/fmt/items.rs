@@ -7,8 +7,8 @@ use super::{
 use crate::{
     span::Span,
     syntax::ast::{
-        Attr, AttrArgs, Block, Const, Enum, Expr, FnDecl, Group, GroupMode, Item, LookupDecl, On,
-        Rule, SinkDecl, Type, Window,
+        Attr, AttrArgs, Block, Const, Enum, Expr, FnDecl, Group, GroupMode, Ident, Item,
+        LookupDecl, On, Rule, SinkDecl, Type, Window,
     },
 };
 
@@ -160,17 +160,40 @@ impl Printer<'_> {
         }
     }
 
-    /// Prints what stands before the brace of a rule, a group, a window or an alert, and the brace.
-    fn head(&mut self, before: String, when: Option<&Expr>) -> Doc {
-        let Some(when) = when else { return text(format!("{before} {{")) };
-        let condition = concat([Doc::Line, text("when "), self.expr(when)]);
-        group([text(before), condition.indent(), Doc::Line, text("{")])
+    /// Prints what stands before the brace of a rule, a group, a window or an alert, and the brace;
+    /// `end` is where the text before the condition ends.
+    fn head(&mut self, before: String, end: u32, when: Option<&Expr>) -> Doc {
+        let mut docs = vec![text(before)];
+        let beside = self.comments.beside(self.text, end as usize);
+        docs.extend(beside.map(|comment| Doc::Trailing(comment.text)));
+        let Some(when) = when else {
+            docs.extend([Doc::Line, text("{")]);
+            return group(docs);
+        };
+        let mut condition = vec![Doc::Line];
+        for comment in self.comments.before(when.span.range().start) {
+            condition.extend([text(comment.text), Doc::HardLine]);
+        }
+        condition.extend([text("when "), self.expr(when)]);
+        let beside = self.comments.beside(self.text, when.span.range().end);
+        condition.extend(beside.map(|comment| Doc::Trailing(comment.text)));
+        docs.extend([concat(condition).indent(), Doc::Line, text("{")]);
+        group(docs)
+    }
+
+    /// Prints `on …`; returns where it ends in the text.
+    fn on_part(name: &Ident, on: Option<&On>) -> (String, u32) {
+        match on {
+            None => (String::new(), name.span.end),
+            Some(On::Any(span)) => (" on any".to_owned(), span.end),
+            Some(On::Source(source)) => (format!(" on {}", source.written()), source.span.end),
+        }
     }
 
     fn rule(&mut self, rule: &Rule) -> Doc {
         let attrs = self.attrs(&rule.attrs);
-        let on = rule.on.as_ref().map_or_else(String::new, Self::on);
-        let head = self.head(format!("rule {}{on}", rule.name.name), rule.when.as_ref());
+        let (on, end) = Self::on_part(&rule.name, rule.on.as_ref());
+        let head = self.head(format!("rule {}{on}", rule.name.name), end, rule.when.as_ref());
         concat([attrs, head, self.inside(&rule.body)])
     }
 
@@ -185,7 +208,8 @@ impl Printer<'_> {
             GroupMode::First => " first",
             GroupMode::All => "",
         };
-        let head = self.head(format!("group {}{mode}", item.name.name), item.when.as_ref());
+        let end = item.name.span.end;
+        let head = self.head(format!("group {}{mode}", item.name.name), end, item.when.as_ref());
         let before = item.when.as_ref().map_or(item.name.span.end, |when| when.span.end);
         let span = self.braces(item.span, before, item.rules.first().map(|rule| rule.span));
         let body = self.block_inside(span, &item.rules, |rule| rule.span, Self::rule);
@@ -194,9 +218,9 @@ impl Printer<'_> {
 
     fn window(&mut self, word: &str, item: &Window) -> Doc {
         let attrs = self.attrs(&item.attrs);
-        let on = item.on.as_ref().map_or_else(String::new, Self::on);
-        let head = self.head(format!("{word} {}{on}", item.name.name), item.when.as_ref());
-        let before = item.when.as_ref().map_or(item.name.span.end, |when| when.span.end);
+        let (on, end) = Self::on_part(&item.name, item.on.as_ref());
+        let head = self.head(format!("{word} {}{on}", item.name.name), end, item.when.as_ref());
+        let before = item.when.as_ref().map_or(end, |when| when.span.end);
         let span = self.braces(item.span, before, item.clauses.first().map(|clause| clause.span));
         let body = self.block_inside(span, &item.clauses, |clause| clause.span, Self::clause);
         concat([attrs, head, body])
