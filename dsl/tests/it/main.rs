@@ -3,5 +3,7 @@
 mod alike;
 mod diagnostics;
 mod eval;
+mod fmt;
 mod parse;
 mod plans;
+mod robust;
