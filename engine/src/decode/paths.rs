@@ -140,13 +140,6 @@ impl Paths {
         self.keys.len()
     }
 
-    /// Forgets which event had which key.
-    pub(super) fn forget_events(&mut self) {
-        for key in &mut self.keys {
-            key.seen = 0;
-        }
-    }
-
     /// The key that stands at the start of the block, if it is `expected`; and how many bytes it takes.
     #[inline(always)]
     pub(super) fn expect<L: Lanes>(&self, expected: u32, block: &[u8; BLOCK]) -> Option<usize> {
