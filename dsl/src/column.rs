@@ -4,11 +4,14 @@
 //! kept as attributes. Values stay 8-byte views into one arena until somebody needs them decoded.
 
 pub mod batch;
+pub mod blend;
 pub mod cells;
+pub mod decode;
 pub mod json;
 pub mod layout;
 pub mod load;
 pub mod mask;
+pub mod print;
 pub mod value;
 pub mod view;
 
