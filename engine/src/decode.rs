@@ -28,10 +28,27 @@ use self::{
     value::{Bounds, DEEPEST},
 };
 
+<<<<<<< HEAD
+=======
+/// A record's value, in the arena of its batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Payload {
+    /// Where it starts.
+    pub offset: u32,
+    /// How many bytes it has.
+    pub len: u32,
+    /// Whether the record has no value at all (a tombstone).
+    pub null: bool,
+}
+
+/// Payloads cannot be larger than this, whatever the limits say: a view has 28 bits for a length.
+const LARGEST: usize = (1 << 28) - 1;
+
+>>>>>>> decode
 /// What an event may cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of a payload.
+    /// Bytes of a payload; never more than a view can say.
     pub max_bytes: usize,
     /// Levels of objects and arrays, the event itself counted; never more than 127.
     pub max_depth: usize,
@@ -65,7 +82,8 @@ pub struct Decoder {
     repeats: Repeats,
     /// The names that `paths` speaks of; others may restart them.
     generation: u64,
-    /// Numbers the events, so that a key knows whether this event had it already.
+    /// Numbers the events, so that a key knows whether this event had it already. When the numbers start over an old
+    /// one may look like that, which costs a second look and changes nothing.
     event: u32,
 }
 
@@ -123,7 +141,7 @@ impl Decoder {
         self.rows.begin(self.layout.len(), payloads.len(), batch);
         let mut decoded = Decoded::default();
         decoded.kept.reserve(payloads.len());
-        with_widest(DecodeAll {
+        self.event = with_widest(DecodeAll {
             reader: Reader {
                 bytes: batch.arena.bytes(),
                 layout: &self.layout,
@@ -132,9 +150,8 @@ impl Decoder {
                 rows: &mut self.rows,
                 repeats: &mut self.repeats,
                 around: [event::Around::default(); DEEPEST + 1],
-                event: 0,
+                event: self.event,
             },
-            event: &mut self.event,
             payloads,
             limits,
             decoded: &mut decoded,
@@ -159,17 +176,17 @@ impl Decoder {
 /// All payloads of a batch, one after the other.
 struct DecodeAll<'a> {
     reader: Reader<'a>,
-    event: &'a mut u32,
     payloads: &'a [Payload],
     limits: &'a Limits,
     decoded: &'a mut Decoded,
 }
 
 impl Work for DecodeAll<'_> {
-    type Output = ();
+    /// The last event's number.
+    type Output = u32;
 
     #[inline(always)]
-    fn run<L: Lanes>(mut self) {
+    fn run<L: Lanes>(mut self) -> u32 {
         for (index, payload) in self.payloads.iter().enumerate() {
             let index = index as u32;
             let (start, len) = (payload.offset as usize, payload.len as usize);
@@ -177,7 +194,7 @@ impl Work for DecodeAll<'_> {
                 Some(Reject::Tombstone)
             } else if len == 0 {
                 Some(Reject::Empty)
-            } else if len > self.limits.max_bytes {
+            } else if len > self.limits.max_bytes.min(LARGEST) {
                 Some(Reject::TooLarge)
             } else {
                 None
@@ -186,7 +203,7 @@ impl Work for DecodeAll<'_> {
                 self.decoded.rejected.push((index, reject));
                 continue;
             }
-            self.reader.event = next_event(self.event, self.reader.paths);
+            self.reader.event = self.reader.event.wrapping_add(1);
             let bounds = Bounds {
                 end: start + len,
                 max_depth: self.limits.max_depth.min(DEEPEST),
@@ -205,16 +222,6 @@ impl Work for DecodeAll<'_> {
                 }
             }
         }
+        self.reader.event
     }
-}
-
-/// The next event's number. When they run out, no key may remember one of them.
-#[inline(always)]
-fn next_event(event: &mut u32, paths: &mut Paths) -> u32 {
-    *event = event.wrapping_add(1);
-    if *event == 0 {
-        paths.forget_events();
-        *event = 1;
-    }
-    *event
 }

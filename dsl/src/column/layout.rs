@@ -213,6 +213,9 @@ pub struct Names {
 impl Names {
     /// How many names a table holds before it is started afresh: far above what honest producers send, and some megabytes at most.
     pub const MAX: usize = 16_384;
+    /// An unknown object whose path is longer (in bytes, a dot before each key counted) stays whole, as one attribute.
+    /// Every name below it would repeat its path, and a hostile event could make gigabytes of names out of a megabyte.
+    pub const LONGEST_PATH: usize = 256;
 
     /// The number of a name, given its anchor and the keys below it.
     pub fn id(&mut self, layout: &Layout, anchor: NodeId, keys: &[Box<str>]) -> NameId {

@@ -21,7 +21,7 @@ pub(super) struct Reader<'a> {
     pub(super) repeats: &'a mut Repeats,
     /// The objects around the one that is being read.
     pub(super) around: [Around; DEEPEST + 1],
-    /// The event's number, never 0.
+    /// The event's number.
     pub(super) event: u32,
 }
 
@@ -137,19 +137,16 @@ impl Reader<'_> {
                             (key, length)
                         }),
                     };
-                    let key = match found {
-                        Some((key, length)) => {
-                            at += length;
-                            key
-                        }
-                        None => {
-                            let (close, escaped) = string::<L>(bytes, at, &mut bounds)?;
-                            let key = self.learn(place, &bytes[at..close], escaped)?;
-                            let shape = *shape.get_or_insert_with(|| self.paths.shape(key));
-                            self.paths.follow(place, previous, shape, key);
-                            at = close + 1;
-                            key
-                        }
+                    let key = if let Some((key, length)) = found {
+                        at += length;
+                        key
+                    } else {
+                        let (close, escaped) = string::<L>(bytes, at, &mut bounds)?;
+                        let key = self.learn(place, &bytes[at..close], escaped)?;
+                        let shape = *shape.get_or_insert_with(|| self.paths.shape(key));
+                        self.paths.follow(place, previous, shape, key);
+                        at = close + 1;
+                        key
                     };
                     // A key that reaches over the end is no key: what stands there belongs to the next event.
                     if at > bounds.end {

@@ -25,9 +25,6 @@ const KNOWN: u32 = 1 << 31;
 /// A key that was not needed as a name yet.
 const UNNAMED: u32 = KNOWN - 1;
 
-/// An unknown object whose path is longer is kept as text. Every name below it would repeat the path, and a hostile
-/// event could turn a megabyte into gigabytes of names.
-const LONGEST_PATH: usize = 256;
 /// Keys and bytes of keys to learn before it is time to start afresh: far above honest producers, some megabytes.
 const MAX_KEYS: usize = 32_768;
 const MAX_BYTES: usize = 4 << 20;
@@ -138,13 +135,6 @@ impl Paths {
     /// How many keys there are.
     pub(super) fn len(&self) -> usize {
         self.keys.len()
-    }
-
-    /// Forgets which event had which key.
-    pub(super) fn forget_events(&mut self) {
-        for key in &mut self.keys {
-            key.seen = 0;
-        }
     }
 
     /// The key that stands at the start of the block, if it is `expected`; and how many bytes it takes.
@@ -328,8 +318,11 @@ impl Paths {
         let (text, owner) = &self.texts[key as usize];
         let above = self.places[*owner as usize];
         let path = above.path + 1 + text.len();
-        let inside =
-            if path > LONGEST_PATH { WHOLE } else { self.add_place(above.anchor, key, path) };
+        let inside = if path > Names::LONGEST_PATH {
+            WHOLE
+        } else {
+            self.add_place(above.anchor, key, path)
+        };
         self.keys[key as usize].inside = inside;
         inside
     }

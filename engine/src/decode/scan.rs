@@ -1,6 +1,6 @@
 //! Blocks of 32 bytes at once: which of them end a run of plain text, and whether they are those of an expected key.
 //!
-//! Invariant: the only unsafe code of the decoder. Every load reads a `&[u8; 32]`, so none leaves its buffer, and
+//! Invariant: the only unsafe code of the decoder. Blocks are arrays of 32 bytes, so no load leaves its buffer, and
 //! [`Avx2`] is named only behind the question whether this machine has it.
 
 #![expect(
@@ -67,10 +67,13 @@ pub(super) use x86::{Avx2, Sse2};
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use std::arch::x86_64::{
-        __m128i, __m256i, _mm_cmpeq_epi8, _mm_loadu_si128, _mm_min_epu8, _mm_movemask_epi8,
-        _mm_or_si128, _mm_set1_epi8, _mm256_cmpeq_epi8, _mm256_loadu_si256, _mm256_min_epu8,
-        _mm256_movemask_epi8, _mm256_or_si256, _mm256_set1_epi8,
+    use std::{
+        arch::x86_64::{
+            __m128i, __m256i, _mm_cmpeq_epi8, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128,
+            _mm_set1_epi8, _mm256_cmpeq_epi8, _mm256_min_epu8, _mm256_movemask_epi8,
+            _mm256_or_si256, _mm256_set1_epi8,
+        },
+        mem::transmute,
     };
 
     use super::{BLOCK, Lanes, Marks};
@@ -80,17 +83,16 @@ mod x86 {
     /// The last control byte.
     const CONTROL: i8 = 0x1f;
 
-    /// Whole blocks. Named only by `run_avx2` and by tests that have asked the machine.
+    /// Whole blocks. Named only by `run_avx2`.
     #[derive(Debug)]
     pub(in super::super) struct Avx2;
 
     impl Lanes for Avx2 {
         #[inline(always)]
         fn marks(block: &[u8; BLOCK]) -> Marks {
-            // SAFETY: the load reads exactly the 32 bytes behind the reference and needs no alignment; AVX2 is there
-            // (see `Avx2`).
+            // SAFETY: any 32 bytes are a vector of them, and AVX2 is there (see `Avx2`).
             unsafe {
-                let bytes = _mm256_loadu_si256(block.as_ptr().cast::<__m256i>());
+                let bytes = transmute::<[u8; BLOCK], __m256i>(*block);
                 let quote = _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8(QUOTE));
                 let backslash = _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8(BACKSLASH));
                 // There is no unsigned "less": a byte is at most 0x1f where the smaller of both is the byte.
@@ -108,8 +110,8 @@ mod x86 {
         fn equal(one: &[u8; BLOCK], other: &[u8; BLOCK]) -> u32 {
             // SAFETY: as in `marks`.
             unsafe {
-                let one = _mm256_loadu_si256(one.as_ptr().cast::<__m256i>());
-                let other = _mm256_loadu_si256(other.as_ptr().cast::<__m256i>());
+                let one = transmute::<[u8; BLOCK], __m256i>(*one);
+                let other = transmute::<[u8; BLOCK], __m256i>(*other);
                 _mm256_movemask_epi8(_mm256_cmpeq_epi8(one, other)) as u32
             }
         }
@@ -119,37 +121,36 @@ mod x86 {
     #[derive(Debug)]
     pub(in super::super) struct Sse2;
 
+    impl Sse2 {
+        #[inline(always)]
+        fn halves(block: &[u8; BLOCK]) -> [__m128i; 2] {
+            // SAFETY: any 32 bytes are two vectors of 16.
+            unsafe { transmute::<[u8; BLOCK], [__m128i; 2]>(*block) }
+        }
+    }
+
     impl Lanes for Sse2 {
         #[inline(always)]
         fn marks(block: &[u8; BLOCK]) -> Marks {
-            let half = |at: usize| {
-                // SAFETY: the load reads 16 of the 32 bytes behind the reference (`at` is 0 or 16) and needs no
-                // alignment; SSE2 belongs to x86-64.
-                unsafe {
-                    let bytes = _mm_loadu_si128(block.as_ptr().add(at).cast::<__m128i>());
-                    let quote = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(QUOTE));
-                    let backslash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(BACKSLASH));
-                    let least = _mm_min_epu8(bytes, _mm_set1_epi8(CONTROL));
-                    let control = _mm_cmpeq_epi8(least, bytes);
-                    let stops = _mm_or_si128(_mm_or_si128(quote, backslash), control);
-                    (_mm_movemask_epi8(stops) as u32, _mm_movemask_epi8(bytes) as u32)
-                }
-            };
-            let (low, high) = (half(0), half(16));
+            // SAFETY: SSE2 belongs to x86-64.
+            let [low, high] = Self::halves(block).map(|bytes| unsafe {
+                let quote = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(QUOTE));
+                let backslash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(BACKSLASH));
+                let least = _mm_min_epu8(bytes, _mm_set1_epi8(CONTROL));
+                let control = _mm_cmpeq_epi8(least, bytes);
+                let stops = _mm_or_si128(_mm_or_si128(quote, backslash), control);
+                (_mm_movemask_epi8(stops) as u32, _mm_movemask_epi8(bytes) as u32)
+            });
             Marks { stops: low.0 | high.0 << 16, high: low.1 | high.1 << 16 }
         }
 
         #[inline(always)]
         fn equal(one: &[u8; BLOCK], other: &[u8; BLOCK]) -> u32 {
-            let half = |at: usize| {
-                // SAFETY: as in `marks`.
-                unsafe {
-                    let one = _mm_loadu_si128(one.as_ptr().add(at).cast::<__m128i>());
-                    let other = _mm_loadu_si128(other.as_ptr().add(at).cast::<__m128i>());
-                    _mm_movemask_epi8(_mm_cmpeq_epi8(one, other)) as u32
-                }
-            };
-            half(0) | half(16) << 16
+            let (one, other) = (Self::halves(one), Self::halves(other));
+            // SAFETY: as in `marks`.
+            let half =
+                |at: usize| unsafe { _mm_movemask_epi8(_mm_cmpeq_epi8(one[at], other[at])) as u32 };
+            half(0) | half(1) << 16
         }
     }
 }

@@ -7,7 +7,7 @@ use super::{
     Bench,
     events::{Random, event},
     layout,
-    reference::expected,
+    reference::{Content, expected, loaded},
 };
 
 /// How many mutants a normal test run looks at. `LOGMON_FUZZ` asks for more.
@@ -122,7 +122,8 @@ fn mutate(random: &mut Random, event: &mut Vec<u8>, other: &[u8]) {
     }
 }
 
-/// Decodes a batch and compares acceptance and every leaf with `serde_json`. Returns how many were accepted.
+/// Decodes a batch and compares acceptance and every leaf with `serde_json`, and how it is written with the plain decoder.
+/// Returns how many were accepted.
 #[track_caller]
 fn check(bench: &mut Bench, layout: &Layout, payloads: &[&[u8]], between: &[u8]) -> usize {
     let decoded = bench.decode(payloads, between);
@@ -133,10 +134,10 @@ fn check(bench: &mut Bench, layout: &Layout, payloads: &[&[u8]], between: &[u8])
     assert_eq!(decoded.kept.len() + decoded.rejected.len(), payloads.len());
     assert_eq!(bench.batch.rows, decoded.kept.len());
     for (payload, fate) in payloads.iter().zip(fates) {
-        let found = fate.map(|row| bench.row(row).plain());
-        if found != expected(layout, payload) {
-            assert_eq!(found, expected(layout, payload), "{}", String::from_utf8_lossy(payload));
-        }
+        let shown = || String::from_utf8_lossy(payload);
+        let found = fate.map(|row| bench.row(row));
+        assert_eq!(found, loaded(layout, payload), "{}", shown());
+        assert_eq!(found.map(Content::plain), expected(layout, payload), "{}", shown());
     }
     decoded.kept.len()
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use logmon_dsl::column::{Absence, Batch, Kind, Layout, Names, NodeId, View};
+use logmon_dsl::column::{Absence, Batch, Kind, Layout, Names, NodeId, View, load::load};
 use serde_json::{Map, Value};
 
 /// A value as a person would write it down.
@@ -105,6 +105,13 @@ fn seen(batch: &Batch, view: View) -> Option<Seen> {
     Some(Seen::Value { value, text: Some(text) })
 }
 
+/// What an event holds for the plain decoder, which learns nothing.
+pub(super) fn loaded(layout: &Layout, payload: &[u8]) -> Option<Content> {
+    let (mut batch, mut names) = (Batch::new(layout), Names::default());
+    load(&mut batch, layout, &mut names, &[payload]).ok()?;
+    Some(content(&batch, &names, 0))
+}
+
 /// What an event should hold, by `serde_json`. `None` if that refuses it, or if it goes beyond the default limits.
 pub(super) fn expected(layout: &Layout, payload: &[u8]) -> Option<Content> {
     let event: Map<String, Value> = serde_json::from_slice(payload).ok()?;
@@ -138,7 +145,7 @@ fn scatter(layout: &Layout, name: Name, value: &Value, content: &mut Content) {
     let path = layout.path(name.0).into_iter().chain(name.1.iter().map(String::as_str));
     let length: usize = path.map(|key| key.len() + 1).sum();
     match value {
-        Value::Object(members) if !members.is_empty() && length <= 256 => {
+        Value::Object(members) if !members.is_empty() && length <= Names::LONGEST_PATH => {
             for (key, value) in members {
                 let keys = name.1.iter().chain([key]).cloned().collect();
                 scatter(layout, (name.0, keys), value, content);
