@@ -28,23 +28,9 @@ use self::{
     value::{Bounds, DEEPEST},
 };
 
-<<<<<<< HEAD
-=======
-/// A record's value, in the arena of its batch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Payload {
-    /// Where it starts.
-    pub offset: u32,
-    /// How many bytes it has.
-    pub len: u32,
-    /// Whether the record has no value at all (a tombstone).
-    pub null: bool,
-}
-
 /// Payloads cannot be larger than this, whatever the limits say: a view has 28 bits for a length.
 const LARGEST: usize = (1 << 28) - 1;
 
->>>>>>> decode
 /// What an event may cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {

@@ -1,5 +1,6 @@
 //! Runs rules over Kafka partitions and delivers the outcome to ClickHouse.
 
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod decode;
@@ -8,6 +9,7 @@ pub mod error;
 pub mod http;
 pub mod lookup;
 pub mod metrics;
+pub mod pipeline;
 pub mod sink;
 pub mod source;
 pub mod tls;

@@ -3,4 +3,5 @@
 //! Invariant: knows no source and no Kafka; what a row came from arrives as plain columns.
 
 pub mod clickhouse;
+pub mod kafka;
 pub mod retry;

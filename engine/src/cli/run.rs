@@ -10,7 +10,7 @@ use crate::{
     clock::{Clock as _, SystemClock},
     config::{self, Config},
     error::Exit,
-    http::{self, status::{Phase, Status}},
+    http::{self, Phase, Status},
     metrics::Metrics,
     pipeline::{
         self, Pipeline,
@@ -165,11 +165,15 @@ fn serve(
     observer: &Arc<Observer>,
     cancel: &CancellationToken,
 ) -> Result<SocketAddr, Exit> {
-    let server = runtime.block_on(http::serve(listen, Arc::clone(status), cancel.clone())).map_err(|error| {
+    let listener = runtime.block_on(http::bind(listen)).map_err(|error| {
         eprintln!("{error}");
         Exit::World
     })?;
-    let address = server.address();
+    let address = listener.local_addr().map_err(|error| {
+        eprintln!("the listener has no address: {error}");
+        Exit::World
+    })?;
+    runtime.spawn(http::serve(listener, Arc::clone(status), cancel.clone()));
     let (observer, cancel) = (Arc::clone(observer), cancel.clone());
     runtime.spawn(async move {
         let mut tick = tokio::time::interval(EVERY);

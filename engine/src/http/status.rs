@@ -239,12 +239,14 @@ impl Status {
         self.write().reload = Some(report);
     }
 
-    /// Says what is wrong with a part. Said again, it is still wrong since the first time.
-    pub fn trouble(&self, part: Part, name: &str, message: impl Into<String>) {
-        let now = self.clock.now();
+    /// Says what is wrong with a part; returns whether that is news. Said again, it is still wrong since the first time.
+    pub fn trouble(&self, part: Part, name: &str, message: impl Into<String>) -> bool {
+        let (now, message) = (self.clock.now(), message.into());
         let mut known = self.write();
-        known.troubles.entry((part, name.to_owned())).or_insert((String::new(), now)).0 =
-            message.into();
+        let said = &mut known.troubles.entry((part, name.to_owned())).or_insert((String::new(), now)).0;
+        let news = *said != message;
+        *said = message;
+        news
     }
 
     /// Says that a part works.

@@ -23,7 +23,7 @@ use super::{
 use crate::{
     config::{self, ClickHouseSink, Config, Connection, SinkKind},
     error::WorldError,
-    http::status::Status,
+    http::Status,
     lookup::{LookupSet, OpenError},
     metrics::{Metrics, RuleMetrics},
     sink::{

@@ -13,7 +13,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{budget::Share, lanes::Lanes};
 use crate::{
     delivery::ledger::BatchId,
-    http::status::{Part, Status},
+    http::{Part, Status},
     metrics::SinkMetrics,
     sink::{
         clickhouse::{Compression, Finished, Inserter},

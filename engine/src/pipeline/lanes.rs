@@ -20,7 +20,7 @@ use super::{
 use crate::{
     config::Source,
     delivery::{LaneId, Ledger, Position, ledger::BatchId, ledger::Fates},
-    http::status::{Part, Status},
+    http::{Part, Status},
     metrics::SourceMetrics,
     source::{Intake, RawBatch},
 };

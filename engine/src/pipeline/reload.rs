@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::bundle::{Bundle, World};
 use crate::{
-    http::status::Part,
+    http::Part,
     lookup::{self, Reloaded},
     metrics::ReloadOutcome,
 };
