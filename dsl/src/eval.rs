@@ -14,7 +14,7 @@ mod predicates;
 mod run;
 
 pub use call::{CallContext, RowContext};
-pub use output::{print_event, read};
+pub use output::{print_event, print_routed, read};
 
 use std::sync::Arc;
 

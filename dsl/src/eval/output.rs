@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
-use super::fields::{self, Own};
+use super::{
+    Routed,
+    fields::{self, Own},
+};
 use crate::{
     column::{
         Arena, Batch, Column, Layout, Mask, Names, NodeId, Rest, View, batch::Field,
         batch::Snapshot, blend, decode, json, print,
     },
-    plan::Plan,
+    plan::{Plan, SinkType},
     types::Type,
 };
 
@@ -188,6 +191,43 @@ pub fn print_event(
         text = merged;
     }
     out.extend_from_slice(&text);
+}
+
+/// Appends what one route sends of one row: the event as it was then with the route's extra fields, without the sink's own
+/// parameters; of a closed sink only its declared fields.
+pub fn print_routed(
+    out: &mut Vec<u8>,
+    batch: &Batch,
+    plan: &Plan,
+    names: &Names,
+    routed: &Routed,
+    row: usize,
+) {
+    let sink = &plan.sinks[routed.sink.0 as usize];
+    let is_parameter =
+        |path: &[Arc<str>]| path.len() == 1 && sink.with.iter().any(|(name, _)| *name == path[0]);
+    let fields: Vec<(Vec<Arc<str>>, Arc<Column>)> =
+        routed.args.iter().filter(|(path, _)| !is_parameter(path)).cloned().collect();
+    let closed = match &sink.ty {
+        SinkType::Record(shape) if !shape.open => Some(shape),
+        SinkType::Record(_) | SinkType::Table(_) => None,
+    };
+    let Some(shape) = closed else {
+        return print_event(out, batch, &plan.layout, names, &routed.snapshot, row, &fields);
+    };
+    let mut whole = Vec::new();
+    print_event(&mut whole, batch, &plan.layout, names, &routed.snapshot, row, &fields);
+    out.push(b'{');
+    let start = out.len();
+    for field in &shape.fields {
+        if let Some(value) = json::member(&whole, field.name.as_bytes()) {
+            separate(out, start);
+            json::write_string(out, field.name.as_bytes());
+            out.push(b':');
+            out.extend_from_slice(&whole[value]);
+        }
+    }
+    out.push(b'}');
 }
 
 fn descend<'t>(text: &'t [u8], path: &[Arc<str>]) -> Option<&'t [u8]> {

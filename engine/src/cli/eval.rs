@@ -14,8 +14,8 @@ use logmon_dsl::{
         json,
         print,
     },
-    eval::{Evaluator, Outcome, RowFate},
-    plan::{Plan, SinkType},
+    eval::{Evaluator, Outcome, RowFate, print_routed},
+    plan::Plan,
     program::Mode,
 };
 
@@ -242,11 +242,7 @@ impl Desk {
             out.extend_from_slice(b"{\"sink\":");
             json::write_string(out, sink_name(routed).as_bytes());
             out.extend_from_slice(b",\"event\":");
-            let closed = match &self.plan.sinks[routed.sink.0 as usize].ty {
-                SinkType::Record(shape) if !shape.open => Some(Arc::clone(shape)),
-                SinkType::Record(_) | SinkType::Table(_) => None,
-            };
-            logmon_dsl::eval::print_routed(out, &self.batch, &self.plan.layout, self.decoder.names(), routed, row, closed.as_deref());
+            print_routed(out, &self.batch, &self.plan, self.decoder.names(), routed, row);
             out.push(b'}');
         }
         out.extend_from_slice(b"],\"faults\":[");

@@ -30,12 +30,15 @@ pub(super) struct Arguments {
     /// Log lines as JSON
     #[arg(long)]
     log_json: bool,
+    /// End when standard input closes: for a process that must not outlive the one that started it
+    #[arg(long, hide = true)]
+    stop_with_stdin: bool,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Exit {
     log(arguments.log_json);
     match start(arguments) {
-        Ok(running) => running.wait(),
+        Ok(running) => running.wait(arguments.stop_with_stdin),
         Err(exit) => exit,
     }
 }
@@ -119,10 +122,10 @@ impl Running {
     }
 
     /// Runs until a signal says stop or a thread fails.
-    fn wait(self) -> Exit {
+    fn wait(self, stop_with_stdin: bool) -> Exit {
         let signaled = self.runtime.block_on(async {
             let mut failed = tokio::time::interval(Duration::from_millis(250));
-            let stop = stop_signal();
+            let stop = stop_signal(stop_with_stdin);
             tokio::pin!(stop);
             loop {
                 tokio::select! {
@@ -202,14 +205,27 @@ fn incarnation() -> u64 {
 }
 
 /// Ends when the process is asked to stop.
-async fn stop_signal() {
+async fn stop_signal(stop_with_stdin: bool) {
     use tokio::signal::unix::{SignalKind, signal};
     let (mut terminate, mut interrupt) = (
         signal(SignalKind::terminate()).expect("the kernel offers SIGTERM"),
         signal(SignalKind::interrupt()).expect("the kernel offers SIGINT"),
     );
+    let closed = async {
+        if !stop_with_stdin {
+            return std::future::pending().await;
+        }
+        // A thread of its own: reading standard input cannot be canceled.
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        std::thread::spawn(move || {
+            let _ended = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+            let _gone = sender.send(());
+        });
+        let _closed = receiver.await;
+    };
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
+        () = closed => {}
     }
 }

@@ -9,7 +9,7 @@ use std::{
 use logmon_dsl::{
     column::{Batch, Names, print},
     eval::{Routed, print_routed},
-    plan::{Plan, SinkType},
+    plan::Plan,
 };
 
 use super::{
@@ -68,7 +68,7 @@ pub struct Outlets {
 #[derive(Debug)]
 enum SinkDesk {
     Table(Growing<TableBuilder>),
-    Topic { outbox: Arc<Outbox>, closed: bool },
+    Topic(Arc<Outbox>),
 }
 
 #[derive(Debug)]
@@ -95,10 +95,7 @@ impl Outlets {
                     metrics: world.metrics.sink(&decl.name),
                     share: world.budget.take(0),
                 }),
-                Outlet::Topic { outbox } => SinkDesk::Topic {
-                    outbox: Arc::clone(outbox),
-                    closed: matches!(&decl.ty, SinkType::Record(shape) if !shape.open),
-                },
+                Outlet::Topic { outbox } => SinkDesk::Topic(Arc::clone(outbox)),
             })
             .collect();
         let dead = bundle.dead_letters.table.as_ref().map(|(binding, outbox)| Growing {
@@ -157,8 +154,8 @@ impl Outlets {
                 count(&table.metrics, &report);
                 (report.rows, report.dead)
             }
-            SinkDesk::Topic { outbox, closed } => {
-                let records = records(batch, &plan, names, routed, *closed);
+            SinkDesk::Topic(outbox) => {
+                let records = records(batch, &plan, names, routed);
                 let (rows, outbox) = (records.len(), Arc::clone(outbox));
                 self.send_records(ticket, &outbox, records);
                 (rows, Vec::new())
@@ -198,7 +195,7 @@ impl Outlets {
     pub fn next_due(&self) -> Option<Instant> {
         let tables = self.sinks.iter().filter_map(|sink| match sink {
             SinkDesk::Table(table) => Some(table.builder.opened()? + table.limits.age.0),
-            SinkDesk::Topic { .. } => None,
+            SinkDesk::Topic(_) => None,
         });
         let dead = self.dead.as_ref().and_then(|dead| Some(dead.builder.opened()? + dead.limits.age.0));
         tables.chain(dead).min()
@@ -332,11 +329,7 @@ fn count(metrics: &SinkMetrics, report: &AppendReport) {
 }
 
 /// A route's rows as records of a topic: the event as JSON, the route's `key` as key.
-fn records(batch: &Batch, plan: &Plan, names: &Names, routed: &Routed, closed: bool) -> Vec<Record> {
-    let shape = match &plan.sinks[routed.sink.0 as usize].ty {
-        SinkType::Record(shape) if closed => Some(&**shape),
-        SinkType::Record(_) | SinkType::Table(_) => None,
-    };
+fn records(batch: &Batch, plan: &Plan, names: &Names, routed: &Routed) -> Vec<Record> {
     let key = routed.args.iter().find(|(path, _)| path.len() == 1 && &*path[0] == "key").map(|(_, column)| column);
     routed
         .rows
@@ -344,7 +337,7 @@ fn records(batch: &Batch, plan: &Plan, names: &Names, routed: &Routed, closed: b
         .map(|&row| {
             let row = row as usize;
             let mut value = Vec::with_capacity(512);
-            print_routed(&mut value, batch, &plan.layout, names, routed, row, shape);
+            print_routed(&mut value, batch, plan, names, routed, row);
             let key = key.filter(|column| column.absence(row).is_none()).map(|column| {
                 let mut text = Vec::new();
                 print::plain(&mut text, &print::value(&batch.arena, column, row));
