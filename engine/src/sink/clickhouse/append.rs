@@ -178,9 +178,8 @@ impl TableBuilder {
 
     /// The routed rows that the table can take.
     fn living(&self, binding: &Binding, routed: &Routed, report: &mut AppendReport) -> Vec<u32> {
-        let strict: Vec<usize> = (0..binding.columns.len())
-            .filter(|&at| binding.columns[at].dead_if_absent)
-            .collect();
+        let strict: Vec<usize> =
+            (0..binding.columns.len()).filter(|&at| binding.columns[at].dead_if_absent).collect();
         let n = routed.rows.len() as u32;
         if strict.is_empty() {
             return (0..n).collect();
@@ -303,7 +302,12 @@ impl Reader<'_> {
 
     /// The first value that one of the places has. Others that also have one are left over.
     #[inline]
-    fn first<'p>(&mut self, places: &'p [Place<'p>], at: usize, row: usize) -> (Cell, Option<&'p Place<'p>>) {
+    fn first<'p>(
+        &mut self,
+        places: &'p [Place<'p>],
+        at: usize,
+        row: usize,
+    ) -> (Cell, Option<&'p Place<'p>>) {
         let mut why = Absence::Missing;
         for (number, place) in places.iter().enumerate() {
             match place.cell(row) {
@@ -475,7 +479,8 @@ impl Reader<'_> {
                         if outcome.is_err() || element.is_absent() && !keeps_null {
                             return;
                         }
-                        outcome = push_item(element, self.arena, converter.as_deref_mut(), width, items);
+                        outcome =
+                            push_item(element, self.arena, converter.as_deref_mut(), width, items);
                     });
                 }
                 _ => outcome = Err(Absence::Type),
@@ -512,14 +517,17 @@ impl Reader<'_> {
         constant: Option<View>,
     ) -> Result<(), Absence> {
         let why = match (&mut decoded.values, converter) {
-            (Values::Fixed(bytes), Some(converter)) => match converter.put(cell, self.arena, bytes) {
+            (Values::Fixed(bytes), Some(converter)) => match converter.put(cell, self.arena, bytes)
+            {
                 Ok(()) => {
                     decoded.state.push(0);
                     return Ok(());
                 }
                 Err(why) => {
                     if self.bound.fallback == Fallback::KafkaTime {
-                        let kafka = Cell::Time(self.meta.times.get(row).copied().unwrap_or(self.context.wall));
+                        let kafka = Cell::Time(
+                            self.meta.times.get(row).copied().unwrap_or(self.context.wall),
+                        );
                         if converter.put(kafka, self.arena, bytes).is_ok() {
                             decoded.state.push(0);
                             return Ok(());

@@ -41,7 +41,8 @@ impl Frames {
         let zstd = (compression == Compression::Zstd).then(|| {
             zstd::bulk::Compressor::new(ZSTD_LEVEL).expect("the level is one of the library's own")
         });
-        let capacity = if compression == Compression::None { expected + expected / 8 } else { expected / 3 };
+        let capacity =
+            if compression == Compression::None { expected + expected / 8 } else { expected / 3 };
         Self {
             compression,
             out: Vec::with_capacity(capacity),
