@@ -18,6 +18,7 @@ pub mod http;
 pub mod insert;
 pub mod partition;
 mod place;
+mod read;
 mod rest;
 pub mod schema;
 mod text;

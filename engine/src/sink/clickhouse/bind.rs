@@ -41,7 +41,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        let day = Duration::from_secs(86_400);
+        let day = Duration::from_hours(24);
         Self {
             on_absent: OnAbsent::default(),
             columns: Vec::new(),
@@ -149,8 +149,8 @@ pub fn bind(
     layout: &mut Layout,
     plan: &Plan,
     sink: SinkId,
-    table: Arc<Table>,
-    options: Options,
+    table: &Arc<Table>,
+    options: &Options,
 ) -> Result<Binding, SinkError> {
     let name = plan.sinks[sink.0 as usize].name.clone();
     bind_named(layout, &name, table, options)
@@ -160,8 +160,8 @@ pub fn bind(
 pub fn bind_named(
     layout: &mut Layout,
     sink: &Arc<str>,
-    table: Arc<Table>,
-    options: Options,
+    table: &Arc<Table>,
+    options: &Options,
 ) -> Result<Binding, SinkError> {
     let refuse = |setting: &str, text: String| SinkError::new(Class::Refuse, sink, setting, text);
     let mut paths = HashMap::new();
@@ -188,7 +188,7 @@ pub fn bind_named(
             _ => None,
         },
     };
-    let event_time = event_time(&table);
+    let event_time = event_time(table);
     let mut binding = Binding {
         sink: sink.clone(),
         table: table.clone(),
@@ -246,7 +246,7 @@ pub fn bind_named(
                 }
             }
         };
-        binding.columns.push(bound(column, ty, from, &options, &table.timezone));
+        binding.columns.push(bound(column, ty, from, options, &table.timezone));
     }
     let find = |name: &str| {
         let at = binding.columns.iter().position(|column| &*column.name == name)?;
@@ -277,12 +277,12 @@ impl Binding {
             }
         }
         for (at, column) in self.columns.iter().enumerate() {
-            let nodes = match &column.from {
-                From::Fields(nodes)
-                | From::ObservedAt(nodes)
-                | From::Source(nodes)
-                | From::EventTime(nodes) => nodes,
-                _ => continue,
+            let (From::Fields(nodes)
+            | From::ObservedAt(nodes)
+            | From::Source(nodes)
+            | From::EventTime(nodes)) = &column.from
+            else {
+                continue;
             };
             for node in nodes {
                 self.uses[node.index()].taken.get_or_insert(at);

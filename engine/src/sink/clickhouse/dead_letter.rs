@@ -23,7 +23,7 @@ const REQUIRED: [&str; 6] =
 /// Letters go into batches of at most this many bytes, since a batch's text has an upper bound.
 const BATCH_MAX: usize = 8 << 20;
 /// No dead letter's time is corrected: it is the record's own.
-const ALL_TIME: Duration = Duration::from_secs(400 * 366 * 86_400);
+const ALL_TIME: Duration = Duration::from_hours(400 * 366 * 24);
 
 /// One record that was not delivered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,7 +90,7 @@ pub struct DeadLetters {
 
 impl DeadLetters {
     /// A builder for a table as [`super::ddl::DEAD_LETTERS`] creates it; columns may be missing, except the ones that name the record.
-    pub fn new(sink: &Arc<str>, table: Arc<Table>) -> Result<Self, SinkError> {
+    pub fn new(sink: &Arc<str>, table: &Arc<Table>) -> Result<Self, SinkError> {
         if let Some(missing) = REQUIRED.iter().find(|name| table.column(name).is_none()) {
             let text =
                 format!("table {} lacks the column {missing} that dead letters need", table.name);
@@ -98,7 +98,7 @@ impl DeadLetters {
         }
         let mut layout = Layout::new();
         let options = Options { accept_time: (ALL_TIME, ALL_TIME), ..Options::default() };
-        let mut binding: Binding = bind_named(&mut layout, sink, table, options)?;
+        let mut binding: Binding = bind_named(&mut layout, sink, table, &options)?;
         binding.seal(&layout);
         let builder = TableBuilder::new(Arc::new(binding));
         Ok(Self { builder, layout, names: Names::default() })
@@ -170,7 +170,9 @@ impl DeadLetters {
         text(&mut batch, "raw", &|letter| &letter.raw.head);
         text(&mut batch, "raw_hash", &|letter| letter.raw.hash.as_bytes());
         let mut lengths = Cells::with_capacity(letters.len());
-        letters.iter().for_each(|letter| lengths.push(Ok(letter.raw.bytes as i64)));
+        for letter in letters {
+            lengths.push(Ok(letter.raw.bytes as i64));
+        }
         set(&self.layout, &mut batch, "raw_bytes", Column::Int(lengths));
         let headers = letters
             .iter()
@@ -178,7 +180,9 @@ impl DeadLetters {
             .collect();
         set(&self.layout, &mut batch, "headers", Column::Json(headers));
         let mut times = Cells::with_capacity(letters.len());
-        letters.iter().for_each(|letter| times.push(Ok(letter.timestamp)));
+        for letter in letters {
+            times.push(Ok(letter.timestamp));
+        }
         set(&self.layout, &mut batch, "timestamp", Column::Timestamp(times));
         batch.rest.ends = vec![0; letters.len()];
         let routed = Routed {

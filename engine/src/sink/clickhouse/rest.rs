@@ -310,22 +310,18 @@ fn states(values: &Values) -> Vec<u8> {
 fn find_way(binding: &Binding, whole: Whole<'_>, name: u32, keys: &mut Dictionary) -> Way {
     let name = whole.names.get(name);
     let anchor = &binding.uses[name.anchor.index()];
-    match anchor.owner {
-        Some(map) => {
-            let mut key = anchor.key.clone();
-            for part in &name.keys {
-                if !key.is_empty() {
-                    key.push('.');
-                }
-                key.push_str(part);
-            }
-            Way { map: map as u32, key: keys.number(key.as_bytes()), own: true }
+    let Some(map) = anchor.owner else {
+        let map = binding.rest.map_or(NOWHERE, |map| map as u32);
+        return Way { map, key: keys.number(name.dotted.as_bytes()), own: false };
+    };
+    let mut key = anchor.key.clone();
+    for part in &name.keys {
+        if !key.is_empty() {
+            key.push('.');
         }
-        None => {
-            let map = binding.rest.map_or(NOWHERE, |map| map as u32);
-            Way { map, key: keys.number(name.dotted.as_bytes()), own: false }
-        }
+        key.push_str(part);
     }
+    Way { map: map as u32, key: keys.number(key.as_bytes()), own: true }
 }
 
 fn is_hidden(binding: &Binding, hidden: &[(u32, NodeId)], at: usize, node: Option<NodeId>) -> bool {
