@@ -42,9 +42,9 @@ mod tests {
     #[test]
     fn waits_double_up_to_the_cap() {
         let backoff = Backoff::default();
-        let seconds = |failures| backoff.ceiling(failures).as_secs_f64();
-        assert_eq!([seconds(0), seconds(1), seconds(3), seconds(9)], [0.1, 0.2, 0.8, 30.0]);
-        assert_eq!((seconds(31), seconds(32), seconds(u32::MAX)), (30.0, 30.0, 30.0));
+        let millis = |failures| backoff.ceiling(failures).as_millis();
+        assert_eq!([millis(0), millis(1), millis(3), millis(9)], [100, 200, 800, 30_000]);
+        assert_eq!([millis(31), millis(32), millis(u32::MAX)], [30_000; 3]);
     }
 
     #[test]

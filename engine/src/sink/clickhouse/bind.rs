@@ -41,7 +41,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        let day = Duration::from_secs(86_400);
+        let day = Duration::from_hours(24);
         Self {
             on_absent: OnAbsent::default(),
             columns: Vec::new(),
@@ -102,8 +102,6 @@ pub(super) struct Bound {
     pub(super) always: bool,
     /// The server would fill it if it were left out.
     pub(super) has_default: bool,
-    /// NULL asks the server for the default.
-    pub(super) null_as_default: bool,
 }
 
 /// A column that takes the members of an object one by one, or everything left over.
@@ -151,8 +149,8 @@ pub fn bind(
     layout: &mut Layout,
     plan: &Plan,
     sink: SinkId,
-    table: Arc<Table>,
-    options: Options,
+    table: &Arc<Table>,
+    options: &Options,
 ) -> Result<Binding, SinkError> {
     let name = plan.sinks[sink.0 as usize].name.clone();
     bind_named(layout, &name, table, options)
@@ -162,14 +160,15 @@ pub fn bind(
 pub fn bind_named(
     layout: &mut Layout,
     sink: &Arc<str>,
-    table: Arc<Table>,
-    options: Options,
+    table: &Arc<Table>,
+    options: &Options,
 ) -> Result<Binding, SinkError> {
     let refuse = |setting: &str, text: String| SinkError::new(Class::Refuse, sink, setting, text);
     let mut paths = HashMap::new();
     for (column, path) in &options.columns {
-        let keys = parse_path(path)
-            .ok_or_else(|| refuse("columns", format!("{path:?} is no path like .http.user_agent")))?;
+        let keys = parse_path(path).ok_or_else(|| {
+            refuse("columns", format!("{path:?} is no path like .http.user_agent"))
+        })?;
         if table.column(column).is_none() {
             let text = format!("table {} has no column {column}", table.name);
             return Err(refuse("columns", text));
@@ -180,14 +179,16 @@ pub fn bind_named(
         Some(name) => match table.column(name).map(|column| &column.ty) {
             Some(Ok(Type::Map { .. } | Type::Json)) => Some(name.as_str()),
             Some(_) => return Err(refuse("rest", format!("column {name} is no Map and no JSON"))),
-            None => return Err(refuse("rest", format!("table {} has no column {name}", table.name))),
+            None => {
+                return Err(refuse("rest", format!("table {} has no column {name}", table.name)));
+            }
         },
         None => match table.column("attributes").map(|column| &column.ty) {
             Some(Ok(Type::Map { .. } | Type::Json)) => Some("attributes"),
             _ => None,
         },
     };
-    let event_time = event_time(&table);
+    let event_time = event_time(table);
     let mut binding = Binding {
         sink: sink.clone(),
         table: table.clone(),
@@ -236,14 +237,16 @@ pub fn bind_named(
             None => {
                 let nodes: Vec<NodeId> = candidates.iter().map(|keys| layout.add(keys)).collect();
                 match &*column.name {
-                    "observed_at" if ty.scalar().is_some_and(Scalar::is_time) => From::ObservedAt(nodes),
+                    "observed_at" if ty.scalar().is_some_and(Scalar::is_time) => {
+                        From::ObservedAt(nodes)
+                    }
                     "source" if ty.scalar() == Some(&Scalar::Text) => From::Source(nodes),
                     name if event_time == Some(name) => From::EventTime(nodes),
                     _ => From::Fields(nodes),
                 }
             }
         };
-        binding.columns.push(bound(column, ty, from, &options, &table.timezone));
+        binding.columns.push(bound(column, ty, from, options, &table.timezone));
     }
     let find = |name: &str| {
         let at = binding.columns.iter().position(|column| &*column.name == name)?;
@@ -274,12 +277,12 @@ impl Binding {
             }
         }
         for (at, column) in self.columns.iter().enumerate() {
-            let nodes = match &column.from {
-                From::Fields(nodes)
-                | From::ObservedAt(nodes)
-                | From::Source(nodes)
-                | From::EventTime(nodes) => nodes,
-                _ => continue,
+            let (From::Fields(nodes)
+            | From::ObservedAt(nodes)
+            | From::Source(nodes)
+            | From::EventTime(nodes)) = &column.from
+            else {
+                continue;
             };
             for node in nodes {
                 self.uses[node.index()].taken.get_or_insert(at);
@@ -356,13 +359,16 @@ fn bound(column: &Column, ty: Type, from: From, options: &Options, zone: &TimeZo
                 let inner = inner.strip_suffix(')').unwrap_or(inner);
                 (Type::Low(scalar, true), format!("LowCardinality(Nullable({inner}))"))
             }
-            Type::Scalar(scalar) => (Type::Nullable(scalar), format!("Nullable({})", column.type_name)),
+            Type::Scalar(scalar) => {
+                (Type::Nullable(scalar), format!("Nullable({})", column.type_name))
+            }
             other => (other, column.type_name.clone()),
         }
     } else {
         (ty, column.type_name.clone())
     };
-    let needs_value = matches!(ty, Type::Scalar(_) | Type::Low(_, false)) && column.default.is_none();
+    let needs_value =
+        matches!(ty, Type::Scalar(_) | Type::Low(_, false)) && column.default.is_none();
     Bound {
         name: column.name.as_str().into(),
         type_name: type_name.into(),
@@ -374,7 +380,6 @@ fn bound(column: &Column, ty: Type, from: From, options: &Options, zone: &TimeZo
         ty,
         from,
         fallback,
-        null_as_default,
     }
 }
 
@@ -394,7 +399,8 @@ fn fallback(expression: &str, ty: &Type, zone: &TimeZone) -> Fallback {
     }
     let mut bytes = Vec::new();
     let view = View::new(logmon_dsl::column::Kind::Text, 0, literal.len());
-    let put = Converter::new(scalar.clone(), zone).put(Cell::View(view), literal.as_bytes(), &mut bytes);
+    let put =
+        Converter::new(scalar.clone(), zone).put(Cell::View(view), literal.as_bytes(), &mut bytes);
     if put.is_ok() { Fallback::Literal(bytes) } else { Fallback::Server }
 }
 
@@ -464,7 +470,10 @@ mod tests {
             candidates(name).iter().map(|keys| keys.join("/")).collect::<Vec<_>>().join(" ")
         };
         assert_eq!(paths("message"), "message");
-        assert_eq!(paths("http_status_code"), "http_status_code http/status_code http_status/code http/status/code");
+        assert_eq!(
+            paths("http_status_code"),
+            "http_status_code http/status_code http_status/code http/status/code"
+        );
         assert_eq!(paths("http.status"), "http.status http/status");
         assert_eq!(paths("_id"), "_id");
         assert_eq!(paths("a__b"), "a__b a/_b a_/b");
@@ -480,7 +489,10 @@ mod tests {
     #[test]
     fn literal_defaults_are_known() {
         let of = |expression, ty| fallback(expression, &Type::parse(ty).unwrap(), &TimeZone::UTC);
-        assert_eq!(of("'standard'", "LowCardinality(String)"), Fallback::Literal(b"standard".to_vec()));
+        assert_eq!(
+            of("'standard'", "LowCardinality(String)"),
+            Fallback::Literal(b"standard".to_vec())
+        );
         assert_eq!(of("7", "UInt16"), Fallback::Literal(vec![7, 0]));
         assert_eq!(of("now64(3)", "DateTime64(3)"), Fallback::Server);
     }

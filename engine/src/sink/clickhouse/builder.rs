@@ -153,13 +153,7 @@ impl TableBuilder {
     }
 
     /// Moves the decoded rows at these places into the growing blocks of their partitions.
-    pub(super) fn scatter(
-        &mut self,
-        picks: &[u32],
-        arena: &[u8],
-        now: Instant,
-        ticket: u64,
-    ) {
+    pub(super) fn scatter(&mut self, picks: &[u32], arena: &[u8], now: Instant, ticket: u64) {
         let constant = self.partition.as_ref().is_none_or(PartitionKey::is_constant);
         if constant {
             if !picks.is_empty() {
@@ -202,7 +196,7 @@ impl TableBuilder {
         let columns = self.binding.columns.iter();
         self.parts.push(Part {
             key: key.into(),
-            columns: columns.map(|column| Growing::new(&column.ty, false)).collect(),
+            columns: columns.map(|column| Growing::new(&column.ty)).collect(),
             rows: 0,
             opened: now,
             tickets: Vec::new(),

@@ -5,12 +5,14 @@ use std::{io::Write as _, net::IpAddr, str};
 use jiff::tz::TimeZone;
 use logmon_dsl::column::{
     Absence, Cidr, Column, Kind, Severity, View,
-    value::{ip_to_u128, u128_to_ip},
+    decode::{self, TimestampReader},
+    json, print,
+    value::u128_to_ip,
 };
 
 use super::{
-    text::{put_duration, put_float, slice, with_text},
-    time::{self, Calendar, DAY, Reader, SECOND},
+    text::{slice, with_text},
+    time::{self, Calendar, DAY, SECOND},
     types::{Enum, Scalar},
 };
 
@@ -74,7 +76,7 @@ impl Cell {
             Self::View(view) => return view,
             Self::Bool(value) => return View::bool(value),
             Self::Int(number) => {
-                write!(extra, "{number}").expect("memory takes all writes");
+                json::write_int(extra, number);
                 Kind::Number
             }
             Self::Unsigned(number) => {
@@ -82,20 +84,20 @@ impl Cell {
                 Kind::Number
             }
             Self::Float(number) => {
-                put_float(number, extra);
+                json::write_float(extra, number);
                 // Infinity is no JSON number; it can still stand as text.
                 if number.is_finite() { Kind::Number } else { Kind::Text }
             }
             Self::Time(nanos) => {
-                time::print(nanos, extra);
+                print::timestamp(extra, nanos);
                 Kind::Text
             }
             Self::Duration(nanos) => {
-                put_duration(nanos, extra);
+                print::duration(extra, nanos);
                 Kind::Text
             }
             Self::Ip(address) => {
-                write!(extra, "{}", u128_to_ip(address)).expect("memory takes all writes");
+                print::ip(extra, address);
                 Kind::Text
             }
             Self::Cidr(block) => {
@@ -115,7 +117,7 @@ impl Cell {
 #[derive(Debug)]
 pub(super) struct Converter {
     scalar: Scalar,
-    reader: Reader,
+    reader: TimestampReader,
     calendar: Calendar,
     /// For an enumeration that has the severities' names: the number of every severity.
     severities: Option<[i16; 25]>,
@@ -128,7 +130,12 @@ impl Converter {
             Scalar::Enum(values) => severities(values),
             _ => None,
         };
-        Self { scalar, reader: Reader::default(), calendar: Calendar::new(zone), severities }
+        Self {
+            scalar,
+            reader: TimestampReader::default(),
+            calendar: Calendar::new(zone),
+            severities,
+        }
     }
 
     /// Appends the value's bytes; where there is no value, nothing.
@@ -239,20 +246,16 @@ impl Converter {
         match cell {
             Cell::Absent(why) => Err(why),
             Cell::Time(nanos) => Ok(nanos),
-            Cell::Int(number) => time::epoch(number),
-            Cell::Float(number) => time::epoch_float(number),
+            Cell::Int(number) => decode::epoch_int(number),
+            Cell::Float(number) => {
+                let mut digits = Vec::new();
+                json::write_float(&mut digits, number);
+                decode::epoch(&digits)
+            }
             Cell::View(view) => match view.kind() {
-                Kind::Text => self.reader.rfc3339(slice(view, arena)),
-                Kind::Escaped => with_text(view, arena, |text| self.reader.rfc3339(text)),
-                Kind::Number => {
-                    let digits = slice(view, arena);
-                    match parse_integer(digits) {
-                        Some(number) => i64::try_from(number)
-                            .map_err(|_| Absence::OutOfRange)
-                            .and_then(time::epoch),
-                        None => parse_float(digits).and_then(time::epoch_float),
-                    }
-                }
+                Kind::Text => self.reader.read(slice(view, arena)),
+                Kind::Escaped => with_text(view, arena, |text| self.reader.read(text)),
+                Kind::Number => decode::epoch(slice(view, arena)),
                 _ => Err(Absence::Type),
             },
             _ => Err(Absence::Type),
@@ -273,8 +276,11 @@ impl Converter {
 
 fn put_int(number: i128, bytes: u8, signed: bool, out: &mut Vec<u8>) -> Result<(), Absence> {
     let bits = u32::from(bytes) * 8;
-    let (low, high) =
-        if signed { (-(1_i128 << (bits - 1)), (1 << (bits - 1)) - 1) } else { (0, (1 << bits) - 1) };
+    let (low, high) = if signed {
+        (-(1_i128 << (bits - 1)), (1 << (bits - 1)) - 1)
+    } else {
+        (0, (1 << bits) - 1)
+    };
     if !(low..=high).contains(&number) {
         return Err(Absence::OutOfRange);
     }
@@ -428,46 +434,12 @@ fn address(cell: Cell, arena: &[u8]) -> Result<u128, Absence> {
         Cell::Absent(why) => Err(why),
         Cell::Ip(address) => Ok(address),
         Cell::View(view) => match view.kind() {
-            Kind::Text => parse_address(slice(view, arena)),
-            Kind::Escaped => with_text(view, arena, parse_address),
+            Kind::Text => decode::ip(slice(view, arena)).ok_or(Absence::Parse),
+            Kind::Escaped => with_text(view, arena, decode::ip).ok_or(Absence::Parse),
             _ => Err(Absence::Type),
         },
         _ => Err(Absence::Type),
     }
-}
-
-fn parse_address(text: &[u8]) -> Result<u128, Absence> {
-    if let Some(v4) = parse_v4(text) {
-        return Ok(0xffff_0000_0000 | u128::from(v4));
-    }
-    let text = str::from_utf8(text).map_err(|_| Absence::Parse)?;
-    text.parse().map(ip_to_u128).map_err(|_| Absence::Parse)
-}
-
-/// Four decimal parts without leading zeros. The standard library's parser is several times slower.
-fn parse_v4(text: &[u8]) -> Option<u32> {
-    let (mut address, mut part, mut digits, mut dots) = (0_u32, 0_u32, 0, 0);
-    for &byte in text {
-        if byte == b'.' {
-            if digits == 0 {
-                return None;
-            }
-            address = address << 8 | part;
-            (part, digits) = (0, 0);
-            dots += 1;
-        } else {
-            let digit = u32::from(byte.wrapping_sub(b'0'));
-            if digit > 9 || (digits > 0 && part == 0) {
-                return None;
-            }
-            part = part * 10 + digit;
-            digits += 1;
-            if part > 255 {
-                return None;
-            }
-        }
-    }
-    (dots == 3 && digits > 0).then_some(address << 8 | part)
 }
 
 /// The enumeration's number of every severity, if it has the names that severities need; a severity without a name of its own
@@ -477,9 +449,11 @@ fn severities(values: &Enum) -> Option<[i16; 25]> {
     let mut numbers = [values.first(); 25];
     for (severity, number) in numbers.iter_mut().enumerate().skip(1) {
         let name = Severity(severity as u8).name();
-        let lower = Severity::NAMED.iter().rev().filter(|(_, known)| usize::from(known.0) <= severity);
+        let lower =
+            Severity::NAMED.iter().rev().filter(|(_, known)| usize::from(known.0) <= severity);
         let known = values.number(name.as_bytes());
-        let known = known.or_else(|| lower.clone().find_map(|(name, _)| values.number(name.as_bytes())));
+        let known =
+            known.or_else(|| lower.clone().find_map(|(name, _)| values.number(name.as_bytes())));
         *number = known.unwrap_or_else(|| values.first());
     }
     Some(numbers)
@@ -504,50 +478,21 @@ fn enumerated(
                     return Ok(number);
                 }
                 let numbers = severities.ok_or(Absence::OutOfRange)?;
-                severity_word(text).map(|severity| numbers[usize::from(severity.0)]).ok_or(Absence::Parse)
+                decode::severity(text)
+                    .map(|severity| numbers[usize::from(severity.0)])
+                    .ok_or(Absence::Parse)
             })
         }
         other => {
             let number = integer(other, arena)?;
-            if let Some(numbers) = severities
-                && let Ok(1..=24) = usize::try_from(number)
-            {
-                return Ok(numbers[number as usize]);
-            }
             let number = i64::try_from(number).map_err(|_| Absence::OutOfRange)?;
+            if let Some(numbers) = severities {
+                let severity = decode::severity_number(number).ok_or(Absence::OutOfRange)?;
+                return Ok(numbers[usize::from(severity.0)]);
+            }
             if values.has(number) { Ok(number as i16) } else { Err(Absence::OutOfRange) }
         }
     }
-}
-
-/// The words for severities that producers use most, in any case.
-fn severity_word(text: &[u8]) -> Option<Severity> {
-    const WORDS: [(&str, u8); 20] = [
-        ("info", 9),
-        ("warn", 13),
-        ("error", 17),
-        ("debug", 5),
-        ("warning", 13),
-        ("trace", 1),
-        ("notice", 10),
-        ("critical", 18),
-        ("fatal", 21),
-        ("err", 17),
-        ("crit", 18),
-        ("information", 9),
-        ("informational", 9),
-        ("verbose", 5),
-        ("fine", 5),
-        ("finest", 1),
-        ("severe", 17),
-        ("alert", 19),
-        ("emerg", 21),
-        ("panic", 21),
-    ];
-    WORDS
-        .iter()
-        .find(|(word, _)| text.eq_ignore_ascii_case(word.as_bytes()))
-        .map(|&(_, number)| Severity(number))
 }
 
 #[cfg(test)]
@@ -573,7 +518,10 @@ mod tests {
         assert_eq!(number("UInt16", "200.5"), Err(Absence::Type));
         assert_eq!(number("UInt64", "18446744073709551615"), Ok(vec![255; 8]));
         assert_eq!(number("Int64", "9223372036854775808"), Err(Absence::OutOfRange));
-        assert_eq!(number("Int64", "99999999999999999999999999999999999999999"), Err(Absence::OutOfRange));
+        assert_eq!(
+            number("Int64", "99999999999999999999999999999999999999999"),
+            Err(Absence::OutOfRange)
+        );
         assert_eq!(number("Float32", "1e39"), Err(Absence::OutOfRange));
         assert_eq!(number("Date", "-1"), Err(Absence::OutOfRange));
         assert_eq!(put("UInt16", b"503", Kind::Text), Ok(vec![247, 1]));
@@ -593,6 +541,7 @@ mod tests {
         assert_eq!(put(severity, b"ERROR", Kind::Text), Ok(vec![17]));
         assert_eq!(put(severity, b"warn", Kind::Text), Ok(vec![9]), "the next lower name");
         assert_eq!(put(severity, b"12", Kind::Number), Ok(vec![9]));
+        assert_eq!(put(severity, b"7", Kind::Number), Ok(vec![5]), "syslog's debug");
         assert_eq!(put(severity, b"no idea", Kind::Text), Err(Absence::Parse));
         let id = put("UUID", b"00112233-4455-6677-8899-aabbccddeeff", Kind::Text).unwrap();
         assert_eq!(id[..2], [0x77, 0x66]);

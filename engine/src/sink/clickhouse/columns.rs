@@ -1,10 +1,10 @@
 //! A block's columns while it grows, in the layout of ClickHouse's Native format.
 
-use logmon_dsl::column::View;
+use logmon_dsl::column::{View, json};
 
 use super::{
     dictionary::Dictionary,
-    text::{put_json, put_text, put_varint, quote, with_text},
+    text::{put_json, put_text, put_varint, with_text},
     types::Type,
 };
 
@@ -141,9 +141,9 @@ pub(super) struct Keys {
 }
 
 impl Growing {
-    /// An empty column. `null_as_default` sends absent values as NULL, so that the server computes the column's default.
-    pub(super) fn new(ty: &Type, null_as_default: bool) -> Self {
-        let mut nulls = null_as_default.then(Vec::new);
+    /// An empty column.
+    pub(super) fn new(ty: &Type) -> Self {
+        let mut nulls = None;
         let store = match ty {
             Type::Scalar(scalar) => Store::sized(scalar.width()),
             Type::Nullable(scalar) => {
@@ -151,7 +151,7 @@ impl Growing {
                 Store::sized(scalar.width())
             }
             Type::Low(scalar, nullable) => Store::Low(Low::new(scalar.width(), *nullable)),
-            Type::Array(inner) => Store::List(Vec::new(), Box::new(Self::new(inner, false))),
+            Type::Array(inner) => Store::List(Vec::new(), Box::new(Self::new(inner))),
             Type::Map { low_keys, low_values } => {
                 let keys = Keys {
                     low: Low::new(None, false),
@@ -159,8 +159,11 @@ impl Growing {
                     remap: Vec::new(),
                     epoch: 0,
                 };
-                let values =
-                    if *low_values { Store::Low(Low::new(None, false)) } else { Store::sized(None) };
+                let values = if *low_values {
+                    Store::Low(Low::new(None, false))
+                } else {
+                    Store::sized(None)
+                };
                 Store::Map(Vec::new(), keys, Box::new(values))
             }
             Type::Json => Store::Object(Vec::new()),
@@ -236,33 +239,34 @@ impl Store {
                 }
             }
             (Self::Object(out), Values::Views(views)) => {
-                let mut json = Vec::new();
+                let mut object = Vec::new();
                 for &pick in picks {
-                    json.clear();
+                    object.clear();
                     let view = views[pick as usize];
                     if view.is_present() {
-                        put_json(view, reading.arena, &mut json);
+                        put_json(view, reading.arena, &mut object);
                     } else {
-                        json.extend_from_slice(b"{}");
+                        object.extend_from_slice(b"{}");
                     }
-                    put_text(out, &json);
+                    put_text(out, &object);
                 }
             }
             (Self::Object(out), Values::Entries(from, entries)) => {
-                let mut json = Vec::new();
+                let mut object = Vec::new();
                 for &pick in picks {
-                    json.clear();
-                    json.push(b'{');
-                    for (at, &(key, view)) in entries[range(from, pick as usize)].iter().enumerate() {
+                    object.clear();
+                    object.push(b'{');
+                    for (at, &(key, view)) in entries[range(from, pick as usize)].iter().enumerate()
+                    {
                         if at > 0 {
-                            json.push(b',');
+                            object.push(b',');
                         }
-                        quote(reading.keys.get(key), &mut json);
-                        json.push(b':');
-                        put_json(view, reading.arena, &mut json);
+                        json::write_string(&mut object, reading.keys.get(key));
+                        object.push(b':');
+                        put_json(view, reading.arena, &mut object);
                     }
-                    json.push(b'}');
-                    put_text(out, &json);
+                    object.push(b'}');
+                    put_text(out, &object);
                 }
             }
             _ => unreachable!("values are decoded for the column's type"),

@@ -41,7 +41,8 @@ impl Frames {
         let zstd = (compression == Compression::Zstd).then(|| {
             zstd::bulk::Compressor::new(ZSTD_LEVEL).expect("the level is one of the library's own")
         });
-        let capacity = if compression == Compression::None { expected + expected / 8 } else { expected / 3 };
+        let capacity =
+            if compression == Compression::None { expected + expected / 8 } else { expected / 3 };
         Self {
             compression,
             out: Vec::with_capacity(capacity),
@@ -98,24 +99,19 @@ impl Frames {
     }
 
     fn frame(&mut self, piece: &[u8]) {
-        let (method, n) = match &mut self.zstd {
-            Some(zstd) => {
-                let bound = zstd::zstd_safe::compress_bound(piece.len());
-                if self.scratch.len() < bound {
-                    self.scratch.resize(bound, 0);
-                }
-                let n = zstd.compress_to_buffer(piece, &mut self.scratch);
-                (0x90, n.expect("the buffer holds the worst case"))
-            }
-            None => {
-                let bound = piece.len() + piece.len() / 255 + 64;
-                if self.scratch.len() < bound {
-                    self.scratch.resize(bound, 0);
-                }
-                let n = lz4::block::compress_to_buffer(piece, None, false, &mut self.scratch);
-                (0x82, n.expect("the buffer holds the worst case"))
-            }
+        let bound = match self.compression {
+            Compression::Zstd => zstd::zstd_safe::compress_bound(piece.len()),
+            Compression::None | Compression::Lz4 => piece.len() + piece.len() / 255 + 64,
         };
+        if self.scratch.len() < bound {
+            self.scratch.resize(bound, 0);
+        }
+        let (method, n) = if let Some(zstd) = &mut self.zstd {
+            (0x90, zstd.compress_to_buffer(piece, &mut self.scratch))
+        } else {
+            (0x82, lz4::block::compress_to_buffer(piece, None, false, &mut self.scratch))
+        };
+        let n = n.expect("the buffer holds the worst case");
         let start = self.out.len();
         self.out.extend_from_slice(&[0; CHECKSUM]);
         self.out.push(method);

@@ -66,52 +66,178 @@ type Row = (u32, &'static str, Class, &'static str, &'static str);
 const CODES: &[Row] = &[
     (6, "CANNOT_PARSE_TEXT", Class::Data, "table", "the server cannot read a value of this block"),
     (8, "THERE_IS_NO_COLUMN", Class::Schema, "table", "a column is gone since the table was read"),
-    (10, "NOT_FOUND_COLUMN_IN_BLOCK", Class::Schema, "table", "the table's columns changed since it was read"),
-    (16, "NO_SUCH_COLUMN_IN_TABLE", Class::Schema, "table", "a column is gone since the table was read"),
-    (20, "NUMBER_OF_COLUMNS_DOESNT_MATCH", Class::Schema, "table", "the table's columns changed since it was read"),
-    (27, "CANNOT_PARSE_INPUT_ASSERTION_FAILED", Class::Data, "table", "the server cannot read this block"),
+    (
+        10,
+        "NOT_FOUND_COLUMN_IN_BLOCK",
+        Class::Schema,
+        "table",
+        "the table's columns changed since it was read",
+    ),
+    (
+        16,
+        "NO_SUCH_COLUMN_IN_TABLE",
+        Class::Schema,
+        "table",
+        "a column is gone since the table was read",
+    ),
+    (
+        20,
+        "NUMBER_OF_COLUMNS_DOESNT_MATCH",
+        Class::Schema,
+        "table",
+        "the table's columns changed since it was read",
+    ),
+    (
+        27,
+        "CANNOT_PARSE_INPUT_ASSERTION_FAILED",
+        Class::Data,
+        "table",
+        "the server cannot read this block",
+    ),
     (33, "CANNOT_READ_ALL_DATA", Class::Data, "table", "the server found this block too short"),
     (44, "ILLEGAL_COLUMN", Class::Schema, "table", "a column cannot be inserted into"),
     (47, "UNKNOWN_IDENTIFIER", Class::Schema, "table", "a column is gone since the table was read"),
-    (53, "TYPE_MISMATCH", Class::Schema, "table", "a column's type changed since the table was read"),
-    (60, "UNKNOWN_TABLE", Class::Refuse, "table", "the table does not exist; create it or correct its name"),
-    (62, "SYNTAX_ERROR", Class::Refuse, "table", "the server does not understand the insert; correct the table's name"),
-    (70, "CANNOT_CONVERT_TYPE", Class::Schema, "table", "a column's type changed since the table was read"),
-    (72, "CANNOT_PARSE_NUMBER", Class::Data, "table", "the server cannot read a number of this block"),
-    (81, "UNKNOWN_DATABASE", Class::Refuse, "database", "the database does not exist; create it or correct its name"),
+    (
+        53,
+        "TYPE_MISMATCH",
+        Class::Schema,
+        "table",
+        "a column's type changed since the table was read",
+    ),
+    (
+        60,
+        "UNKNOWN_TABLE",
+        Class::Refuse,
+        "table",
+        "the table does not exist; create it or correct its name",
+    ),
+    (
+        62,
+        "SYNTAX_ERROR",
+        Class::Refuse,
+        "table",
+        "the server does not understand the insert; correct the table's name",
+    ),
+    (
+        70,
+        "CANNOT_CONVERT_TYPE",
+        Class::Schema,
+        "table",
+        "a column's type changed since the table was read",
+    ),
+    (
+        72,
+        "CANNOT_PARSE_NUMBER",
+        Class::Data,
+        "table",
+        "the server cannot read a number of this block",
+    ),
+    (
+        81,
+        "UNKNOWN_DATABASE",
+        Class::Refuse,
+        "database",
+        "the database does not exist; create it or correct its name",
+    ),
     (82, "DATABASE_ALREADY_EXISTS", Class::Refuse, "database", "the database exists already"),
     (115, "UNKNOWN_SETTING", Class::Refuse, "url", "the server is too old for this engine"),
     (117, "INCORRECT_DATA", Class::Data, "table", "the server found wrong data in this block"),
     (159, "TIMEOUT_EXCEEDED", Class::Throttle, "url", "the server took too long for the insert"),
     (160, "TOO_SLOW", Class::Throttle, "url", "the server is too slow for the insert"),
     (164, "READONLY", Class::Refuse, "user", "this user may only read"),
-    (173, "CANNOT_ALLOCATE_MEMORY", Class::Throttle, "url", "the server has no memory for the insert"),
+    (
+        173,
+        "CANNOT_ALLOCATE_MEMORY",
+        Class::Throttle,
+        "url",
+        "the server has no memory for the insert",
+    ),
     (192, "UNKNOWN_USER", Class::Refuse, "user", "the server does not know this user"),
     (193, "WRONG_PASSWORD", Class::Refuse, "password", "the server refuses user and password"),
     (194, "REQUIRED_PASSWORD", Class::Refuse, "password", "the server wants a password"),
-    (195, "IP_ADDRESS_NOT_ALLOWED", Class::Refuse, "user", "this user may not connect from this machine"),
+    (
+        195,
+        "IP_ADDRESS_NOT_ALLOWED",
+        Class::Refuse,
+        "user",
+        "this user may not connect from this machine",
+    ),
     (201, "QUOTA_EXCEEDED", Class::Throttle, "user", "the user's quota is spent"),
-    (202, "TOO_MANY_SIMULTANEOUS_QUERIES", Class::Throttle, "url", "the server runs too many queries"),
+    (
+        202,
+        "TOO_MANY_SIMULTANEOUS_QUERIES",
+        Class::Throttle,
+        "url",
+        "the server runs too many queries",
+    ),
     (203, "NO_FREE_CONNECTION", Class::Throttle, "url", "the server has no free connection"),
     (209, "SOCKET_TIMEOUT", Class::Throttle, "url", "the server waited too long for data"),
     (210, "NETWORK_ERROR", Class::Throttle, "url", "the server met a network error"),
-    (216, "QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING", Class::Unknown, "url", "the same insert is still running"),
+    (
+        216,
+        "QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING",
+        Class::Unknown,
+        "url",
+        "the same insert is still running",
+    ),
     (218, "TABLE_IS_DROPPED", Class::Refuse, "table", "the table was dropped"),
     (225, "NO_ZOOKEEPER", Class::Throttle, "url", "the server has lost its Keeper"),
     (236, "ABORTED", Class::Unknown, "url", "the server aborted the insert"),
-    (241, "MEMORY_LIMIT_EXCEEDED", Class::Throttle, "url", "the server has no memory for the insert"),
+    (
+        241,
+        "MEMORY_LIMIT_EXCEEDED",
+        Class::Throttle,
+        "url",
+        "the server has no memory for the insert",
+    ),
     (242, "TABLE_IS_READ_ONLY", Class::Throttle, "table", "the table is read-only at the moment"),
     (243, "NOT_ENOUGH_SPACE", Class::Throttle, "url", "the server's disk is full"),
-    (252, "TOO_MANY_PARTS", Class::Throttle, "table", "the table has too many parts; merges must catch up"),
-    (271, "CANNOT_DECOMPRESS", Class::Data, "compression", "the server cannot decompress this block"),
+    (
+        252,
+        "TOO_MANY_PARTS",
+        Class::Throttle,
+        "table",
+        "the table has too many parts; merges must catch up",
+    ),
+    (
+        271,
+        "CANNOT_DECOMPRESS",
+        Class::Data,
+        "compression",
+        "the server cannot decompress this block",
+    ),
     (285, "TOO_FEW_LIVE_REPLICAS", Class::Throttle, "table", "too few replicas are alive"),
     (290, "LIMIT_EXCEEDED", Class::Throttle, "url", "a limit of the server is reached"),
-    (319, "UNKNOWN_STATUS_OF_INSERT", Class::Unknown, "url", "the server does not know whether the rows were stored"),
+    (
+        319,
+        "UNKNOWN_STATUS_OF_INSERT",
+        Class::Unknown,
+        "url",
+        "the server does not know whether the rows were stored",
+    ),
     (394, "QUERY_WAS_CANCELLED", Class::Unknown, "url", "the insert was cancelled on the server"),
     (439, "CANNOT_SCHEDULE_TASK", Class::Throttle, "url", "the server has no free thread"),
-    (452, "SETTING_CONSTRAINT_VIOLATION", Class::Refuse, "user", "this user may not set what an insert needs"),
-    (497, "ACCESS_DENIED", Class::Refuse, "user", "this user may not do that; grant INSERT and SELECT on the table, and SELECT on system.columns and system.tables"),
-    (516, "AUTHENTICATION_FAILED", Class::Refuse, "password", "the server refuses user and password"),
+    (
+        452,
+        "SETTING_CONSTRAINT_VIOLATION",
+        Class::Refuse,
+        "user",
+        "this user may not set what an insert needs",
+    ),
+    (
+        497,
+        "ACCESS_DENIED",
+        Class::Refuse,
+        "user",
+        "this user may not do that; grant INSERT and SELECT on the table, and SELECT on system.columns and system.tables",
+    ),
+    (
+        516,
+        "AUTHENTICATION_FAILED",
+        Class::Refuse,
+        "password",
+        "the server refuses user and password",
+    ),
     (999, "KEEPER_EXCEPTION", Class::Throttle, "url", "the server has trouble with its Keeper"),
 ];
 
@@ -140,7 +266,8 @@ impl SinkError {
         } else {
             (class, text)
         };
-        let sentence = format!("[sink.{sink}] {setting}: {text} (ClickHouse {code} {name}: {words})");
+        let sentence =
+            format!("[sink.{sink}] {setting}: {text} (ClickHouse {code} {name}: {words})");
         Self { class, code: Some(code), sentence }
     }
 
@@ -150,13 +277,15 @@ impl SinkError {
             408 | 429 | 500.. => Class::Unknown,
             _ => Class::Refuse,
         };
-        let text = format!("the server answers with HTTP {status}, not like ClickHouse: {}", words(body));
+        let text =
+            format!("the server answers with HTTP {status}, not like ClickHouse: {}", words(body));
         Self::new(class, sink, "url", text)
     }
 
     /// A connection that could not be made.
     pub fn connect(sink: &str, url: &str, error: &(dyn Error + 'static)) -> Self {
-        let kind = causes(error).find_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind);
+        let kind =
+            causes(error).find_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind);
         let deepest = causes(error).last().map_or_else(String::new, ToString::to_string);
         let all = causes(error).map(ToString::to_string).collect::<Vec<_>>().join(": ");
         let tls = ["certificate", "InvalidContentType", "tls", "handshake", "corrupt message"];
@@ -167,7 +296,9 @@ impl SinkError {
         } else if all.contains("dns error") || all.contains("lookup address") {
             format!("the host of {url} is not known ({deepest})")
         } else if tls.iter().any(|word| all.contains(word)) {
-            format!("no secure connection to {url}: {deepest}; look at the server's certificate, or use http:// for a plain port")
+            format!(
+                "no secure connection to {url}: {deepest}; look at the server's certificate, or use http:// for a plain port"
+            )
         } else {
             format!("no connection to {url}: {deepest}")
         };
@@ -187,7 +318,8 @@ fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn
 
 /// The server's first line without its own prefix and version, cut to a readable length.
 fn words(body: &str) -> &str {
-    let line = body.lines().find(|line| !line.trim().is_empty()).unwrap_or("no further words").trim();
+    let line =
+        body.lines().find(|line| !line.trim().is_empty()).unwrap_or("no further words").trim();
     let line = line.split_once("DB::Exception: ").map_or(line, |(_, words)| words);
     let line = line.split(" (version ").next().unwrap_or(line);
     line.get(..line.floor_char_boundary(WORDS_MAX)).unwrap_or(line)

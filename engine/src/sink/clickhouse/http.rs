@@ -34,8 +34,7 @@ const IDLE_MAX: Duration = Duration::from_secs(8);
 /// As many connections wait for reuse as inserts usually run at once.
 const IDLE_CONNECTIONS: usize = 4;
 
-const UNRESERVED: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// Where a server is and how to log in.
 #[derive(Clone)]
@@ -97,14 +96,18 @@ impl std::fmt::Debug for Client {
 impl Client {
     /// A client for that server; connects when first used.
     pub fn new(endpoint: Endpoint) -> Result<Self, SinkError> {
-        let refuse =
-            |setting: &str, text: String| SinkError::new(Class::Refuse, &endpoint.sink, setting, text);
+        let refuse = |setting: &str, text: String| {
+            SinkError::new(Class::Refuse, &endpoint.sink, setting, text)
+        };
         let uri: Uri = endpoint
             .url
             .parse()
             .map_err(|error| refuse("url", format!("{:?} is no URL: {error}", endpoint.url)))?;
         let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
-            return Err(refuse("url", format!("{:?} must look like http://host:8123", endpoint.url)));
+            return Err(refuse(
+                "url",
+                format!("{:?} must look like http://host:8123", endpoint.url),
+            ));
         };
         let host = HeaderValue::from_str(authority.as_str())
             .map_err(|_| refuse("url", "its host cannot stand in a request".to_owned()))?;
@@ -123,7 +126,10 @@ impl Client {
             "http" => Connector::Plain(http),
             "https" => {
                 let tls = HttpsConnectorBuilder::new().with_native_roots().map_err(|error| {
-                    refuse("url", format!("this machine's root certificates cannot be read: {error}"))
+                    refuse(
+                        "url",
+                        format!("this machine's root certificates cannot be read: {error}"),
+                    )
                 })?;
                 Connector::Secure(tls.https_only().enable_http1().wrap_connector(http))
             }
@@ -207,7 +213,8 @@ impl Client {
         };
         let stream: Stream = match self.connector.clone() {
             Connector::Plain(http) => {
-                let stream = http.oneshot(self.uri.clone()).await.map_err(|error| refused(&error))?;
+                let stream =
+                    http.oneshot(self.uri.clone()).await.map_err(|error| refused(&error))?;
                 MaybeHttpsStream::Http(stream)
             }
             Connector::Secure(https) => {
@@ -245,11 +252,15 @@ impl Client {
         let mut body = answer.into_body();
         let mut text = BytesMut::new();
         while let Some(frame) = body.frame().await {
-            let frame = frame
-                .map_err(|error| SinkError::lost(sink, &self.endpoint.url, &error))?;
+            let frame = frame.map_err(|error| SinkError::lost(sink, &self.endpoint.url, &error))?;
             let Some(data) = frame.data_ref() else { continue };
             if text.len() + data.len() > ANSWER_MAX {
-                return Err(SinkError::new(Class::Unknown, sink, "url", "the server answers without end"));
+                return Err(SinkError::new(
+                    Class::Unknown,
+                    sink,
+                    "url",
+                    "the server answers without end",
+                ));
             }
             text.extend_from_slice(data);
         }

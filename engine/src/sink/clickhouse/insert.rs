@@ -40,7 +40,12 @@ impl Inserter {
     pub async fn insert(&self, block: &Block, token: &str) -> Result<(), SinkError> {
         if block.rows == 0 {
             let sink = &self.client.endpoint().sink;
-            return Err(SinkError::new(Class::Data, sink, "table", "a block without rows is not sent"));
+            return Err(SinkError::new(
+                Class::Data,
+                sink,
+                "table",
+                "a block without rows is not sent",
+            ));
         }
         let statement = block.statement();
         let mut parameters = vec![

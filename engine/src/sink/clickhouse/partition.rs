@@ -89,7 +89,8 @@ impl PartitionKey {
             ("tuple" | "", Some(args)) => split(args),
             _ => vec![text],
         };
-        let parts = parts.into_iter().map(|part| expr(part, zone, column)).collect::<Option<_>>()?;
+        let parts =
+            parts.into_iter().map(|part| expr(part, zone, column)).collect::<Option<_>>()?;
         Some(Self { parts })
     }
 
@@ -336,7 +337,11 @@ mod tests {
         assert_eq!(same("toDate(t, 'Europe/Berlin')", "DateTime('UTC')"), Some(true));
         assert_eq!(same("toYYYYMM(t)", "DateTime('UTC')"), Some(true));
         assert_eq!(same("toMonday(t)", "DateTime('UTC')"), Some(true));
-        assert_eq!(same("toStartOfWeek(t)", "DateTime('UTC')"), Some(false), "2026-11-22 is a Sunday");
+        assert_eq!(
+            same("toStartOfWeek(t)", "DateTime('UTC')"),
+            Some(false),
+            "2026-11-22 is a Sunday"
+        );
         assert_eq!(same("toStartOfHour(t)", "DateTime('UTC')"), Some(false));
         assert_eq!(same("(toYear(t), toStartOfQuarter(t))", "DateTime('UTC')"), Some(true));
         assert_eq!(same("t % 2", "UInt32"), Some(true));

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use logmon_dsl::column::{
-    Absence, Column, Kind, Layout, Mask, Names, NodeId, Rest, View, batch::Snapshot,
+    Absence, Column, Kind, Layout, Mask, Names, NodeId, Rest, View, batch::Snapshot, json,
 };
 
 use super::{
     cell::Cell,
-    text::{members, put_json, quote, slice, with_text},
+    text::{members, put_json, slice},
 };
 
 /// One path's values for a whole batch.
@@ -48,7 +48,9 @@ impl<'a> Place<'a> {
     #[inline]
     pub(super) fn cell(&self, row: usize) -> Cell {
         if self.all_written || self.written.is_some_and(|written| written.has(row)) {
-            return self.column.map_or(Cell::Absent(Absence::Missing), |column| Cell::of(column, row));
+            return self
+                .column
+                .map_or(Cell::Absent(Absence::Missing), |column| Cell::of(column, row));
         }
         self.raw.map_or(Cell::Absent(Absence::Missing), |views| Cell::view(views[row]))
     }
@@ -70,7 +72,13 @@ enum Tree {
 
 impl Whole<'_> {
     /// The object at a path as JSON text: its unknown members, those that rules wrote as a whole, and its known ones.
-    pub(super) fn assemble(&self, node: NodeId, row: usize, arena: &[u8], extra: &mut Vec<u8>) -> View {
+    pub(super) fn assemble(
+        &self,
+        node: NodeId,
+        row: usize,
+        arena: &[u8],
+        extra: &mut Vec<u8>,
+    ) -> View {
         let start = extra.len();
         let mut tree = Tree::Object(Vec::new());
         for &(name, view) in self.rest.of(row) {
@@ -118,12 +126,12 @@ impl Whole<'_> {
             let cell = Place::field(self.snapshot, child)
                 .map_or(Cell::Absent(Absence::Missing), |place| place.cell(row));
             let view = cell.to_view(arena.len(), extra);
-            if self.layout.node(child).is_interior() && matches!(view.kind(), Kind::Spread | Kind::Object) {
+            if self.layout.node(child).is_interior()
+                && matches!(view.kind(), Kind::Spread | Kind::Object)
+            {
                 let mut inner = tree.take(key);
                 if view.kind() == Kind::Object && view.offset() + view.len() <= arena.len() {
-                    members(view, arena, |key, value| {
-                        with_text(key, arena, |key| inner.insert(&[key], value));
-                    });
+                    members(view, arena, |key, value| inner.insert(&[key], value));
                 }
                 self.fill(child, row, arena, extra, &mut inner);
                 tree.put(key, inner);
@@ -150,7 +158,9 @@ impl Tree {
     fn take(&mut self, key: &[u8]) -> Self {
         let Self::Object(entries) = self else { return Self::Object(Vec::new()) };
         match entries.iter_mut().find(|(known, _)| known == key) {
-            Some((_, inner @ Self::Object(_))) => std::mem::replace(inner, Self::Object(Vec::new())),
+            Some((_, inner @ Self::Object(_))) => {
+                std::mem::replace(inner, Self::Object(Vec::new()))
+            }
             _ => Self::Object(Vec::new()),
         }
     }
@@ -171,7 +181,7 @@ impl Tree {
                 if is_printed {
                     let shifted = View::new(view.kind(), view.offset() - arena.len(), view.len());
                     if view.kind() == Kind::Text {
-                        quote(slice(shifted, extra), out);
+                        json::write_string(out, slice(shifted, extra));
                     } else {
                         put_json(shifted, extra, out);
                     }
@@ -185,7 +195,7 @@ impl Tree {
                     if at > 0 {
                         out.push(b',');
                     }
-                    quote(key, out);
+                    json::write_string(out, key);
                     out.push(b':');
                     tree.print(arena, extra, out);
                 }

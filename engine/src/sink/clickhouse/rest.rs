@@ -10,7 +10,7 @@ use super::{
     columns::{Decoded, Values},
     dictionary::Dictionary,
     place::{Place, Whole},
-    text::{members, with_text},
+    text::members,
 };
 
 /// Keys are the producers' choice; beyond this many the numbers start afresh.
@@ -98,7 +98,13 @@ impl Rests {
     pub(super) fn new(binding: &Binding) -> Self {
         let mut maps = Vec::new();
         maps.resize_with(binding.maps.len(), Map::default);
-        Self { keys: Dictionary::default(), epoch: 1, leftovers: Vec::new(), ways: Vec::new(), maps }
+        Self {
+            keys: Dictionary::default(),
+            epoch: 1,
+            leftovers: Vec::new(),
+            ways: Vec::new(),
+            maps,
+        }
     }
 
     /// Forgets what the last route left.
@@ -148,7 +154,13 @@ impl Rests {
         for (at, &row) in rows.iter().enumerate() {
             let view = Cell::of(column, row as usize).to_view(base, extra);
             if view.is_present() {
-                self.leftovers.push(Leftover { at: at as u32, map: map as u32, key, view, wins: true });
+                self.leftovers.push(Leftover {
+                    at: at as u32,
+                    map: map as u32,
+                    key,
+                    view,
+                    wins: true,
+                });
             }
         }
     }
@@ -235,8 +247,10 @@ impl Rests {
             let decoded = &mut decoded[target.column];
             let Values::Entries(ends, entries) = &mut decoded.values else {
                 // JSON columns are decoded as views unless they take members.
-                decoded.values =
-                    Values::Entries(std::mem::take(&mut map.ends), std::mem::take(&mut map.entries));
+                decoded.values = Values::Entries(
+                    std::mem::take(&mut map.ends),
+                    std::mem::take(&mut map.entries),
+                );
                 decoded.state = states(&decoded.values);
                 continue;
             };
@@ -254,7 +268,8 @@ impl Rests {
         for (id, _) in binding.layout.nodes().skip(1) {
             let usage = &binding.uses[id.index()];
             let map = usage.owner.or(binding.rest);
-            let (None, Some(map), Some(place)) = (usage.taken, map, Place::field(whole.snapshot, id))
+            let (None, Some(map), Some(place)) =
+                (usage.taken, map, Place::field(whole.snapshot, id))
             else {
                 continue;
             };
@@ -295,22 +310,18 @@ fn states(values: &Values) -> Vec<u8> {
 fn find_way(binding: &Binding, whole: Whole<'_>, name: u32, keys: &mut Dictionary) -> Way {
     let name = whole.names.get(name);
     let anchor = &binding.uses[name.anchor.index()];
-    match anchor.owner {
-        Some(map) => {
-            let mut key = anchor.key.clone();
-            for part in &name.keys {
-                if !key.is_empty() {
-                    key.push('.');
-                }
-                key.push_str(part);
-            }
-            Way { map: map as u32, key: keys.number(key.as_bytes()), own: true }
+    let Some(map) = anchor.owner else {
+        let map = binding.rest.map_or(NOWHERE, |map| map as u32);
+        return Way { map, key: keys.number(name.dotted.as_bytes()), own: false };
+    };
+    let mut key = anchor.key.clone();
+    for part in &name.keys {
+        if !key.is_empty() {
+            key.push('.');
         }
-        None => {
-            let map = binding.rest.map_or(NOWHERE, |map| map as u32);
-            Way { map, key: keys.number(name.dotted.as_bytes()), own: false }
-        }
+        key.push_str(part);
     }
+    Way { map: map as u32, key: keys.number(key.as_bytes()), own: true }
 }
 
 fn is_hidden(binding: &Binding, hidden: &[(u32, NodeId)], at: usize, node: Option<NodeId>) -> bool {
@@ -343,10 +354,9 @@ fn put(
             let mut any = false;
             members(view, arena, |name, value| {
                 any = true;
-                let path = with_text(name, arena, |name| {
-                    let name = String::from_utf8_lossy(name);
-                    if prefix.is_empty() { name.into_owned() } else { format!("{prefix}.{name}") }
-                });
+                let name = String::from_utf8_lossy(name);
+                let path =
+                    if prefix.is_empty() { name.into_owned() } else { format!("{prefix}.{name}") };
                 let key = keys.number(path.as_bytes());
                 put(value, &path, key, arena, keys, map, depth + 1);
             });

@@ -94,7 +94,8 @@ impl Table {
         .await?;
         let sink = &client.endpoint().sink;
         let Some(row) = tables.into_iter().next() else {
-            let text = format!("there is no table {database}.{table}; create it or correct its name");
+            let text =
+                format!("there is no table {database}.{table}; create it or correct its name");
             return Err(SinkError::new(Class::Refuse, sink, "table", text));
         };
         let columns: Vec<ColumnRow> = rows(

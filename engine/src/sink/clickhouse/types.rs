@@ -352,7 +352,13 @@ mod tests {
 
     #[test]
     fn refused_types_are_named_with_advice() {
-        for text in ["Decimal(18, 4)", "Tuple(a String)", "Array(Array(String))", "Int128", "Map(String, UInt8)"] {
+        for text in [
+            "Decimal(18, 4)",
+            "Tuple(a String)",
+            "Array(Array(String))",
+            "Int128",
+            "Map(String, UInt8)",
+        ] {
             let refused = Type::parse(text).unwrap_err();
             assert!(refused.name.contains(call(text).0), "{refused}");
         }
