@@ -10,3 +10,5 @@ mod lookup;
 mod metrics;
 #[cfg(test)]
 mod mmdb;
+#[cfg(test)]
+mod tls;
