@@ -338,7 +338,8 @@ impl Config {
     }
 }
 
-/// Finds the configuration of an entry file: `--config` if given, else `logmon.toml` beside the entry's folder or in it.
+/// Finds the configuration of an entry file: `--config` if given, else the nearest `logmon.toml`: in the entry's
+/// folder, or beside it.
 pub fn find(entry: &Path, explicit: Option<&Path>) -> Option<PathBuf> {
     if let Some(explicit) = explicit {
         return Some(explicit.to_owned());
@@ -346,7 +347,7 @@ pub fn find(entry: &Path, explicit: Option<&Path>) -> Option<PathBuf> {
     let entry = std::path::absolute(entry).ok()?;
     let folder = entry.parent()?;
     let beside = folder.parent().unwrap_or(folder);
-    [beside, folder].into_iter().map(|place| place.join(FILE_NAME)).find(|path| path.is_file())
+    [folder, beside].into_iter().map(|place| place.join(FILE_NAME)).find(|path| path.is_file())
 }
 
 impl Connection {

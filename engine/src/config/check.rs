@@ -363,6 +363,7 @@ impl Check<'_> {
                     &[
                         ("brokers", !raw.brokers.is_empty()),
                         ("topic", raw.topic.is_some()),
+                        ("security", raw.security.is_some()),
                         ("client", !raw.client.is_empty()),
                     ],
                 );
@@ -387,8 +388,12 @@ impl Check<'_> {
                         ("columns", !raw.columns.is_empty()),
                     ],
                 );
-                let connection =
-                    self.connection(&["sink", name], &raw.brokers, raw.security, raw.client);
+                let connection = self.connection(
+                    &["sink", name],
+                    &raw.brokers,
+                    raw.security.unwrap_or_default(),
+                    raw.client,
+                );
                 let topic = raw.topic.unwrap_or_default();
                 if !is_topic(&topic) {
                     self.wrong(&key("topic"), TOPIC_RULE);

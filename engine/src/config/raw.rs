@@ -228,7 +228,7 @@ pub struct RawSink {
     /// kafka: the topic.
     pub topic: Option<String>,
     /// kafka: TLS and login.
-    pub security: RawSecurity,
+    pub security: Option<RawSecurity>,
     /// kafka: librdkafka's own properties, for what has no key here.
     pub client: BTreeMap<String, Secret>,
 }

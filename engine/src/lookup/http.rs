@@ -1,6 +1,11 @@
 //! A web service as a lookup: one GET a key, some at a time, all within one timeout.
 
-use std::{sync::Arc, time::Duration};
+mod pause;
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
@@ -19,7 +24,10 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::value::RawValue;
 use tokio::{runtime::Handle, task::JoinSet, time};
 use tower::{
-    BoxError, ServiceExt, limit::ConcurrencyLimit, timeout::Timeout, util::BoxCloneSyncService,
+    BoxError, ServiceExt,
+    limit::ConcurrencyLimit,
+    timeout::{Timeout, error::Elapsed},
+    util::BoxCloneSyncService,
 };
 
 use super::{Holding, Lookup, OpenError, Reloaded};
@@ -28,6 +36,7 @@ use crate::{
     error::WorldError,
     tls,
 };
+use pause::Pause;
 
 /// A row, not a document; what is longer is refused unread.
 const BODY_BYTES_MAX: usize = 64 << 10;
@@ -50,6 +59,7 @@ pub(super) struct Service {
     exchange: Exchange,
     timeout: Duration,
     runtime: Handle,
+    pause: Mutex<Pause>,
 }
 
 /// What one request needs.
@@ -80,6 +90,7 @@ impl Service {
             exchange: BoxCloneSyncService::new(ConcurrencyLimit::new(exchange, config.concurrency)),
             timeout: config.timeout,
             runtime: runtime.clone(),
+            pause: Mutex::default(),
         })
     }
 
@@ -96,6 +107,10 @@ impl Service {
         self.url.replace("{key}", &parts.join("/")).parse().ok()
     }
 
+    fn pause(&self) -> MutexGuard<'_, Pause> {
+        self.pause.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     async fn ask_all(&self, keys: &[&str]) -> Vec<Answer> {
         let mut answers = vec![Answer::Failed; keys.len()];
         let mut asked = JoinSet::new();
@@ -109,8 +124,11 @@ impl Service {
             }
         }
         let mut first_error = None;
+        let mut any = asked.is_empty();
         let collect = async {
             while let Some(joined) = asked.join_next().await {
+                // A request that ran into its own timeout is as good as one given up.
+                any |= !matches!(&joined, Ok((_, Err(error))) if error.is::<Elapsed>());
                 match joined {
                     Ok((at, Ok(answer))) => answers[at] = answer,
                     Ok((_, Err(error))) => first_error = first_error.take().or(Some(error)),
@@ -120,6 +138,11 @@ impl Service {
         };
         // What is still under way is given up with `asked`: its keys have failed.
         let late = time::timeout(self.timeout, collect).await.is_err();
+        if any {
+            self.pause().answered();
+        } else {
+            self.pause().waited_in_vain(Instant::now());
+        }
         if late || first_error.is_some() {
             let failed = answers.iter().filter(|answer| **answer == Answer::Failed).count();
             let error = first_error.map(|error| error.to_string());
@@ -131,6 +154,9 @@ impl Service {
 
 impl Lookup for Service {
     fn fetch(&self, keys: &[&str]) -> Vec<Answer> {
+        if !self.pause().is_over(Instant::now()) {
+            return vec![Answer::Failed; keys.len()];
+        }
         self.runtime.block_on(self.ask_all(keys))
     }
 
@@ -173,7 +199,6 @@ fn client(name: &str, config: &HttpLookup) -> Result<HttpsClient, WorldError> {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
-    tcp.set_connect_timeout(Some(config.timeout));
     let key = format!("[lookup.{name}] ca");
     // Trust is only needed, and its lack only an error, where the address asks for it.
     let trust = if config.url.starts_with("https:") {

@@ -5,6 +5,8 @@
 use std::{path::Path, time::Duration};
 
 use expect_test::{Expect, expect};
+use proptest::prelude::*;
+
 use logmon_engine::config::{
     ByteSize, Compression, Config, LookupKind, OnFault, Protocol, SinkKind, Start, Topics, Wait,
     find,
@@ -293,17 +295,53 @@ fn a_login_inside_an_address_is_refused_and_not_repeated() {
 }
 
 #[test]
-fn it_is_found_beside_the_folder_of_the_entry() {
+fn the_nearest_is_found_in_or_beside_the_folder_of_the_entry() {
     let folder = std::env::temp_dir().join(format!("logmon-find-{}", std::process::id()));
     std::fs::create_dir_all(folder.join("rules")).unwrap();
     let entry = folder.join("rules/prod.rules");
     assert_eq!(find(&entry, None), None);
-    std::fs::write(folder.join("rules/logmon.toml"), "").unwrap();
-    assert_eq!(find(&entry, None), Some(folder.join("rules/logmon.toml")));
     std::fs::write(folder.join("logmon.toml"), "").unwrap();
     assert_eq!(find(&entry, None), Some(folder.join("logmon.toml")));
+    std::fs::write(folder.join("rules/logmon.toml"), "").unwrap();
+    assert_eq!(find(&entry, None), Some(folder.join("rules/logmon.toml")));
     assert_eq!(find(&entry, Some(Path::new("other.toml"))), Some("other.toml".into()));
     std::fs::remove_dir_all(folder).unwrap();
+}
+
+/// A file with something of everything, to be mangled.
+const SOUND: &str = r#"
+[engine]
+memory = "128MiB"
+[source.app]
+kind = "kafka"
+brokers = ["${BROKERS}"]
+topics = ["logs.app"]
+client = { "fetch.max.bytes" = 1_000 }
+[sink.logs]
+kind = "clickhouse"
+url = "http://localhost:8123/"
+batch = { age = "250ms" }
+[lookup.users]
+kind = "http"
+url = "https://users.internal/v1/{key}"
+[dead_letter]
+sink = "logs"
+"#;
+
+proptest! {
+    #[test]
+    fn whatever_stands_there_nothing_panics(text in "\\PC{0,200}") {
+        let _outcome = parse(&text);
+    }
+
+    #[test]
+    fn a_mangled_file_is_read_or_refused(at in 0..SOUND.len(), cut in 0usize..12, put in "[\\[\\]{}=\"$.a-z0-9\n]{0,6}") {
+        let end = (at + cut).min(SOUND.len());
+        let text = [&SOUND[..at], &put, &SOUND[end..]].concat();
+        if let Err(error) = parse(&text) {
+            prop_assert!(error.starts_with("logmon.toml:"), "{error}");
+        }
+    }
 }
 
 #[test]

@@ -8,3 +8,4 @@ mod lookup;
 mod metrics;
 mod mmdb;
 mod tidy;
+mod tls;

@@ -88,6 +88,23 @@ mod tests {
         check("ü,\"é\"\n", &[(1, &["ü", "é"])]);
     }
 
+    proptest::proptest! {
+        #[test]
+        fn cells_that_were_quoted_come_back(rows in proptest::collection::vec(proptest::collection::vec("[a-c\",\r\n]{0,4}", 1..4), 0..4)) {
+            let quoted = |cell: &String| format!("\"{}\"", cell.replace('"', "\"\""));
+            let line = |cells: &Vec<String>| cells.iter().map(quoted).collect::<Vec<_>>().join(",");
+            let text: String = rows.iter().map(|cells| line(cells) + "\r\n").collect();
+            let read: Vec<Vec<String>> = records(&text).map(|row| row.expect("every quote ends").1).collect();
+            proptest::prop_assert_eq!(read, rows);
+        }
+
+        #[test]
+        fn any_text_ends(text in "[a\",\r\n]{0,40}") {
+            let rows = records(&text).count();
+            proptest::prop_assert!(rows <= text.len());
+        }
+    }
+
     #[test]
     fn a_quote_that_never_ends_names_its_line() {
         let rows: Vec<_> = records("a\nb\n\"c\nd").collect();

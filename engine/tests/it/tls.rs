@@ -1,0 +1,108 @@
+//! Lookups over TLS: trusted when the named authority signed for that host, and never otherwise.
+
+use std::{
+    io::{Read, Write},
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::Arc,
+};
+
+use logmon_dsl::{
+    eval::{Answer, Lookups},
+    plan::LookupDecl,
+    span::Span,
+    types::{Ty, Type},
+};
+use logmon_engine::{config::Config, lookup::LookupSet, metrics::Metrics};
+use rustls::{
+    ServerConfig, ServerConnection, Stream,
+    crypto::ring,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+};
+
+/// Makes a certificate for `localhost` that signs itself.
+fn certificate(folder: &Path) -> (PathBuf, PathBuf) {
+    let (cert, key) = (folder.join("cert.pem"), folder.join("key.pem"));
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"])
+        .args(["-nodes", "-days", "2", "-subj", "/CN=localhost"])
+        .args([
+            "-addext",
+            "subjectAltName=DNS:localhost",
+            "-addext",
+            "basicConstraints=critical,CA:FALSE",
+        ])
+        .arg("-keyout")
+        .arg(&key)
+        .arg("-out")
+        .arg(&cert)
+        .output()
+        .expect("openssl is needed: apt-get install openssl");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    (cert, key)
+}
+
+/// Answers every request on one connection after the other, over TLS.
+fn serve(cert: &Path, key: &Path) -> u16 {
+    let chain = vec![CertificateDer::from_pem_file(cert).unwrap()];
+    let key = PrivateKeyDer::from_pem_file(key).unwrap();
+    let config = ServerConfig::builder_with_provider(ring::default_provider().into())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .unwrap();
+    let config = Arc::new(config);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for tcp in listener.incoming() {
+            let mut tcp = tcp.unwrap();
+            let mut connection = ServerConnection::new(Arc::clone(&config)).unwrap();
+            let mut stream = Stream::new(&mut connection, &mut tcp);
+            let mut request = [0; 4096];
+            // A client that does not trust us ends here.
+            if stream.read(&mut request).is_ok_and(|length| length > 0) {
+                let answer =
+                    "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\n\"yes\"";
+                let _closed = stream.write_all(answer.as_bytes());
+            }
+        }
+    });
+    port
+}
+
+#[test]
+fn only_the_named_authority_is_trusted_and_only_for_its_host() {
+    let folder = std::env::temp_dir().join(format!("logmon-tls-{}", std::process::id()));
+    let other = folder.join("other");
+    std::fs::create_dir_all(&other).unwrap();
+    let (cert, key) = certificate(&folder);
+    let (stranger, _) = certificate(&other);
+    let port = serve(&cert, &key);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let open = |host: &str, ca: &Path| {
+        let text = format!(
+            "[lookup.known]\nkind = \"http\"\nurl = \"https://{host}:{port}/{{key}}\"\nca = {ca:?}\ntimeout = \"10s\""
+        );
+        let config = Config::parse(&text, &folder.join("logmon.toml"), &|_| None).unwrap();
+        let decl = LookupDecl {
+            name: "known".into(),
+            keys: vec![Ty::required(Type::Text)],
+            yields: Ty::optional(Type::Text),
+            span: Span::default(),
+        };
+        LookupSet::open(&[decl], &config, runtime.handle(), &Metrics::new(), None)
+    };
+    let ask = |host: &str, ca: &Path| open(host, ca).unwrap().resolve(0, &["key"]).remove(0);
+    assert_eq!(ask("localhost", &cert), Answer::Found("\"yes\"".into()));
+    assert_eq!(ask("localhost", &stranger), Answer::Failed, "signed by somebody else");
+    assert_eq!(ask("127.0.0.1", &cert), Answer::Failed, "made out to another name");
+    let refusal = open("localhost", &key).unwrap_err().remove(0).to_string();
+    assert!(
+        refusal.starts_with("[lookup.known] ca: ") && refusal.ends_with("in PEM form"),
+        "{refusal}"
+    );
+    std::fs::remove_dir_all(&folder).unwrap();
+}
