@@ -178,7 +178,6 @@ impl Printer<'_> {
     }
 
     pub(super) fn ratio(&mut self, ratio: &Ratio) -> Doc {
-        self.comments.drop_inside(ratio.span);
         let written = ratio.span.of(self.text);
         let tight: String = written.chars().filter(|c| !c.is_whitespace()).collect();
         text(tight)
