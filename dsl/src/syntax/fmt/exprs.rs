@@ -209,7 +209,7 @@ impl Printer<'_> {
             if idx != 0 {
                 target.push(Doc::Line);
                 for comment in self.comments.before(start) {
-                    target.extend([text(comment.text), Doc::HardLine]);
+                    target.extend([Doc::Comment(comment.text), Doc::HardLine]);
                 }
                 target.push(text(format!("{operator} ")));
             }
