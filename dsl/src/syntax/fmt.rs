@@ -74,7 +74,7 @@ impl<'t> Printer<'t> {
         for thing in things {
             let range = span(thing).range();
             for comment in self.comments.before(range.start) {
-                lines.push(self.text, comment.span.range(), text(comment.text));
+                lines.push(self.text, comment.span.range(), Doc::Comment(comment.text));
             }
             let mut doc = print(self, thing);
             let mut last = range.end;
@@ -86,7 +86,7 @@ impl<'t> Printer<'t> {
             lines.last = lines.last.max(last);
         }
         for comment in self.comments.before(end) {
-            lines.push(self.text, comment.span.range(), text(comment.text));
+            lines.push(self.text, comment.span.range(), Doc::Comment(comment.text));
         }
         lines.docs
     }
@@ -112,7 +112,7 @@ impl<'t> Printer<'t> {
             let at = span(thing).range();
             inside.push(if idx == 0 && !pad { Doc::SoftLine } else { Doc::Line });
             for comment in self.comments.before(at.start) {
-                inside.extend([text(comment.text), Doc::HardLine]);
+                inside.extend([Doc::Comment(comment.text), Doc::HardLine]);
             }
             inside.push(print(self, thing));
             let is_last = idx + 1 == things.len();
@@ -126,7 +126,7 @@ impl<'t> Printer<'t> {
             }
         }
         for comment in self.comments.before(range.end.saturating_sub(close.len())) {
-            inside.extend([Doc::HardLine, text(comment.text)]);
+            inside.extend([Doc::HardLine, Doc::Comment(comment.text)]);
         }
         is_broken |= inside.iter().any(Doc::forces);
         if inside.is_empty() {

@@ -345,7 +345,7 @@ fn stmt_text() -> impl Strategy<Value = String> {
         expr_text().prop_map(|e| format!("let·x·=·{e}")),
         expr_text().prop_map(|e| format!(".a.\"b c\"·??=·{e}")),
         expr_text().prop_map(|e| format!("route·to·a,·b(·key:·{e}·)")),
-        expr_text().prop_map(|e| format!("sample·5·%·by·{e},·.x")),
+        expr_text().prop_map(|e| format!("sample·5%·by·{e},·.x")),
         expr_text().prop_map(|e| format!("count·m·by·.a·value·{e}")),
         expr_text().prop_map(|e| format!("emit·each·{e}·as·.b")),
         prop::sample::select(vec![

@@ -103,7 +103,7 @@ fn the_deepest_text_that_is_read_leaves_the_stack_alone() {
         ("f\"{", "1", "}\""),
         ("if a { 1 } else { ", "1", " }"),
         ("match a { _ => ", "1", " }"),
-        ("not (1 + ", "1", ")"),
+        ("(not -(", "1", "))"),
         (".a[b * -", "1", "]"),
     ] {
         for depth in [20, 30, 31, 62, 63] {

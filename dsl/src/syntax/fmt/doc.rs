@@ -20,6 +20,8 @@ pub(super) enum Doc {
     HardLine,
     /// Text that is there only where the group is broken.
     IfBroken(&'static str),
+    /// A comment on a line of its own; a new line must follow.
+    Comment(String),
     /// A comment at the end of a line; a new line must follow.
     Trailing(String),
     /// Pieces in a row; whether one of them breaks what it is in.
@@ -58,7 +60,7 @@ impl Doc {
     /// Whether the group around this cannot stand on one line.
     pub(super) fn forces(&self) -> bool {
         match self {
-            Self::HardLine | Self::Trailing(_) => true,
+            Self::HardLine | Self::Comment(_) | Self::Trailing(_) => true,
             Self::Concat(_, forces) | Self::Group(_, forces) => *forces,
             Self::Indent(doc) => doc.forces(),
             Self::Text(_) | Self::Line | Self::WideLine | Self::SoftLine | Self::IfBroken(_) => {
@@ -73,7 +75,7 @@ impl Doc {
         let mut todo = vec![Todo { indent: 0, is_broken: true, doc: self }];
         while let Some(Todo { indent, is_broken, doc }) = todo.pop() {
             match doc {
-                Self::Text(text) => output.write(text),
+                Self::Text(text) | Self::Comment(text) => output.write(text),
                 Self::Trailing(text) => {
                     output.write("  ");
                     output.write(text);
@@ -95,7 +97,7 @@ impl Doc {
                     let flat = Todo { indent, is_broken: false, doc };
                     let fits = !forced && {
                         let column = output.indent.unwrap_or(output.column);
-                        fits(flat, &todo, width.saturating_sub(column))
+                        fits(flat, &todo, width, column)
                     };
                     todo.push(Todo { is_broken: !fits, ..flat });
                 }
@@ -114,7 +116,8 @@ struct Todo<'d> {
 }
 
 /// Whether a piece and what follows it up to the next line end have room.
-fn fits(first: Todo<'_>, rest: &[Todo<'_>], mut room: usize) -> bool {
+fn fits(first: Todo<'_>, rest: &[Todo<'_>], width: usize, column: usize) -> bool {
+    let mut room = width.saturating_sub(column);
     let mut rest = rest.iter().rev();
     let mut todo = vec![first];
     loop {
@@ -122,14 +125,19 @@ fn fits(first: Todo<'_>, rest: &[Todo<'_>], mut room: usize) -> bool {
         let Todo { indent, is_broken, doc } = next;
         let written = match doc {
             Doc::Text(text) => {
-                let line = text.split('\n').next().unwrap_or_default();
-                if line.len() != text.len() {
-                    return line.chars().count() <= room;
+                // Copied lines are as long as they are; what follows the last one must fit.
+                if let Some((first, last)) = text.split_once('\n') {
+                    if room < first.chars().count() {
+                        return false;
+                    }
+                    room = width;
+                    last.rsplit('\n').next().unwrap_or(last).chars().count()
+                } else {
+                    text.chars().count()
                 }
-                text.chars().count()
             }
             Doc::Line | Doc::WideLine | Doc::SoftLine if is_broken => return true,
-            Doc::HardLine | Doc::Trailing(_) => return true,
+            Doc::HardLine | Doc::Comment(_) | Doc::Trailing(_) => return true,
             Doc::Line => 1,
             Doc::WideLine => 2,
             Doc::SoftLine => 0,

@@ -75,6 +75,10 @@ pub(super) fn is_chain(expr: &Expr) -> bool {
     (Level::Or..=Level::Product).contains(&level(expr))
 }
 
+fn is_number(expr: &Expr) -> bool {
+    matches!(expr.kind, ExprKind::Int(_) | ExprKind::Float(_) | ExprKind::Duration(_))
+}
+
 /// Whether the text of an expression starts with a minus.
 pub(super) fn starts_with_minus(expr: &Expr) -> bool {
     match &expr.kind {
@@ -156,6 +160,10 @@ impl Printer<'_> {
             ExprKind::And(operands) => self.chain(operands, "and", Level::Not),
             ExprKind::Coalesce(operands) => self.chain(operands, "??", Level::Sum),
             ExprKind::Not(operand) => concat([text("not "), self.expr_at(operand, Level::Not)]),
+            // A minus before a bare number would become a part of it.
+            ExprKind::Neg(operand) if is_number(operand) => {
+                concat([text("-("), self.expr(operand), text(")")])
+            }
             ExprKind::Neg(operand) => concat([text("-"), self.expr_at(operand, Level::Primary)]),
             ExprKind::Compare { op, negated, left, right, .. } => concat([
                 self.expr_at(left, Level::Coalesce),
@@ -201,7 +209,7 @@ impl Printer<'_> {
             if idx != 0 {
                 target.push(Doc::Line);
                 for comment in self.comments.before(start) {
-                    target.extend([text(comment.text), Doc::HardLine]);
+                    target.extend([Doc::Comment(comment.text), Doc::HardLine]);
                 }
                 target.push(text(format!("{operator} ")));
             }
@@ -320,7 +328,6 @@ impl Printer<'_> {
 
     /// Prints a path of the event or its metadata.
     pub(super) fn path(&mut self, path: &Path) -> Doc {
-        self.comments.drop_inside(path.span);
         let mut written = match &path.root {
             PathRoot::Event => String::new(),
             PathRoot::Meta(name) => format!("@{}", name.name),

@@ -130,7 +130,7 @@ impl Printer<'_> {
                 docs.push(Doc::Line);
             }
             for comment in self.comments.before(attr.span.range().start) {
-                docs.extend([text(comment.text), Doc::HardLine]);
+                docs.extend([Doc::Comment(comment.text), Doc::HardLine]);
             }
             docs.push(self.attr(attr));
         }
@@ -172,7 +172,7 @@ impl Printer<'_> {
         };
         let mut condition = vec![Doc::Line];
         for comment in self.comments.before(when.span.range().start) {
-            condition.extend([text(comment.text), Doc::HardLine]);
+            condition.extend([Doc::Comment(comment.text), Doc::HardLine]);
         }
         condition.extend([text("when "), self.expr(when)]);
         let beside = self.comments.beside(self.text, when.span.range().end);
@@ -208,12 +208,20 @@ impl Printer<'_> {
             GroupMode::First => " first",
             GroupMode::All => "",
         };
-        let end = item.name.span.end;
+        let end = self.mode_end(item.name.span.end);
         let head = self.head(format!("group {}{mode}", item.name.name), end, item.when.as_ref());
         let before = item.when.as_ref().map_or(item.name.span.end, |when| when.span.end);
         let span = self.braces(item.span, before, item.rules.first().map(|rule| rule.span));
         let body = self.block_inside(span, &item.rules, |rule| rule.span, Self::rule);
         concat([attrs, head, body])
+    }
+
+    /// Finds the end of `first` or `all` behind a group's name.
+    fn mode_end(&self, name_end: u32) -> u32 {
+        let rest = &self.text[name_end as usize..];
+        let mode = rest.trim_start();
+        let word = ["first", "all"].into_iter().find(|word| mode.starts_with(word));
+        word.map_or(name_end, |word| name_end + (rest.len() - mode.len() + word.len()) as u32)
     }
 
     fn window(&mut self, word: &str, item: &Window) -> Doc {

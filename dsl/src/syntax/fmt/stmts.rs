@@ -33,7 +33,8 @@ impl Printer<'_> {
             docs.push(if docs.is_empty() { text("}") } else { concat([Doc::HardLine, text("}")]) });
             return concat(docs);
         }
-        if is_line {
+        let is_forced = |line: &Doc| line.forces() && !matches!(line, Doc::HardLine);
+        if is_line && !lines.iter().any(is_forced) {
             let mut inside = vec![Doc::Line];
             for line in lines {
                 inside.push(if matches!(line, Doc::HardLine) { Doc::WideLine } else { line });
@@ -178,7 +179,6 @@ impl Printer<'_> {
     }
 
     pub(super) fn ratio(&mut self, ratio: &Ratio) -> Doc {
-        self.comments.drop_inside(ratio.span);
         let written = ratio.span.of(self.text);
         let tight: String = written.chars().filter(|c| !c.is_whitespace()).collect();
         text(tight)
