@@ -468,7 +468,16 @@ pub(super) fn missing_of(arena: &Arena, ty: &Type, rows: usize) -> Column {
 /// Whether a column is what an expression of that type yields.
 pub(super) fn fits(column: &Column, ty: &Type) -> bool {
     match ty {
-        Type::Any => true,
+        // Values that JSON has no type for are text there: whether a batch mixes them with others must not change what they compare to.
+        Type::Any => matches!(
+            column,
+            Column::Bool(_)
+                | Column::Int(_)
+                | Column::Float(_)
+                | Column::Text(_)
+                | Column::Json(_)
+                | Column::Record(_)
+        ),
         Type::Bool => matches!(column, Column::Bool(_)),
         Type::Int => matches!(column, Column::Int(_)),
         Type::Float => matches!(column, Column::Float(_)),

@@ -394,7 +394,7 @@ proptest! {
             }
         }
         let all: Vec<_> = outcome.rules.iter().map(|count| (count.evaluated, count.matched)).collect();
-        prop_assert_eq!(all, counts);
+        prop_assert_eq!(all, counts, "{:?} of {:?} {:?}", events, plan.rules, plan.exprs.iter().map(|e| (&e.op, &e.ty)).enumerate().collect::<Vec<_>>());
         let faults: u32 = outcome.faults.iter().map(|(_, _, count)| count).sum();
         prop_assert_eq!(faults as usize, outcome.fault_rows.len());
     }
