@@ -73,7 +73,7 @@ fn evaluate(arguments: &Arguments) -> Result<(), (Exit, String)> {
         })?,
     };
     let now = match &arguments.now {
-        None => SystemClock.now(),
+        None => SystemClock::new().now(),
         Some(text) => text
             .parse::<jiff::Timestamp>()
             .ok()

@@ -29,7 +29,7 @@ pub(super) fn fmt(arguments: &Arguments) -> Exit {
         };
         let mut sources = Sources::default();
         let file = sources.add(&path.to_string_lossy(), &text);
-        match syntax::fmt(file, &text) {
+        match syntax::format(file, &text) {
             Err(diagnostics) => {
                 draw(&diagnostics, &sources);
                 exit = Exit::Rules;

@@ -97,7 +97,7 @@ impl Running {
                 Exit::World
             })?;
         let listen = config.http.listen;
-        let status = Status::new(Metrics::new(), Arc::new(SystemClock));
+        let status = Status::new(Metrics::new(), Arc::new(SystemClock::new()));
         let world = World::new(config, Arc::clone(&status), runtime.handle().clone(), incarnation());
         let bundle = world.bind(program, None).map_err(|errors| say(&errors))?;
         pipeline::check_sources(&world, &bundle).map_err(|errors| say(&errors))?;
@@ -200,7 +200,7 @@ fn say(errors: &[BindError]) -> Exit {
 
 /// A number that no earlier start of the engine had: the clock and the process id, mixed.
 fn incarnation() -> u64 {
-    let seed = format!("{}/{}", SystemClock.now(), std::process::id());
+    let seed = format!("{}/{}", SystemClock::new().now(), std::process::id());
     xxhash_rust::xxh3::xxh3_64(seed.as_bytes())
 }
 

@@ -21,6 +21,7 @@ use super::{
     deliver::{Carrier, Outbox},
 };
 use crate::{
+    clock::SystemClock,
     config::{self, ClickHouseSink, Config, Connection, SinkKind},
     error::WorldError,
     http::Status,
@@ -56,6 +57,8 @@ pub enum BindError {
 pub struct World {
     /// The configuration.
     pub config: Config,
+    /// Time.
+    pub clock: SystemClock,
     /// What the engine says about itself.
     pub status: Arc<Status>,
     /// Every metric.
@@ -104,7 +107,7 @@ pub struct DeadLetters {
     /// The sink that counts as the dead letter when rules route to it.
     pub sink: Option<SinkId>,
     /// The table, and who takes its blocks.
-    pub table: Option<(Arc<Binding>, Arc<Outbox>)>,
+    pub table: Option<(Arc<Table>, Arc<Outbox>)>,
     /// A topic that gets them too.
     pub topic: Option<Arc<Outbox>>,
 }
@@ -146,6 +149,7 @@ impl World {
         let budget = Budget::new(usize::try_from(config.engine.memory).unwrap_or(usize::MAX));
         Arc::new(Self {
             config,
+            clock: SystemClock::new(),
             metrics: Arc::clone(status.metrics()),
             status,
             budget,
@@ -251,7 +255,7 @@ impl World {
                     self.make_dead_letter_table(&client, at)?;
                 }
                 let read = self.runtime.block_on(Table::read(&client, at)).map_err(world)?;
-                let binding = bind_named(&mut plan.layout, &name, Arc::new(read), options(table)).map_err(world)?;
+                let binding = bind_named(&mut plan.layout, &name, &Arc::new(read), &options(table)).map_err(world)?;
                 let outbox = self.outbox(&name, || Ok(carrier(client, settings.compression)))?;
                 Ok(Unsealed::Table { binding, limits: table.batch, outbox })
             }
@@ -310,15 +314,15 @@ impl World {
         compression: config::Compression,
         table: &ClickHouseSink,
         at: &str,
-    ) -> Result<(Arc<Binding>, Arc<Outbox>), BindError> {
+    ) -> Result<(Arc<Table>, Arc<Outbox>), BindError> {
         let client = client(name, table)?;
         self.make_dead_letter_table(&client, at)?;
         let read = self.runtime.block_on(Table::read(&client, at)).map_err(world)?;
-        let mut layout = dead_letter::layout();
-        let mut binding = bind_named(&mut layout, name, Arc::new(read), Options::default()).map_err(world)?;
-        binding.seal(&layout);
+        // Looked at once here, so that a table without the columns is said at start.
+        let read = Arc::new(read);
+        dead_letter::DeadLetters::new(name, &read).map_err(world)?;
         let outbox = self.outbox(&format!("{name}/dead_letter").into(), || Ok(carrier(client, compression)))?;
-        Ok((Arc::new(binding), outbox))
+        Ok((read, outbox))
     }
 
     fn make_dead_letter_table(&self, client: &Client, name: &str) -> Result<(), BindError> {

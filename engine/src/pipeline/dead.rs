@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use logmon_dsl::{
-    column::{Absence, Batch, json},
+    column::{Absence, Batch, Value, json},
     eval::Routed,
     plan::{Plan, SiteId},
 };
@@ -12,7 +12,10 @@ use super::bundle::Bundle;
 use crate::{
     decode::{Decoded, Reject},
     sink::{
-        clickhouse::{DeadRow, dead_letter::DeadLetter},
+        clickhouse::{
+            DeadRow,
+            dead_letter::{DeadLetter, Raw},
+        },
         kafka::Record,
     },
     source::{RawBatch, kafka::HEAD},
@@ -132,10 +135,15 @@ fn letter(one: &Undeliverable<'_>, raw: &RawBatch, batch: &Batch, decoded: &Deco
         .get(record)
         .map(|&view| {
             json::object(std::str::from_utf8(batch.arena.get(view)).unwrap_or("{}"))
-                .map(|(name, value)| (name.into_owned(), value.trim_matches('"').to_owned()))
+                .map(|(name, value)| (name.into_owned(), text_of(value)))
                 .collect()
         })
         .unwrap_or_default();
+    let cause = match &one.cause {
+        Cause::Reject(reject) => reject.to_string(),
+        Cause::Absence(cause) => cause.name().to_owned(),
+    };
+    let key = raw.keys[record];
     DeadLetter {
         topic: Arc::clone(&raw.position.topic),
         partition: raw.position.partition,
@@ -145,17 +153,24 @@ fn letter(one: &Undeliverable<'_>, raw: &RawBatch, batch: &Batch, decoded: &Deco
         sink: Arc::clone(&one.sink),
         rule,
         site,
-        reason: one.reason.clone(),
-        cause: match &one.cause {
-            Cause::Reject(reject) => reject.to_string(),
-            Cause::Absence(cause) => cause.name().to_owned(),
-        },
-        bundle: bundle.short().to_owned(),
-        key: String::from_utf8_lossy(batch.arena.get(raw.keys[record])).into_owned(),
+        reason: one.reason.as_str().into(),
+        cause,
+        bundle: bundle.short().into(),
+        key: key.is_present().then(|| batch.arena.get(key).to_vec()),
         headers,
-        raw: kept.to_vec(),
-        raw_bytes: u64::from(payload.len),
-        raw_hash: blake3::hash(kept).to_hex().to_string(),
+        raw: Raw {
+            head: kept.to_vec(),
+            bytes: u64::from(payload.len),
+            hash: blake3::hash(kept).to_hex().to_string(),
+        },
+    }
+}
+
+/// A header's value out of the JSON that headers are kept as: text without its quotes, null as nothing.
+fn text_of(json: &str) -> Vec<u8> {
+    match json::value(json) {
+        Value::Text(text) => text.as_bytes().to_vec(),
+        _ => Vec::new(),
     }
 }
 
@@ -163,15 +178,15 @@ fn letter(one: &Undeliverable<'_>, raw: &RawBatch, batch: &Batch, decoded: &Deco
 pub fn record(letter: &DeadLetter) -> Record {
     let key = format!("{}/{}/{}/{}", letter.topic, letter.partition, letter.offset, letter.emit_ix);
     let headers = [
-        ("reason", letter.reason.clone()),
+        ("reason", letter.reason.to_string()),
         ("cause", letter.cause.clone()),
         ("rule", letter.rule.to_string()),
         ("site", letter.site.to_string()),
         ("sink", letter.sink.to_string()),
-        ("bundle", letter.bundle.clone()),
-        ("raw_bytes", letter.raw_bytes.to_string()),
-        ("raw_hash", letter.raw_hash.clone()),
+        ("bundle", letter.bundle.to_string()),
+        ("raw_bytes", letter.raw.bytes.to_string()),
+        ("raw_hash", letter.raw.hash.clone()),
     ];
     let headers = headers.into_iter().map(|(name, value)| (name.to_owned(), value.into_bytes())).collect();
-    Record { key: Some(key), value: letter.raw.clone(), headers }
+    Record { key: Some(key), value: letter.raw.head.clone(), headers }
 }

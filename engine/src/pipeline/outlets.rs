@@ -19,7 +19,7 @@ use super::{
     lanes::Lanes,
 };
 use crate::{
-    clock::{Clock as _, SystemClock},
+    clock::Clock as _,
     config,
     delivery::{
         ledger::BatchId,
@@ -29,7 +29,7 @@ use crate::{
     sink::{
         clickhouse::{
             AppendReport, Context, DeadRow, Finished, TableBuilder,
-            dead_letter::{DeadLetter, DeadLetterBuilder},
+            dead_letter::{DeadLetter, DeadLetters},
         },
         kafka::Record,
     },
@@ -58,7 +58,7 @@ pub struct Outlets {
     world: Arc<World>,
     bundle: Arc<Bundle>,
     sinks: Vec<SinkDesk>,
-    dead: Option<Growing<DeadLetterBuilder>>,
+    dead: Option<Growing<DeadLetters>>,
     dead_topic: Option<Arc<Outbox>>,
     tickets: HashMap<u64, Ticket>,
     next_ticket: u64,
@@ -98,8 +98,8 @@ impl Outlets {
                 Outlet::Topic { outbox } => SinkDesk::Topic(Arc::clone(outbox)),
             })
             .collect();
-        let dead = bundle.dead_letters.table.as_ref().map(|(binding, outbox)| Growing {
-            builder: DeadLetterBuilder::new(Arc::clone(binding)),
+        let dead = bundle.dead_letters.table.as_ref().map(|(table, outbox)| Growing {
+            builder: DeadLetters::new(outbox.name(), table).expect("the table was looked at when the bundle was bound"),
             limits: config::Batch::default(),
             outbox: Arc::clone(outbox),
             metrics: world.metrics.sink(outbox.name()),
@@ -175,9 +175,11 @@ impl Outlets {
         }
         let context = self.context(ticket, "", 0);
         if let Some(dead) = &mut self.dead {
-            dead.builder.append(&letters, &context);
-            dead.share.resize(dead.builder.bytes());
-            self.hold(ticket, letters.len() as u64);
+            let report = dead.builder.append(&letters, &context);
+            dead.share.resize(dead.builder.builder().bytes());
+            // A table of dead letters takes every letter: nothing in it can be refused.
+            assert_eq!(report.rows, letters.len(), "a dead letter has no second place to go");
+            self.hold(ticket, report.rows as u64);
         }
     }
 
@@ -197,7 +199,7 @@ impl Outlets {
             SinkDesk::Table(table) => Some(table.builder.opened()? + table.limits.age.0),
             SinkDesk::Topic(_) => None,
         });
-        let dead = self.dead.as_ref().and_then(|dead| Some(dead.builder.opened()? + dead.limits.age.0));
+        let dead = self.dead.as_ref().and_then(|dead| Some(dead.builder.builder().opened()? + dead.limits.age.0));
         tables.chain(dead).min()
     }
 
@@ -212,12 +214,12 @@ impl Outlets {
                 self.send_blocks(index, taken);
             }
         }
-        let due = self.dead.as_ref().is_some_and(|dead| {
-            let age = dead.builder.opened().map_or(Duration::ZERO, |opened| now.saturating_duration_since(opened));
-            dead.builder.rows() > 0 && is_due(&dead.limits, dead.builder.rows(), dead.builder.bytes(), age)
-        });
-        if due {
-            self.close_dead();
+        if let Some(dead) = &mut self.dead {
+            let limits = dead.limits;
+            let taken = dead.builder.take(|part| {
+                is_due(&limits, part.rows(), part.bytes(), now.saturating_duration_since(part.opened()))
+            });
+            self.send_dead(taken);
         }
     }
 
@@ -229,14 +231,16 @@ impl Outlets {
                 self.send_blocks(index, taken);
             }
         }
-        self.close_dead();
+        if let Some(dead) = &mut self.dead {
+            let taken = dead.builder.finish();
+            self.send_dead(taken);
+        }
     }
 
-    fn close_dead(&mut self) {
+    fn send_dead(&mut self, taken: Vec<Finished>) {
         let Some(dead) = &mut self.dead else { return };
-        let taken = dead.builder.finish();
+        dead.share.resize(dead.builder.builder().bytes());
         let outbox = Arc::clone(&dead.outbox);
-        dead.share.resize(0);
         for finished in taken {
             self.send_block(&outbox, finished);
         }
@@ -309,7 +313,7 @@ impl Outlets {
         Context {
             names_table,
             source,
-            wall: SystemClock.now(),
+            wall: self.world.clock.now(),
             now: Instant::now(),
             ticket,
             attempt: ATTEMPT,

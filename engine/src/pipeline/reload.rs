@@ -5,6 +5,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt,
     path::{Path, PathBuf},
     sync::{Arc, mpsc},
     time::{Duration, Instant},
@@ -35,19 +36,12 @@ const LOOK: Duration = Duration::from_secs(2);
 const SETTLE: Duration = Duration::from_millis(150);
 
 /// Watches the files of a running program.
-#[derive(Debug)]
 pub struct Reloader {
     world: Arc<World>,
     bundle: Arc<ArcSwap<Bundle>>,
     entry: PathBuf,
     reader: &'static (dyn Reader + Sync),
     seen: BTreeMap<PathBuf, Stamp>,
-}
-
-impl std::fmt::Debug for dyn Reader + Sync {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Reader")
-    }
 }
 
 /// What tells one version of a file from another without reading it.
@@ -67,6 +61,12 @@ impl Stamp {
             changed: metadata.as_ref().and_then(|metadata| metadata.modified().ok()),
             bytes: metadata.map_or(0, |metadata| metadata.len()),
         }
+    }
+}
+
+impl fmt::Debug for Reloader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reloader").field("entry", &self.entry).finish_non_exhaustive()
     }
 }
 

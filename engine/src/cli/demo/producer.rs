@@ -46,7 +46,7 @@ impl Producer {
         let topic = stage.topic.clone();
         let (counter, finished, stopped) = (Arc::clone(&produced), Arc::clone(&done), Arc::clone(&stop));
         let thread = std::thread::Builder::new().name("produce".into()).spawn(move || {
-            let started = Instant::now();
+            let (started, clock) = (Instant::now(), SystemClock::new());
             let mut random = Random::new(SEED);
             let limit = events.unwrap_or(u64::MAX);
             for id in 0..limit {
@@ -59,7 +59,7 @@ impl Producer {
                         std::thread::park_timeout(due.saturating_duration_since(Instant::now()).min(Duration::from_millis(50)));
                     }
                 }
-                let payload = event(&mut random, SystemClock.now() / 1_000_000, id);
+                let payload = event(&mut random, clock.now() / 1_000_000, id);
                 send(&producer, &topic, &payload, &stopped);
                 counter.store(id + 1, Ordering::Release);
             }

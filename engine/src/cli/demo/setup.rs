@@ -108,7 +108,7 @@ impl Stage {
             ddl::dead_letters(&self.database, "dead_letters"),
         ];
         for statement in statements {
-            self.runtime.block_on(self.client.query(&statement).execute()).with_context(|| statement.clone())?;
+            self.runtime.block_on(self.client.query(&statement).execute()).with_context(|| statement)?;
         }
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! The tables that we recommend: for the demo, the tests and the manual.
 
+use super::schema::quote;
+
 /// The table for logs. Needs a server of 26.2 or newer for its text indexes.
 pub const LOGS: &str = "\
 CREATE TABLE IF NOT EXISTS logs (
@@ -67,3 +69,31 @@ CREATE TABLE IF NOT EXISTS dead_letters (
 PARTITION BY toDate(timestamp)
 ORDER BY (reason, timestamp)
 SETTINGS non_replicated_deduplication_window = 10000";
+
+/// The statement for a table of logs under that name.
+pub fn logs(database: &str, name: &str) -> String {
+    named(LOGS, "logs", database, name)
+}
+
+/// The statement for a table of dead letters under that name.
+pub fn dead_letters(database: &str, name: &str) -> String {
+    named(DEAD_LETTERS, "dead_letters", database, name)
+}
+
+fn named(statement: &str, own: &str, database: &str, name: &str) -> String {
+    // A name with a dot brings its own database.
+    let (database, name) = name.split_once('.').unwrap_or((database, name));
+    let place = format!("{}.{}", quote(database), quote(name));
+    statement.replacen(&format!("EXISTS {own} ("), &format!("EXISTS {place} ("), 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_are_made_where_they_are_wanted() {
+        assert!(logs("db", "t").starts_with("CREATE TABLE IF NOT EXISTS `db`.`t` ("));
+        assert!(dead_letters("db", "other.t").starts_with("CREATE TABLE IF NOT EXISTS `other`.`t` ("));
+    }
+}
