@@ -2,4 +2,5 @@
 
 mod alike;
 mod eval;
+mod functions;
 mod plans;
