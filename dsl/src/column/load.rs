@@ -242,7 +242,7 @@ mod tests {
         let mut show = |path: &str, view: View| {
             let mut out = Vec::new();
             crate::column::print::view(&mut out, &batch.arena, view);
-            got += &format!("{path}={} ", String::from_utf8(out).unwrap());
+            got.extend([path, "=", &String::from_utf8(out).unwrap(), " "]);
         };
         for (node, _) in layout.nodes() {
             if let Some(raw) = &batch.field(node).raw
