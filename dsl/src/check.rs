@@ -27,12 +27,13 @@ use std::{
 };
 
 pub(crate) use declare::attr_texts;
-pub(crate) use pool::{Checked, Pool};
+pub(crate) use constant::duration_text;
+pub(crate) use pool::{Checked, Pool, operands};
 
 use crate::{
     catalog::{Catalog, DeclId, Space, nearest},
     column::{Layout, NodeId},
-    diagnostic::{Code, Diagnostic, Severity},
+    diagnostic::{Code, Diagnostic, Severity, has_errors},
     lints,
     plan::{
         ExprId, LocalId, LookupDecl, Plan, Rule, RuleId, SinkDecl, Site, SiteId, SourceDecl, Step,
@@ -254,6 +255,11 @@ impl<'a> Checker<'a> {
         let known = self.catalog.visible(self.place.unit, space);
         self.unknown(what, name, &known);
         None
+    }
+
+    /// Whether some statement may be missing from the plan because it is wrong.
+    pub(crate) fn has_unread(&self) -> bool {
+        has_errors(&self.diagnostics) || has_errors(&self.loaded.diagnostics)
     }
 
     /// Where the group of that step is named.

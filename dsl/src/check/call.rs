@@ -607,6 +607,12 @@ impl Checker<'_> {
         };
         let body = self.expr(&it.body, want.as_ref().map(|want| &want.base))?;
         match want {
+            // A truth value that is absent counts as false wherever it decides something.
+            Some(Ty { base: Type::Bool, optional: false }) => {
+                let span = body.span;
+                let id = self.as_condition(body, "the result")?;
+                Some(Checked { id, ty: Ty::required(Type::Bool), span })
+            }
             Some(want) => self.fit(body, &want, "the result"),
             None => Some(body),
         }

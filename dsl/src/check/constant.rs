@@ -134,7 +134,7 @@ fn write_text(out: &mut String, text: &str) {
 }
 
 /// A duration as rules write it: `1m30s`.
-pub(super) fn duration_text(nanos: i64) -> String {
+pub(crate) fn duration_text(nanos: i64) -> String {
     const UNITS: [(u64, &str); 7] = [
         (86_400_000_000_000, "d"),
         (3_600_000_000_000, "h"),
@@ -324,7 +324,7 @@ impl Checker<'_> {
                 if let Some(id) = self.named_const(name) {
                     return self.constant(id);
                 }
-                if want == Some(&Type::Severity)
+                if matches!(want, Some(Type::Severity | Type::Any))
                     && let Some(severity) = name.bare().and_then(crate::column::Severity::named)
                 {
                     return Some(Const::Scalar(Literal::Severity(severity), Type::Severity));

@@ -137,7 +137,8 @@ impl Checker<'_> {
                 }
             };
         }
-        if want == Some(&Type::Severity)
+        // Next to an undeclared value a severity's name still says what is meant.
+        if matches!(want, Some(Type::Severity | Type::Any))
             && let Some(severity) = name.bare().and_then(Severity::named)
         {
             let literal = Op::Literal(Literal::Severity(severity));

@@ -19,7 +19,7 @@ impl Checker<'_> {
         self.as_condition(value, place)
     }
 
-    fn as_condition(&mut self, value: Checked, place: &str) -> Option<ExprId> {
+    pub(super) fn as_condition(&mut self, value: Checked, place: &str) -> Option<ExprId> {
         if self.build.pool.op(value.id).is_predicate() {
             return Some(value.id);
         }

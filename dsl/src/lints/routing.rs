@@ -16,6 +16,10 @@ pub(super) fn report(checker: &mut Checker<'_>, mode: Mode) {
     if checker.world.sources.is_empty() || checker.build.rules.is_empty() {
         return;
     }
+    // A statement that could not be read may have been the route.
+    if checker.has_unread() {
+        return;
+    }
     groups(checker);
     if checker.build.default_route.is_empty() && !has_default(checker) {
         whole(checker, mode);

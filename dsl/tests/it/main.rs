@@ -1,4 +1,5 @@
 //! The test binary of the language.
 
+mod check;
 mod diagnostics;
 mod parse;
