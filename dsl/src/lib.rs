@@ -2,10 +2,18 @@
 //!
 //! Invariant: pure. No IO, no clock, no threads; what the world offers comes in as an argument.
 
+pub mod catalog;
+pub mod check;
 pub mod column;
+pub mod diagnostic;
 pub mod eval;
+pub mod explain;
 pub mod functions;
+pub mod lints;
 pub mod plan;
+pub mod render;
+pub mod program;
 pub mod span;
+pub mod syntax;
 pub mod test_block;
 pub mod types;

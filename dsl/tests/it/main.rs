@@ -1,6 +1,8 @@
 //! The test binary of the language.
 
 mod alike;
+mod diagnostics;
 mod eval;
 mod functions;
+mod parse;
 mod plans;

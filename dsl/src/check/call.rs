@@ -1,0 +1,641 @@
+//! Calls: library functions, declared functions put in place, lookups.
+
+use super::{Checked, Checker, Named, Progress, constant::Const, said};
+use crate::{
+    catalog::{DeclId, DeclKind, Space, nearest},
+    diagnostic::{Code, Diagnostic},
+    functions::{self, Function, Kernel, Param, Takes},
+    plan::{self, Detector, ExprId, Lambda, Op},
+    span::Span,
+    syntax::ast::{self, Expr, ExprKind, Tag},
+    types::{Ty, Type},
+};
+
+/// How deep functions may call functions, and types name types.
+pub(super) const INLINE_MAX: usize = 32;
+
+/// Aggregates: they stand in windows and alerts only.
+const AGGREGATES: &[&str] = &["count", "sum", "avg", "quantile", "uniq", "rate", "top", "stddev"];
+
+impl Checker<'_> {
+    pub(super) fn call(
+        &mut self,
+        span: Span,
+        name: &ast::QName,
+        args: &[ast::Arg],
+        filter: Option<&Expr>,
+        want: Option<&Type>,
+    ) -> Option<Checked> {
+        if let Some(filter) = filter {
+            let message = "`where` stands in the aggregates of windows and alerts only";
+            return self.fail(Code::E102, filter.span, message);
+        }
+        if let Some(id) = self.catalog.find(self.place.unit, Space::Value, name) {
+            return match self.catalog.get(id).kind {
+                DeclKind::Fn(it) => self.call_fn(span, id, it, args),
+                DeclKind::Lookup(_) => self.call_lookup(span, name, id, args),
+                _ => {
+                    let message = format!("`{}` is no function", name.written());
+                    self.fail(Code::E102, name.span, message)
+                }
+            };
+        }
+        let Some(bare) = name.bare() else {
+            return self.no_function(name);
+        };
+        if let Some(function) = functions::find(bare) {
+            return self.call_library(span, name.span, function, args, want);
+        }
+        if matches!(bare, "lines" | "cidrs") {
+            self.report(
+                Diagnostic::new(Code::E102, span, format!("`{bare}` reads a file when the rules are loaded"))
+                    .advise(format!("name it first: `const NAME = {bare}(\"…\")`")),
+            );
+            return None;
+        }
+        if AGGREGATES.contains(&bare) {
+            self.report(
+                Diagnostic::new(Code::E102, name.span, format!("`{bare}` is an aggregate"))
+                    .label("stands in windows and alerts only"),
+            );
+            return None;
+        }
+        self.no_function(name)
+    }
+
+    fn no_function(&mut self, name: &ast::QName) -> Option<Checked> {
+        let mut known = self.catalog.visible(self.place.unit, Space::Value);
+        known.extend(functions::all().map(|function| function.name.to_owned()));
+        self.unknown("function", name, &known);
+        None
+    }
+
+    fn call_library(
+        &mut self,
+        span: Span,
+        name: Span,
+        function: &'static Function,
+        args: &[ast::Arg],
+        want: Option<&Type>,
+    ) -> Option<Checked> {
+        let places = self.arrange(span, name, function, args)?;
+        let mut out: Vec<Option<plan::Arg>> = Vec::with_capacity(places.len());
+        let mut types: Vec<Option<Ty>> = Vec::with_capacity(places.len());
+        let mut whole = true;
+        let mut optional = false;
+        for (param, arg) in places {
+            let Some(arg) = arg else {
+                out.push(None);
+                types.push(None);
+                continue;
+            };
+            match self.argument(function, param, arg, &types, want) {
+                Some((arg, ty)) => {
+                    optional |= ty.as_ref().is_some_and(|ty| ty.optional);
+                    out.push(Some(arg));
+                    types.push(ty);
+                }
+                None => {
+                    whole = false;
+                    out.push(None);
+                    types.push(None);
+                }
+            }
+        }
+        if !whole {
+            return None;
+        }
+        let sees_absent = matches!(function.kernel, Kernel::RowsWithAbsent(_));
+        let ty = (function.returns)(&types).or_optional(optional && !sees_absent);
+        Some(self.add(Op::Call { function, args: out }, ty, span))
+    }
+
+    /// Brings arguments to their parameters.
+    fn arrange<'e>(
+        &mut self,
+        span: Span,
+        name: Span,
+        function: &'static Function,
+        args: &'e [ast::Arg],
+    ) -> Option<Vec<(&'static Param, Option<&'e ast::Arg>)>> {
+        let params = function.params;
+        let mut fixed: Vec<Option<&ast::Arg>> = vec![None; params.len()];
+        let mut more: Vec<&ast::Arg> = Vec::new();
+        let mut next = 0;
+        let mut whole = true;
+        for arg in args {
+            if let Some(named) = &arg.name {
+                match params.iter().position(|param| param.name == named.name) {
+                    Some(index) if fixed[index].is_none() => fixed[index] = Some(arg),
+                    Some(_) => {
+                        let message = format!("`{}` is given twice", named.name);
+                        self.fail::<()>(Code::E102, arg.span, message);
+                        whole = false;
+                    }
+                    None => {
+                        self.no_argument(function, named);
+                        whole = false;
+                    }
+                }
+                continue;
+            }
+            match params.get(next) {
+                Some(param) if param.rest => {
+                    if fixed[next].is_none() {
+                        fixed[next] = Some(arg);
+                    } else {
+                        more.push(arg);
+                    }
+                }
+                Some(_) => {
+                    fixed[next] = Some(arg);
+                    next += 1;
+                }
+                None => {
+                    let message = format!("`{}` takes at most {}", function.name, counted(params.len()));
+                    self.report(
+                        Diagnostic::new(Code::E102, arg.span, message).note(signature(function)),
+                    );
+                    return None;
+                }
+            }
+        }
+        for (param, arg) in params.iter().zip(&fixed) {
+            if arg.is_none() && !param.optional {
+                let message = format!("`{}` needs `{}`", function.name, param.name);
+                let at = if args.is_empty() { span } else { name };
+                self.report(Diagnostic::new(Code::E102, at, message).note(signature(function)));
+                return None;
+            }
+        }
+        let mut out: Vec<_> = params.iter().zip(fixed).collect();
+        if let Some(last) = params.last() {
+            out.extend(more.into_iter().map(|arg| (last, Some(arg))));
+        }
+        whole.then_some(out)
+    }
+
+    fn no_argument(&mut self, function: &Function, named: &ast::Ident) {
+        let known = function.params.iter().map(|param| param.name);
+        let message = format!("`{}` has no argument `{}`", function.name, named.name);
+        let mut diagnostic =
+            Diagnostic::new(Code::E102, named.span, message).note(signature(function));
+        if let Some(near) = nearest(&named.name, known) {
+            diagnostic = diagnostic
+                .suggest("an argument with a similar name exists", vec![(named.span, near)]);
+        }
+        self.report(diagnostic);
+    }
+
+    fn argument(
+        &mut self,
+        function: &Function,
+        param: &Param,
+        arg: &ast::Arg,
+        before: &[Option<Ty>],
+        want: Option<&Type>,
+    ) -> Option<(plan::Arg, Option<Ty>)> {
+        let e = &arg.value;
+        let place = format!("`{}` of `{}`", param.name, function.name);
+        let value = |found: Checked| (plan::Arg::Value(found.id), Some(found.ty));
+        match param.takes {
+            Takes::Any => {
+                // `coalesce(.severity, info)`: a bare name means what the first argument is.
+                let first = before.first().cloned().flatten().map(|ty| ty.base);
+                let want = first.as_ref().filter(|ty| **ty == Type::Severity).or(want);
+                self.expr(e, want).map(value)
+            }
+            Takes::Type(of) => {
+                let want = Ty::optional(of());
+                let found = self.expr(e, Some(&want.base))?;
+                self.fit(found, &want, &place).map(value)
+            }
+            Takes::Number => {
+                let found = self.expr(e, None)?;
+                self.fit(found, &Ty::optional(Type::Number), &place).map(value)
+            }
+            Takes::List => {
+                let found = self.expr(e, None)?;
+                self.fit(found, &Ty::optional(Type::list(Type::Any)), &place).map(value)
+            }
+            Takes::Map => {
+                let found = self.expr(e, None)?;
+                self.fit(found, &Ty::optional(Type::map(Type::Any)), &place).map(value)
+            }
+            Takes::Sized => {
+                let found = self.expr(e, None)?;
+                let fits = matches!(
+                    found.base(),
+                    Type::Text | Type::List(_) | Type::Map(_) | Type::Record(_) | Type::Any | Type::Null
+                );
+                if !fits {
+                    let message = format!("{place} takes text, a list or a map, not `{}`", said(&found.ty));
+                    return self.fail(Code::E101, found.span, message);
+                }
+                Some(value(found))
+            }
+            Takes::Choice(options) => {
+                let choice = self.choice(e, options, &place)?;
+                Some((plan::Arg::Choice(choice.into()), None))
+            }
+            Takes::Regex => {
+                let regex = self.regex_of(e)?;
+                Some((plan::Arg::Regex(regex), None))
+            }
+            Takes::TextOrRegex => match self.constant_of(e) {
+                Some(Const::Regex(regex)) => Some((plan::Arg::Regex(regex), None)),
+                _ if matches!(&e.kind, ExprKind::Tagged { tag: Tag::Regex, .. }) => None,
+                _ => {
+                    let found = self.expr(e, Some(&Type::Text))?;
+                    self.fit(found, &Ty::optional(Type::Text), &place).map(value)
+                }
+            },
+            Takes::Detectors(builtin) => {
+                let detectors = self.detectors(e, builtin, &place)?;
+                Some((plan::Arg::Detectors(detectors), None))
+            }
+            Takes::Pattern => match self.constant_of(e) {
+                Some(Const::Pattern(pattern)) => {
+                    let ty = Ty::required(Type::Pattern(pattern.shape.clone()));
+                    Some((plan::Arg::Pattern(pattern), Some(ty)))
+                }
+                _ if self.was_pattern(e) => None,
+                _ => self.fail(Code::E101, e.span, format!("{place} takes `pat\"…\"`")),
+            },
+            Takes::Lambda(params) => {
+                let params = params(before);
+                self.lambda(e, &params, &place)
+            }
+            Takes::TextOrLambda => {
+                if matches!(&e.kind, ExprKind::Lambda { .. }) {
+                    return self.lambda(e, &[Ty::required(Type::Text)], &place);
+                }
+                let found = self.expr(e, Some(&Type::Text))?;
+                self.fit(found, &Ty::optional(Type::Text), &place).map(value)
+            }
+        }
+    }
+
+    /// Whether an expression is a pattern that did not compile: that was reported.
+    fn was_pattern(&mut self, e: &Expr) -> bool {
+        let is_pattern = |e: &Expr| matches!(&e.kind, ExprKind::Tagged { tag: Tag::Pattern, .. });
+        if let ExprKind::Name(name) = &e.kind
+            && let Some(id) = self.named_const(name)
+            && let DeclKind::Const(it) = self.catalog.get(id).kind
+        {
+            return is_pattern(&it.value);
+        }
+        is_pattern(e)
+    }
+
+    fn choice<'e>(&mut self, e: &'e Expr, options: &[&str], place: &str) -> Option<&'e str> {
+        let name = match &e.kind {
+            ExprKind::Name(name) => name.bare(),
+            ExprKind::Text { value, fold: false } => Some(value.as_str()),
+            ExprKind::Error => return None,
+            _ => None,
+        };
+        if let Some(name) = name
+            && options.contains(&name)
+        {
+            return Some(name);
+        }
+        let message = format!("{place} is one of {}", options.join(", "));
+        let mut diagnostic = Diagnostic::new(Code::E102, e.span, message);
+        if let Some(near) = name.and_then(|name| nearest(name, options)) {
+            diagnostic =
+                diagnostic.suggest("an option with a similar name exists", vec![(e.span, near)]);
+        }
+        self.report(diagnostic);
+        None
+    }
+
+    fn detectors(
+        &mut self,
+        e: &Expr,
+        builtin: &[&str],
+        place: &str,
+    ) -> Option<Vec<Detector>> {
+        let single = std::slice::from_ref(e);
+        let items = match &e.kind {
+            ExprKind::List(items) => items.as_slice(),
+            _ => single,
+        };
+        let mut out = Vec::with_capacity(items.len());
+        let mut whole = true;
+        for item in items {
+            match self.detector(item, builtin, place) {
+                Some(found) => out.extend(found),
+                None => whole = false,
+            }
+        }
+        whole.then_some(out)
+    }
+
+    fn detector(&mut self, e: &Expr, builtin: &[&str], place: &str) -> Option<Vec<Detector>> {
+        if let ExprKind::Name(name) = &e.kind
+            && let Some(bare) = name.bare()
+            && builtin.contains(&bare)
+            && self.named_const(name).is_none()
+        {
+            return Some(vec![Detector::Builtin(bare.into())]);
+        }
+        match self.constant_of(e) {
+            Some(Const::Regex(regex)) => Some(vec![Detector::Regex(regex)]),
+            Some(Const::List(items)) => {
+                let all: Option<Vec<_>> = items
+                    .iter()
+                    .map(|item| match item {
+                        Const::Regex(regex) => Some(Detector::Regex(regex.clone())),
+                        _ => None,
+                    })
+                    .collect();
+                if all.is_none() {
+                    let message = format!("{place} takes regexes");
+                    self.fail::<()>(Code::E101, e.span, message);
+                }
+                all
+            }
+            _ if matches!(&e.kind, ExprKind::Tagged { tag: Tag::Regex, .. } | ExprKind::Error) => None,
+            _ => {
+                if let ExprKind::Name(name) = &e.kind {
+                    if let Some(id) = self.named_const(name)
+                        && let DeclKind::Const(it) = self.catalog.get(id).kind
+                        && matches!(&it.value.kind, ExprKind::Tagged { tag: Tag::Regex, .. })
+                    {
+                        return None; // The constant itself is wrong, which was reported.
+                    }
+                    let mut known: Vec<String> =
+                        builtin.iter().map(|name| (*name).to_owned()).collect();
+                    known.extend(self.catalog.visible(self.place.unit, Space::Value));
+                    self.unknown("detector", name, &known);
+                    return None;
+                }
+                let names = builtin.join(", ");
+                self.fail(Code::E101, e.span, format!("{place} takes regexes and {names}"))
+            }
+        }
+    }
+
+    fn lambda(
+        &mut self,
+        e: &Expr,
+        types: &[Ty],
+        place: &str,
+    ) -> Option<(plan::Arg, Option<Ty>)> {
+        let ExprKind::Lambda { params, body } = &e.kind else {
+            let message = format!("{place} takes a lambda: `|x| …`");
+            return self.fail(Code::E101, e.span, message);
+        };
+        if params.len() > types.len() {
+            let message = format!("this lambda gets {}", counted(types.len()));
+            return self.fail(Code::E102, params[types.len()].span, message);
+        }
+        let known = self.place.names.len();
+        let mut locals = Vec::with_capacity(types.len());
+        for (index, ty) in types.iter().enumerate() {
+            let local = self.new_local();
+            locals.push(local);
+            if let Some(param) = params.get(index) {
+                let value = self.add(Op::Local(local), ty.clone(), param.span);
+                let value = Checked { ty: ty.clone(), ..value };
+                self.place.names.push(Named::parameter(&param.name, Some(value)));
+            }
+        }
+        let body = self.expr(body, None);
+        self.place.names.truncate(known);
+        let body = body?;
+        let lambda = Lambda { params: locals, body: body.id };
+        // What the lambda gives is its type; that it may be absent is the function's affair.
+        Some((plan::Arg::Lambda(lambda), Some(Ty { optional: false, ..body.ty })))
+    }
+
+    fn call_lookup(
+        &mut self,
+        span: Span,
+        name: &ast::QName,
+        id: DeclId,
+        args: &[ast::Arg],
+    ) -> Option<Checked> {
+        let lookup = *self.world.lookup_of.get(&id)?;
+        let keys = self.world.lookups[lookup].keys.clone();
+        let yields = self.world.lookups[lookup].yields.clone();
+        if args.len() != keys.len() || args.iter().any(|arg| arg.name.is_some()) {
+            let types: Vec<_> = keys.iter().map(ToString::to_string).collect();
+            self.report(
+                Diagnostic::new(Code::E102, span, format!("`{}` takes {}", name.written(), counted(keys.len())))
+                    .related(self.world.lookups[lookup].span, format!("declared with ({})", types.join(", "))),
+            );
+            return None;
+        }
+        let mut ids = Vec::with_capacity(args.len());
+        for (arg, key) in args.iter().zip(&keys) {
+            let want = Ty { optional: true, ..key.clone() };
+            let found = self
+                .expr(&arg.value, Some(&want.base))
+                .and_then(|found| self.fit(found, &want, "the key of this lookup"));
+            ids.push(found.map(|found| found.id));
+        }
+        let ids: Option<Vec<ExprId>> = ids.into_iter().collect();
+        let op = Op::Lookup { lookup, args: ids? };
+        Some(self.add(op, Ty { optional: true, ..yields }, span))
+    }
+
+    fn call_fn(
+        &mut self,
+        span: Span,
+        id: DeclId,
+        it: &ast::FnDecl,
+        args: &[ast::Arg],
+    ) -> Option<Checked> {
+        // The function for itself first: its own mistakes are reported there, once.
+        self.check_fn(id);
+        let sound = matches!(self.caches.fns.get(&id), Some(Progress::Done(Some(_))));
+        let unit = self.catalog.get(id).unit;
+        let mut bound: Vec<Option<Checked>> = vec![None; it.params.len()];
+        let mut given = vec![false; it.params.len()];
+        let mut whole = true;
+        for (number, arg) in args.iter().enumerate() {
+            let index = match &arg.name {
+                None => Some(number).filter(|index| *index < it.params.len()),
+                Some(named) => it.params.iter().position(|param| param.name.name == named.name),
+            };
+            let Some(index) = index else {
+                let message = match &arg.name {
+                    Some(named) => format!("`{}` has no argument `{}`", it.name.name, named.name),
+                    None => format!("`{}` takes {}", it.name.name, counted(it.params.len())),
+                };
+                self.report(
+                    Diagnostic::new(Code::E102, arg.span, message)
+                        .related(it.name.span, "declared here"),
+                );
+                whole = false;
+                continue;
+            };
+            given[index] = true;
+            let here = std::mem::replace(&mut self.place.unit, unit);
+            let want = self.ty(&it.params[index].ty);
+            self.place.unit = here;
+            let place = format!("`{}` of `{}`", it.params[index].name.name, it.name.name);
+            bound[index] = want.and_then(|want| {
+                let found = self.expr(&arg.value, Some(&want.base))?;
+                let fitted = self.fit(found, &want, &place)?;
+                // The parameter has its declared type, whatever more is known here.
+                Some(fitted)
+            });
+            whole &= bound[index].is_some();
+        }
+        if let Some(missing) = given.iter().position(|given| !given) {
+            let message = format!("`{}` needs `{}`", it.name.name, it.params[missing].name.name);
+            self.report(
+                Diagnostic::new(Code::E102, span, message).related(it.name.span, "declared here"),
+            );
+            return None;
+        }
+        if !whole || !sound {
+            return None;
+        }
+        let bound: Vec<Checked> = bound.into_iter().flatten().collect();
+        self.put_in_place(span, id, it, bound)
+    }
+
+    fn put_in_place(
+        &mut self,
+        span: Span,
+        id: DeclId,
+        it: &ast::FnDecl,
+        bound: Vec<Checked>,
+    ) -> Option<Checked> {
+        let key = (id, bound.iter().map(|arg| arg.id).collect::<Vec<_>>(), self.place.on.clone());
+        let optional_args = bound.iter().any(|arg| arg.ty.optional);
+        if let Some((known, ty)) = self.build.inlined.get(&key)
+            && (optional_args || !ty.optional)
+        {
+            return Some(Checked { id: *known, ty: ty.clone(), span });
+        }
+        if self.place.inlining >= INLINE_MAX {
+            return self.fail(Code::E106, span, "functions call each other too deeply");
+        }
+        let outside = self.place.clone();
+        self.place.unit = self.catalog.get(id).unit;
+        self.place.inlining += 1;
+        self.place.names = it
+            .params
+            .iter()
+            .zip(bound)
+            .map(|(param, value)| Named::parameter(&param.name.name, Some(value)))
+            .collect();
+        let errors = self.diagnostics.len();
+        let pending = self.pending_w312.len();
+        let reported = self.caches.reported.clone();
+        let found = self.fn_body(it);
+        self.caches.reported = reported;
+        self.place = outside;
+        self.pending_w312.truncate(pending);
+        // Its warnings were given where it stands; an error can only come from these arguments.
+        let new = self.diagnostics.split_off(errors);
+        let error = new
+            .into_iter()
+            .find(|diagnostic| diagnostic.severity == crate::diagnostic::Severity::Error);
+        let Some(found) = found else {
+            if let Some(error) = error {
+                let message = format!("`{}` does not take these arguments", it.name.name);
+                self.report(
+                    Diagnostic::new(error.code, span, message).related(error.at, error.message),
+                );
+            }
+            return None;
+        };
+        self.build.inlined.insert(key, (found.id, found.ty.clone()));
+        Some(Checked { span, ..found })
+    }
+
+    /// Checks a declared function for itself, its parameters unknown.
+    pub(super) fn check_fn(&mut self, id: DeclId) {
+        let DeclKind::Fn(it) = self.catalog.get(id).kind else { return };
+        match self.caches.fns.get(&id) {
+            Some(Progress::Done(_)) => return,
+            Some(Progress::Open) => {
+                let message = format!("`{}` calls itself", it.name.name);
+                self.report(
+                    Diagnostic::new(Code::E104, it.name.span, message)
+                        .note("functions are put in place of their calls, so none may call itself"),
+                );
+                return;
+            }
+            None => {}
+        }
+        self.caches.fns.insert(id, Progress::Open);
+        let outside = self.place.clone();
+        let flow = self.flow.clone();
+        let pending = self.pending_w312.len();
+        let build = self.build.clone();
+        self.place.unit = self.catalog.get(id).unit;
+        self.place.on = (0..self.world.sources.len()).collect();
+        self.place.names.clear();
+        self.place.depth = 0;
+        self.place.inlining += 1;
+        let ty = if self.place.inlining > INLINE_MAX {
+            self.fail(Code::E106, it.name.span, "functions call each other too deeply")
+        } else {
+            for param in &it.params {
+                let local = self.new_local();
+                let value = self.ty(&param.ty).map(|ty| {
+                    let value = self.add(Op::Local(local), ty.clone(), param.span);
+                    Checked { ty, ..value }
+                });
+                if self.place.names.iter().any(|named| named.name == param.name.name) {
+                    let message = format!("`{}` is declared twice", param.name.name);
+                    self.fail::<()>(Code::E108, param.name.span, message);
+                }
+                self.place.names.push(Named::parameter(&param.name.name, value));
+            }
+            self.fn_body(it).map(|body| body.ty)
+        };
+        // Nothing of this trial belongs to the plan.
+        self.build = build;
+        self.pending_w312.truncate(pending);
+        self.flow = flow;
+        self.place = outside;
+        self.caches.fns.insert(id, Progress::Done(ty));
+    }
+
+    fn fn_body(&mut self, it: &ast::FnDecl) -> Option<Checked> {
+        let want = match &it.result {
+            Some(result) => Some(self.ty(result)?),
+            None => None,
+        };
+        let body = self.expr(&it.body, want.as_ref().map(|want| &want.base))?;
+        match want {
+            // A truth value that is absent counts as false wherever it decides something.
+            Some(Ty { base: Type::Bool, optional: false }) => {
+                let span = body.span;
+                let id = self.as_condition(body, "the result")?;
+                Some(Checked { id, ty: Ty::required(Type::Bool), span })
+            }
+            Some(want) => self.fit(body, &want, "the result"),
+            None => Some(body),
+        }
+    }
+}
+
+fn counted(n: usize) -> String {
+    match n {
+        0 => "no arguments".to_owned(),
+        1 => "one argument".to_owned(),
+        n => format!("{n} arguments"),
+    }
+}
+
+/// A function's parameters, for messages.
+fn signature(function: &Function) -> String {
+    let params: Vec<String> = function
+        .params
+        .iter()
+        .map(|param| {
+            let mark = if param.rest { "…" } else if param.optional { "?" } else { "" };
+            format!("{}{mark}", param.name)
+        })
+        .collect();
+    format!("it is `{}({})`", function.name, params.join(", "))
+}

@@ -1,0 +1,93 @@
+//! Routes: which sinks, and what is set in the copy that is sent.
+
+use std::sync::Arc;
+
+use super::Checker;
+use crate::{
+    catalog::{Space, nearest},
+    diagnostic::{Code, Diagnostic},
+    plan::{ExprId, SinkId, SinkType, Target},
+    syntax::ast,
+    types::{Ty, Type},
+};
+
+impl Checker<'_> {
+    /// The sinks of a route; what is wrong with one leaves the others.
+    pub(super) fn targets(&mut self, targets: &[ast::Target]) -> Vec<Target> {
+        targets.iter().filter_map(|target| self.route_target(target)).collect()
+    }
+
+    /// The sink of that name.
+    pub(super) fn sink_named(&mut self, name: &ast::QName) -> Option<SinkId> {
+        let id = self.find(Space::Sink, "sink", name)?;
+        self.world.sink_of.get(&id).map(|index| SinkId(*index as u32))
+    }
+
+    fn route_target(&mut self, target: &ast::Target) -> Option<Target> {
+        let sink = self.sink_named(&target.sink)?;
+        let mut args: Vec<(Vec<Arc<str>>, ExprId)> = Vec::with_capacity(target.args.len());
+        let mut whole = true;
+        for arg in &target.args {
+            let Some(name) = &arg.name else {
+                self.report(
+                    Diagnostic::new(Code::E102, arg.span, "what a route sets has a name")
+                        .advise(format!("write `{}(name: value)`", target.sink.written())),
+                );
+                whole = false;
+                continue;
+            };
+            if args.iter().any(|(path, _)| path.len() == 1 && *path[0] == *name.name) {
+                self.fail::<()>(Code::E102, name.span, format!("`{}` is given twice", name.name));
+                whole = false;
+                continue;
+            }
+            match self.route_arg(sink, name, &arg.value) {
+                Some(value) => args.push((vec![name.name.as_str().into()], value)),
+                None => whole = false,
+            }
+        }
+        whole.then_some(Target { sink, args })
+    }
+
+    fn route_arg(&mut self, sink: SinkId, name: &ast::Ident, e: &ast::Expr) -> Option<ExprId> {
+        let decl = &self.world.sinks[sink.0 as usize];
+        let param = decl.with.iter().find(|(known, _)| **known == *name.name).map(|(_, ty)| ty);
+        let field = match &decl.ty {
+            SinkType::Record(shape) => shape.field(&name.name).map(|field| &field.ty),
+            SinkType::Table(_) => None,
+        };
+        let want: Option<Ty> = param.or(field).cloned();
+        let (closed, known) = match &decl.ty {
+            SinkType::Record(shape) => {
+                let fields = shape.fields.iter().map(|field| &field.name);
+                let params = decl.with.iter().map(|(name, _)| name);
+                (!shape.open, fields.chain(params).map(ToString::to_string).collect())
+            }
+            SinkType::Table(_) => (false, Vec::new()),
+        };
+        let (sink_name, at) = (decl.name.clone(), decl.span);
+        let Some(want) = want else {
+            if closed {
+                let known: Vec<String> = known;
+                let message = format!("`{sink_name}` takes no `{}`", name.name);
+                let mut diagnostic =
+                    Diagnostic::new(Code::E201, name.span, message).related(at, "declared here");
+                if let Some(near) = nearest(&name.name, &known) {
+                    diagnostic = diagnostic
+                        .suggest("a field with a similar name exists", vec![(name.span, near)]);
+                }
+                self.report(diagnostic);
+                self.expr(e, None);
+                return None;
+            }
+            return self.expr(e, None).map(|value| value.id);
+        };
+        let value = self.expr(e, Some(&want.base))?;
+        // What is absent at run time is the sink's affair: it has a setting for it.
+        let want = Ty { optional: true, ..want };
+        if want.base == Type::Any {
+            return Some(value.id);
+        }
+        self.fit(value, &want, &format!("`{}` of `{sink_name}`", name.name)).map(|value| value.id)
+    }
+}

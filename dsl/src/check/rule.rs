@@ -1,0 +1,312 @@
+//! Rules and groups, in the order in which they run.
+
+use std::{collections::BTreeMap, path::Path, sync::Arc};
+
+use super::{Checker, Flow, declare::attr_texts, stmt::Exits};
+use crate::{
+    catalog::Space,
+    diagnostic::{Code, Diagnostic},
+    plan::{ExprId, Op, Rule, RuleId, Step},
+    span::Span,
+    syntax::ast::{self, Item, On},
+};
+
+impl Checker<'_> {
+    /// Checks the rules of the entry and of all it includes.
+    pub(super) fn rules(&mut self) {
+        if self.loaded.units.is_empty() {
+            return;
+        }
+        let labels = labels(self);
+        let mut default: Option<Span> = None;
+        self.unit_rules(0, &labels, &mut default);
+    }
+
+    fn unit_rules(&mut self, unit: usize, labels: &[Arc<str>], default: &mut Option<Span>) {
+        let loaded = self.loaded;
+        let file = &loaded.units[unit];
+        let mut seen: BTreeMap<&str, Span> = BTreeMap::new();
+        for (item, link) in file.ast.items.iter().zip(&file.links) {
+            self.place.unit = unit;
+            match item {
+                Item::Include(_) => {
+                    if let Some(target) = link.as_ref().and_then(|link| link.unit) {
+                        self.unit_rules(target, labels, default);
+                    }
+                }
+                Item::Rule(rule) => {
+                    self.unique(&mut seen, &rule.name);
+                    if let Some(id) = self.rule(rule, &labels[unit], &[]) {
+                        self.build.steps.push(Step::Rule(id));
+                    }
+                }
+                Item::Group(group) => {
+                    for rule in &group.rules {
+                        self.unique(&mut seen, &rule.name);
+                    }
+                    self.group(group, &labels[unit]);
+                }
+                Item::DefaultRoute(it) => match default {
+                    Some(first) => {
+                        let first = *first;
+                        self.report(
+                            Diagnostic::new(Code::E108, it.span, "`default route to` stands twice")
+                                .related(first, "here first"),
+                        );
+                    }
+                    None => {
+                        *default = Some(it.span);
+                        self.place.on = self.all_sources();
+                        let flow = self.flow.clone();
+                        let targets = self.targets(&it.targets);
+                        self.flow = flow;
+                        self.build.default_route = targets;
+                    }
+                },
+                Item::Window(it) => self.later(it.name.span, "a window"),
+                Item::Alert(it) => self.later(it.name.span, "an alert"),
+                Item::Use(_)
+                | Item::Const(_)
+                | Item::Enum(_)
+                | Item::Type(_)
+                | Item::Source(_)
+                | Item::Lookup(_)
+                | Item::Sink(_)
+                | Item::Fn(_)
+                | Item::Test(_)
+                | Item::Error(_) => {}
+            }
+        }
+    }
+
+    fn unique<'n>(&mut self, seen: &mut BTreeMap<&'n str, Span>, name: &'n ast::Ident) {
+        if let Some(first) = seen.insert(&name.name, name.span) {
+            self.report(
+                Diagnostic::new(Code::E108, name.span, format!("two rules are called `{}`", name.name))
+                    .related(first, "the first one"),
+            );
+        }
+    }
+
+    pub(super) fn all_sources(&self) -> Vec<usize> {
+        (0..self.world.sources.len()).collect()
+    }
+
+    fn group(&mut self, group: &ast::Group, file: &Arc<str>) {
+        let outer = std::mem::take(&mut self.allowed);
+        self.allowed = self.rule_attributes(&group.attrs, "a group");
+        self.place.on = self.all_sources();
+        self.place.rule = Some(RuleId(self.build.rules.len() as u32));
+        let when = group.when.as_ref().map(|when| self.condition(when, "the condition of a group"));
+        self.flush_w312();
+        let shared = self.allowed.clone();
+        let label: Arc<str> = format!("{file}/{}", group.name.name).into();
+        let first = group.mode == ast::GroupMode::First;
+        let entry = self.flow.clone();
+        if let Some(Some(when)) = when {
+            self.learn(when, true);
+        }
+        let inside = self.flow.clone();
+        let mut leaving = entry.clone();
+        let mut rules = Vec::with_capacity(group.rules.len());
+        for rule in &group.rules {
+            if first {
+                // Whoever comes here was taken by no rule before, so none has written anything.
+                self.flow.clone_from(&inside);
+            }
+            rules.extend(self.rule(rule, &label, &shared));
+            if first {
+                leaving.meet(&self.flow);
+            }
+            self.flow.present.clone_from(&inside.present);
+        }
+        if first {
+            self.flow = leaving;
+        } else if when.is_some() {
+            self.flow.meet(&entry);
+        }
+        self.flow.present.clear();
+        self.allowed = outer;
+        let when = match when {
+            Some(None) => return, // The condition is wrong, which was reported.
+            Some(when) => when,
+            None => None,
+        };
+        self.groups.insert(self.build.steps.len(), group.name.span);
+        self.build.steps.push(Step::Group {
+            name: group.name.name.as_str().into(),
+            first,
+            when,
+            rules,
+        });
+    }
+
+    fn rule(&mut self, rule: &ast::Rule, above: &Arc<str>, shared: &[Code]) -> Option<RuleId> {
+        let outer = std::mem::take(&mut self.allowed);
+        self.allowed = self.rule_attributes(&rule.attrs, "a rule");
+        self.allowed.extend_from_slice(shared);
+        let on = self.on(rule.on.as_ref());
+        self.place.on = match &on {
+            Some(on) if !on.is_empty() => on.clone(),
+            _ => self.all_sources(),
+        };
+        let id = RuleId(self.build.rules.len() as u32);
+        self.place.rule = Some(id);
+        self.place.names.clear();
+        self.build.rules.push(Rule {
+            label: format!("{above}/{}", rule.name.name).into(),
+            name: rule.name.name.as_str().into(),
+            on: on.clone().unwrap_or_default(),
+            when: None,
+            body: Vec::new(),
+            attributes: attributes(&rule.attrs),
+            span: rule.name.span,
+        });
+        let entry = self.flow.clone();
+        let when = rule.when.as_ref().map(|when| self.condition(when, "the condition of a rule"));
+        if let Some(Some(when)) = when {
+            self.learn(when, true);
+        }
+        self.flush_w312();
+        let mut exits = Exits::default();
+        let body = self.block(&rule.body, &mut exits);
+        self.flush_w312();
+        self.leave(entry, when.is_some(), body.ends, exits.returns);
+        self.owned_errors(rule, when.flatten());
+        self.place.rule = None;
+        self.allowed = outer;
+        let made = &mut self.build.rules[id.0 as usize];
+        made.body = body.stmts;
+        made.when = when.flatten();
+        Some(id)
+    }
+
+    /// What is known behind a rule: where its ways out meet, and the way around it.
+    fn leave(&mut self, entry: Flow, conditional: bool, ends: bool, returns: Vec<Flow>) {
+        let mut ways = returns;
+        if !ends {
+            ways.push(self.flow.clone());
+        }
+        if conditional {
+            ways.push(entry.clone());
+        }
+        // Where every event is dropped nothing comes behind; what was known before will do.
+        let mut ways = ways.into_iter();
+        let mut after = ways.next().unwrap_or(entry);
+        for way in ways {
+            after.meet(&way);
+        }
+        after.present.clear();
+        self.flow = after;
+    }
+
+    fn on(&mut self, on: Option<&On>) -> Option<Vec<usize>> {
+        match on {
+            None | Some(On::Any(_)) => Some(Vec::new()),
+            Some(On::Source(name)) => {
+                let id = self.find(Space::Source, "source", name)?;
+                self.world.source_of.get(&id).map(|source| vec![*source])
+            }
+        }
+    }
+
+    /// The source that an `on` names, in a test.
+    pub(super) fn source_on(&mut self, on: Option<&On>) -> Option<usize> {
+        match on {
+            None | Some(On::Any(_)) => (!self.world.sources.is_empty()).then_some(0),
+            Some(On::Source(_)) => self.on(on)?.first().copied(),
+        }
+    }
+
+    pub(super) fn flush_w312(&mut self) {
+        for (_, diagnostic) in std::mem::take(&mut self.pending_w312) {
+            self.report(diagnostic);
+        }
+    }
+
+    /// W313: errors are dropped or thinned out by a rule that nobody owns.
+    fn owned_errors(&mut self, rule: &ast::Rule, when: Option<ExprId>) {
+        let owned = rule.attrs.iter().any(|attr| attr.name.name == "owner");
+        let Some(when) = when else { return };
+        if owned || !self.asks_for_errors(when) {
+            return;
+        }
+        if let Some(at) = throws_away(&rule.body) {
+            let diagnostic = Diagnostic::new(Code::W313, at, "errors go away here, and nobody owns the rule")
+                .related(rule.name.span, "this rule takes errors")
+                .suggest(
+                    "say who decided it",
+                    vec![(rule.span.before(), "@owner(\"…\") ".to_owned())],
+                );
+            self.report(diagnostic);
+        }
+    }
+
+    /// Whether a condition takes only events of severity error and above.
+    fn asks_for_errors(&self, when: ExprId) -> bool {
+        use crate::{column::Severity, plan::{CompareOp, Literal}};
+        let error = Severity::named("error");
+        match self.build.pool.op(when) {
+            Op::And(ids) => ids.iter().any(|id| self.asks_for_errors(*id)),
+            Op::Compare { op, left: _, right } => match self.build.pool.literal(*right) {
+                Some(Literal::Severity(severity)) => {
+                    matches!(op, CompareOp::Eq | CompareOp::Ge | CompareOp::Gt)
+                        && Some(*severity) >= error
+                }
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+}
+
+/// The statement that throws events away, if a block has one that no other condition guards.
+fn throws_away(block: &ast::Block) -> Option<Span> {
+    block.stmts.iter().find_map(|stmt| match &stmt.kind {
+        ast::StmtKind::Drop { .. }
+        | ast::StmtKind::Sample { .. }
+        | ast::StmtKind::Limit { .. }
+        | ast::StmtKind::Dedup { .. } => Some(stmt.span),
+        _ => None,
+    })
+}
+
+/// Attributes as names and texts.
+fn attributes(attrs: &[ast::Attr]) -> Vec<(Arc<str>, String)> {
+    attrs
+        .iter()
+        .map(|attr| {
+            let texts: Vec<&str> = attr_texts(attr).into_iter().map(|(text, _)| text).collect();
+            let text = match (&attr.args, texts.is_empty()) {
+                (ast::AttrArgs::List(args), true) => args
+                    .iter()
+                    .filter_map(|arg| match &arg.value.kind {
+                        ast::ExprKind::Tagged { raw, .. } => Some(raw.as_str()),
+                        _ => None,
+                    })
+                    .collect::<Vec<_>>()
+                    .join(", "),
+                _ => texts.join(", "),
+            };
+            (attr.name.name.as_str().into(), text)
+        })
+        .collect()
+}
+
+/// What stands before the rules' names: the file's stem, or its path where two files have one stem.
+fn labels(checker: &Checker<'_>) -> Vec<Arc<str>> {
+    let stem = |path: &Path| path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let units = &checker.loaded.units;
+    units
+        .iter()
+        .map(|unit| {
+            let own = stem(&unit.path);
+            let alone = units.iter().filter(|other| stem(&other.path) == own).count() == 1;
+            if alone {
+                own.into()
+            } else {
+                unit.path.with_extension("").to_string_lossy().into()
+            }
+        })
+        .collect()
+}

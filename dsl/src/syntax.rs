@@ -1,0 +1,10 @@
+//! Text to tree and back: the shape of a program, no meaning.
+//!
+//! Invariant: nothing here resolves a name or knows a type.
+
+pub mod ast;
+mod parse;
+mod scan;
+mod split;
+
+pub use parse::{MAX_FILE_BYTES, parse_expr, parse_file};

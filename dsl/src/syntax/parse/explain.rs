@@ -1,0 +1,243 @@
+//! What the grammar did not find, in a person's words.
+//!
+//! Invariant: no message names a rule of the grammar.
+
+use logmon_grammar::{Mismatch, Rule};
+
+use super::{Parser, recover::STATEMENT_WORDS};
+use crate::{
+    diagnostic::{Code, Diagnostic, nearest},
+    span::Span,
+    syntax::{
+        scan::{ITEM_WORDS, Kind, Token},
+        split::Piece,
+    },
+};
+
+/// More alternatives than these help nobody.
+const MAX_EXPECTED: usize = 6;
+
+/// Describes one mismatch of a piece.
+pub(super) fn explain(parser: &Parser<'_>, mismatch: &Mismatch, piece: &Piece) -> Diagnostic {
+    let at = piece.bytes.start + mismatch.at;
+    if mismatch.too_deep {
+        let at = Span::new(parser.file, at, at);
+        return Diagnostic::new(Code::E106, at, "this is nested too deeply to be read");
+    }
+    let tokens = &parser.scan.tokens[..piece.tokens.end];
+    let idx = parser.token_at(at).min(tokens.len());
+    let found = tokens.get(idx);
+    let before = idx.checked_sub(1).filter(|before| piece.tokens.contains(before));
+    let before = before.map(|before| &tokens[before]);
+    let text = |token: &Token| &parser.text[token.start..token.end];
+    let span = |token: &Token| Span::new(parser.file, token.start, token.end);
+
+    if let Some(token) = [found, before].into_iter().flatten().find(|t| t.kind == Kind::Unclosed) {
+        return Diagnostic::new(Code::E100, span(token), "this text has no closing quote")
+            .label("starts here")
+            .note("text ends on its line; `r\"\"\"…\"\"\"` may have several");
+    }
+    if let Some(token) = found.filter(|token| text(token) == ";") {
+        return Diagnostic::new(Code::E100, span(token), "statements need no `;`")
+            .label("not a part of the language")
+            .fix("remove it", vec![(span(token), String::new())]);
+    }
+
+    let mut expected = spell(&mismatch.expected);
+    if expected.is_empty() && mismatch.expected.contains(&Rule::short_unit) {
+        expected.push("a unit of time such as `m`");
+    }
+    // What is missing at the end of a line is shown there, not on the line below.
+    let mut ended = before.is_some() && found.is_none_or(|token| token.leads);
+    if let Some(whole) = expected.iter().find(|symbol| STARTS.contains(symbol)).copied()
+        && found.is_some_and(|token| token.leads && token.kind != Kind::Close)
+    {
+        // The line above is complete: what it might go on with does not matter.
+        expected = vec![whole];
+        ended = false;
+    }
+    let place = match (found, before) {
+        (_, Some(before)) if ended => span(before),
+        (Some(found), _) => span(found),
+        (None, _) => Span::new(parser.file, at, at),
+    };
+    let wanted = list(&expected);
+    let what = match found {
+        Some(found) => name(text(found)),
+        None if piece.tokens.end < parser.scan.tokens.len() => "the next declaration".to_owned(),
+        None => "the end of the text".to_owned(),
+    };
+    let message = if wanted.is_empty() {
+        format!("{what} does not fit here")
+    } else {
+        format!("expected {wanted}, found {what}")
+    };
+    let label = if ended { "something is missing after this" } else { "not expected here" };
+    let diagnostic = Diagnostic::new(Code::E100, place, message).label(label);
+    let Some(found) = found else { return diagnostic };
+    let next = tokens.get(idx + 1).map(text);
+    advise(
+        diagnostic,
+        &expected,
+        Found { word: text(found), kind: found.kind, at: span(found), next },
+    )
+    .unwrap_or_else(|diagnostic| {
+        let is_prose = is_search(parser, piece)
+            && found.depth == 0
+            && found.kind == Kind::Word
+            && before.is_some_and(|before| before.kind == Kind::Word);
+        if is_prose {
+            diagnostic.advise("text to search for stands in quotes: \"connection reset\"")
+        } else {
+            diagnostic
+        }
+    })
+}
+
+/// What stands for a whole line.
+const STARTS: &[&str] = &["a statement", "a clause", "a step", "a declaration"];
+
+/// The token that did not fit.
+#[derive(Clone, Copy, Debug)]
+struct Found<'t> {
+    word: &'t str,
+    kind: Kind,
+    at: Span,
+    next: Option<&'t str>,
+}
+
+/// Guesses what was meant; gives the diagnostic back where nothing comes to mind.
+fn advise(
+    diagnostic: Diagnostic,
+    expected: &[&str],
+    found: Found<'_>,
+) -> Result<Diagnostic, Diagnostic> {
+    let is_tried = |symbol: &str| expected.contains(&symbol);
+    let Found { word, kind, at, next } = found;
+    if kind == Kind::Text && is_tried("`as`") {
+        return Ok(diagnostic
+            .suggest("a reason stands behind `as`", vec![(at.before(), "as ".to_owned())]));
+    }
+    if kind != Kind::Word {
+        return Err(diagnostic);
+    }
+    if is_tried("`when`") && matches!(word, "if" | "where") {
+        return Ok(meant(diagnostic, at, "when"));
+    }
+    if RESERVED.contains(&word) && is_tried("a name") {
+        let note = format!("`{word}` is a word of the language and cannot be a name");
+        return Ok(diagnostic.note(note));
+    }
+    if is_tried("a declaration") {
+        return Ok(match nearest(word, ITEM_WORDS.iter().copied()) {
+            Some(near) => meant(diagnostic, at, near),
+            None => {
+                let words: Vec<String> =
+                    ITEM_WORDS.iter().map(|word| format!("`{word}`")).collect();
+                diagnostic.note(format!("a declaration starts with {}", alternatives(&words)))
+            }
+        });
+    }
+    if !STARTS.iter().any(|start| is_tried(start)) {
+        return Err(diagnostic);
+    }
+    if matches!(next, Some("=" | "??=" | "|=")) && !STATEMENT_WORDS.contains(&word) {
+        let edits = vec![(at.before(), ".".to_owned())];
+        return Ok(diagnostic.suggest("a field starts with a dot", edits));
+    }
+    match nearest(word, STATEMENT_WORDS.iter().copied()) {
+        Some(near) if near != word => Ok(meant(diagnostic, at, near)),
+        _ => Err(diagnostic),
+    }
+}
+
+/// Whether the piece is a lone expression.
+fn is_search(parser: &Parser<'_>, piece: &Piece) -> bool {
+    let tokens = &parser.scan.tokens;
+    let first = tokens.first().map(|first| &parser.text[first.start..first.end]);
+    piece.bytes == (0..parser.text.len()) && first.is_none_or(|first| !ITEM_WORDS.contains(&first))
+}
+
+fn meant(diagnostic: Diagnostic, at: Span, near: &str) -> Diagnostic {
+    diagnostic.suggest(format!("did you mean `{near}`?"), vec![(at, near.to_owned())])
+}
+
+/// Spells what was tried, each spelling once, the most telling ones alone.
+fn spell(rules: &[Rule]) -> Vec<&'static str> {
+    let mut symbols: Vec<&'static str> = Vec::new();
+    for symbol in rules.iter().filter_map(|rule| rule.symbol()) {
+        if !symbols.contains(&symbol) {
+            symbols.push(symbol);
+        }
+    }
+    // Two words that only stand together where any line of this kind may start.
+    for (whole, first, second) in [
+        ("a declaration", Rule::k_use, Rule::k_const),
+        ("a statement", Rule::k_del, Rule::k_tag),
+        ("a clause", Rule::k_over, Rule::k_fire),
+        ("a step", Rule::k_given, Rule::k_expect),
+    ] {
+        if rules.contains(&first) && rules.contains(&second) || symbols.contains(&whole) {
+            symbols.retain(|symbol| {
+                let word = symbol.trim_matches('`');
+                let starts = STATEMENT_WORDS.contains(&word) || ITEM_WORDS.contains(&word);
+                !starts && *symbol != "a path such as `.a.b`" && *symbol != whole
+            });
+            symbols.insert(0, whole);
+        }
+    }
+    if symbols.contains(&"an expression") {
+        // Everything that may start one is implied.
+        let implied =
+            ["a name", "a path such as `.a.b`", "a literal", "`|`", "`[`", "`(`", "a number"];
+        symbols.retain(|symbol| !implied.contains(symbol));
+    }
+    if symbols.contains(&"`and`") {
+        symbols.retain(|symbol| !matches!(*symbol, "`is`" | "`:`"));
+    }
+    if symbols.contains(&"`,`") {
+        symbols.retain(|symbol| *symbol != "`where`");
+    }
+    symbols.sort_by_key(|symbol| match *symbol {
+        "`and`" => 0,
+        "`or`" => 1,
+        "the end of the text" => 3,
+        _ => 2,
+    });
+    symbols
+}
+
+/// Joins what may stand somewhere, as far as it helps.
+fn list(words: &[&str]) -> String {
+    if words.len() <= MAX_EXPECTED {
+        return alternatives(words);
+    }
+    format!("{} …", words[..MAX_EXPECTED - 1].join(", "))
+}
+
+/// Joins alternatives: "`a`, `b` or `c`".
+fn alternatives<W: AsRef<str>>(words: &[W]) -> String {
+    let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
+    match words.as_slice() {
+        [] => String::new(),
+        [only] => (*only).to_owned(),
+        [first @ .., last] => format!("{} or {last}", first.join(", ")),
+    }
+}
+
+/// Names a token in a message.
+fn name(text: &str) -> String {
+    let is_long = 24 < text.chars().count();
+    let short: String = text.chars().take(if is_long { 20 } else { 24 }).collect();
+    let more = if is_long { "…" } else { "" };
+    if text.starts_with('\u{1}') || text.chars().any(char::is_control) {
+        return format!("the control character {:?}", text.chars().next().unwrap_or(' '));
+    }
+    format!("`{short}{more}`")
+}
+
+/// The words that cannot be names.
+const RESERVED: &[&str] = &[
+    "and", "or", "not", "in", "is", "if", "else", "let", "rule", "when", "true", "false", "null",
+    "match", "fn", "drop", "route", "where",
+];
