@@ -37,14 +37,14 @@ fn evaluate(expression: &str) -> String {
 
 #[test]
 fn every_example_gives_what_it_says() {
-    let mut wrong = String::new();
+    let mut wrong = Vec::new();
     for function in functions::all() {
         for (expression, expected) in function.examples {
             let result = evaluate(expression);
             if result != *expected {
-                wrong += &format!("{expression}\n  gives    {result}\n  expected {expected}\n");
+                wrong.push(format!("{expression}\n  gives    {result}\n  expected {expected}"));
             }
         }
     }
-    assert!(wrong.is_empty(), "{wrong}");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

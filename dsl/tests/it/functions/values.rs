@@ -91,6 +91,10 @@ fn strings() {
     let bots = List(Type::Text, "[\"bot\",\"curl\"]");
     check("contains_any", &[Text("curl/8"), bots.clone()], "true");
     check("contains_all", &[Text("curl/8"), bots], "false");
+    let texts = |json| List(Type::Text, json);
+    check("contains_all", &[Text("abcd"), texts("[\"bc\",\"abc\",\"\",\"d\"]")], "true");
+    check("contains_all", &[Text("x"), texts("[]")], "true");
+    check("contains_any", &[Text("x"), texts("[]")], "false");
     check("index_of", &[Text("Grüße"), Text("ß")], "3");
     check("index_of", &[Text("abc"), Text("x")], "[no_match]");
     check("count_of", &[Text("aaa"), Text("aa")], "1");
