@@ -26,13 +26,14 @@ use std::{
     sync::Arc,
 };
 
+pub(crate) use constant::duration_text;
 pub(crate) use declare::attr_texts;
-pub(crate) use pool::{Checked, Pool};
+pub(crate) use pool::{Checked, Pool, operands};
 
 use crate::{
     catalog::{Catalog, DeclId, Space, nearest},
     column::{Layout, NodeId},
-    diagnostic::{Code, Diagnostic, Severity},
+    diagnostic::{Code, Diagnostic, Severity, has_errors},
     lints,
     plan::{
         ExprId, LocalId, LookupDecl, Plan, Rule, RuleId, SinkDecl, Site, SiteId, SourceDecl, Step,
@@ -256,6 +257,11 @@ impl<'a> Checker<'a> {
         None
     }
 
+    /// Whether some statement may be missing from the plan because it is wrong.
+    pub(crate) fn has_unread(&self) -> bool {
+        has_errors(&self.diagnostics) || has_errors(&self.loaded.diagnostics)
+    }
+
     /// Where the group of that step is named.
     pub(crate) fn group_span(&self, step: usize) -> Option<Span> {
         self.groups.get(&step).copied()
@@ -275,13 +281,21 @@ impl<'a> Checker<'a> {
     }
 
     fn report_too_large(&mut self) {
-        let at = self.loaded.units.first().map_or_else(Span::default, |unit| {
-            Span::new(unit.ast.id, 0, 0)
-        });
+        let at = self
+            .loaded
+            .units
+            .first()
+            .map_or_else(Span::default, |unit| Span::new(unit.ast.id, 0, 0));
         let message = if self.build.pool.too_deep {
-            format!("an expression nests more than {} levels once its functions are put in place", pool::DEPTH_MAX)
+            format!(
+                "an expression nests more than {} levels once its functions are put in place",
+                pool::DEPTH_MAX
+            )
         } else {
-            format!("the program has more than {} expressions once its functions are put in place", pool::EXPRS_MAX)
+            format!(
+                "the program has more than {} expressions once its functions are put in place",
+                pool::EXPRS_MAX
+            )
         };
         self.report(Diagnostic::new(Code::E106, at, message));
     }
@@ -290,8 +304,9 @@ impl<'a> Checker<'a> {
         for (_, diagnostic) in std::mem::take(&mut self.pending_w312) {
             self.report(diagnostic);
         }
-        let Build { pool, layout, n_locals, sites, rules, steps, default_route, reads_headers, .. } =
-            self.build;
+        let Build {
+            pool, layout, n_locals, sites, rules, steps, default_route, reads_headers, ..
+        } = self.build;
         let plan = Plan {
             layout,
             exprs: pool.exprs,

@@ -11,7 +11,7 @@ pub use load::{Link, Loaded, Role, Unit};
 
 use crate::{
     check,
-    diagnostic::{Diagnostic, has_errors},
+    diagnostic::{Code, Diagnostic, has_errors},
     plan::Plan,
     span::Sources,
     test_block::Test,
@@ -59,9 +59,13 @@ pub struct Program {
 /// Compiles the program that a file is the entry of.
 pub fn compile(entry: &Path, reader: &dyn Reader, mode: Mode) -> Compilation {
     let mut loaded = load::load(entry, reader);
-    let mut diagnostics = std::mem::take(&mut loaded.diagnostics);
     let checked = check::check(&loaded, reader, mode);
+    let mut diagnostics = std::mem::take(&mut loaded.diagnostics);
     diagnostics.extend(checked.diagnostics);
+    if has_errors(&diagnostics) {
+        // What is wrong may be what would have used it.
+        diagnostics.retain(|diagnostic| diagnostic.code != Code::W110);
+    }
     diagnostics.sort_by_key(|diagnostic| (diagnostic.at.file, diagnostic.at.start));
     diagnostics.dedup();
     let program = (!has_errors(&diagnostics)).then(|| {

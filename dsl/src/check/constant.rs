@@ -119,7 +119,11 @@ fn write_literal(out: &mut String, literal: &Literal) {
             Ok(())
         }
         Literal::Timestamp(nanos) => {
-            write!(out, "\"{}\"", jiff::Timestamp::from_nanosecond(i128::from(*nanos)).unwrap_or_default())
+            write!(
+                out,
+                "\"{}\"",
+                jiff::Timestamp::from_nanosecond(i128::from(*nanos)).unwrap_or_default()
+            )
         }
         Literal::Duration(nanos) => write!(out, "\"{}\"", duration_text(*nanos)),
         Literal::Ip(number) => write!(out, "\"{}\"", u128_to_ip(*number)),
@@ -134,7 +138,7 @@ fn write_text(out: &mut String, text: &str) {
 }
 
 /// A duration as rules write it: `1m30s`.
-pub(super) fn duration_text(nanos: i64) -> String {
+pub(crate) fn duration_text(nanos: i64) -> String {
     const UNITS: [(u64, &str); 7] = [
         (86_400_000_000_000, "d"),
         (3_600_000_000_000, "h"),
@@ -324,7 +328,7 @@ impl Checker<'_> {
                 if let Some(id) = self.named_const(name) {
                     return self.constant(id);
                 }
-                if want == Some(&Type::Severity)
+                if matches!(want, Some(Type::Severity | Type::Any))
                     && let Some(severity) = name.bare().and_then(crate::column::Severity::named)
                 {
                     return Some(Const::Scalar(Literal::Severity(severity), Type::Severity));
@@ -377,7 +381,8 @@ impl Checker<'_> {
         };
         let home = &self.loaded.units[self.place.unit].path;
         let path = beside(home, named);
-        let known = self.lists.iter().find(|(known, _)| *known == path).map(|(_, text)| text.clone());
+        let known =
+            self.lists.iter().find(|(known, _)| *known == path).map(|(_, text)| text.clone());
         let text = match known.map_or_else(|| self.reader.read(&path), Ok) {
             Ok(text) => text,
             Err(why) => {

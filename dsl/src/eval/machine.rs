@@ -254,11 +254,11 @@ impl<'m> Machine<'m> {
         let home = self.home(id);
         if home < self.frame {
             let column = self.column_from(home, id, within);
-            return self.truth(&column, within);
+            return truth(&column, within);
         }
         if !expr.op.is_predicate() {
             let column = self.column(id, within);
-            return self.truth(&column, within);
+            return truth(&column, within);
         }
         let stamp = self.stamp(id);
         let costly = self.facts[id.0 as usize].costly;
@@ -299,28 +299,6 @@ impl<'m> Machine<'m> {
         };
         self.frame = here;
         Arc::new(column.gather(&rows))
-    }
-
-    /// The rows of `within` where a truth value is true.
-    pub(super) fn truth(&self, column: &Column, within: &Mask) -> Mask {
-        let holds = match column {
-            Column::Bool(cells) => {
-                Mask::from_fn(cells.state.len(), |row| cells.state[row] == 0 && cells.values[row])
-            }
-            Column::Json(views) => {
-                Mask::from_fn(views.len(), |row| views[row].truth() == Some(true))
-            }
-            Column::Int(_)
-            | Column::Float(_)
-            | Column::Timestamp(_)
-            | Column::Duration(_)
-            | Column::Ip(_)
-            | Column::Cidr(_)
-            | Column::Severity(_)
-            | Column::Text(_)
-            | Column::Record(_) => Mask::none(column.len()),
-        };
-        holds.and(within)
     }
 
     /// An operand; constants are not spread over rows.
@@ -454,6 +432,26 @@ impl<'m> Machine<'m> {
             },
         }
     }
+}
+
+/// The rows of `within` where a truth value is true.
+pub(super) fn truth(column: &Column, within: &Mask) -> Mask {
+    let holds = match column {
+        Column::Bool(cells) => {
+            Mask::from_fn(cells.state.len(), |row| cells.state[row] == 0 && cells.values[row])
+        }
+        Column::Json(views) => Mask::from_fn(views.len(), |row| views[row].truth() == Some(true)),
+        Column::Int(_)
+        | Column::Float(_)
+        | Column::Timestamp(_)
+        | Column::Duration(_)
+        | Column::Ip(_)
+        | Column::Cidr(_)
+        | Column::Severity(_)
+        | Column::Text(_)
+        | Column::Record(_) => Mask::none(column.len()),
+    };
+    holds.and(within)
 }
 
 /// A column of that type without any value.

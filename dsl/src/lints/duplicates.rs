@@ -10,6 +10,9 @@ use crate::{
 
 /// Reports rules that differ only in name, where they stand side by side: in one group, or in none.
 pub(super) fn report(checker: &mut Checker<'_>) {
+    if checker.has_unread() {
+        return;
+    }
     let mut seen: BTreeMap<(Option<usize>, String), RuleId> = BTreeMap::new();
     let mut found = Vec::new();
     for (place, step) in checker.build.steps.iter().enumerate() {

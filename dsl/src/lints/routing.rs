@@ -16,6 +16,10 @@ pub(super) fn report(checker: &mut Checker<'_>, mode: Mode) {
     if checker.world.sources.is_empty() || checker.build.rules.is_empty() {
         return;
     }
+    // A statement that could not be read may have been the route.
+    if checker.has_unread() {
+        return;
+    }
     groups(checker);
     if checker.build.default_route.is_empty() && !has_default(checker) {
         whole(checker, mode);
@@ -69,9 +73,9 @@ fn exhaustive(checker: &Checker<'_>, rules: &[RuleId], source: usize) -> bool {
         let Some(when) = rule.when else { return true };
         let opposite = match checker.build.pool.op(when) {
             Op::Not(inner) => conditions.contains(inner),
-            _ => conditions.iter().any(|known| {
-                matches!(checker.build.pool.op(*known), Op::Not(inner) if *inner == when)
-            }),
+            _ => conditions.iter().any(
+                |known| matches!(checker.build.pool.op(*known), Op::Not(inner) if *inner == when),
+            ),
         };
         if opposite {
             return true;

@@ -175,15 +175,15 @@ impl Plans<'_> {
                 ];
                 self.b.expr(Op::Match { on, arms }, Type::Any)
             }
-            _ => match self.locals.last() {
-                Some(&local) => local,
-                None => {
-                    let key = self.any(depth);
-                    let key = self.b.expr(Op::Narrow(key), Type::Text);
-                    let ty = self.b.plan.lookups[0].yields.base.clone();
-                    self.b.expr(Op::Lookup { lookup: 0, args: vec![key] }, ty)
+            _ => {
+                if let Some(&local) = self.locals.last() {
+                    return local;
                 }
-            },
+                let key = self.any(depth);
+                let key = self.b.expr(Op::Narrow(key), Type::Text);
+                let ty = self.b.plan.lookups[0].yields.base.clone();
+                self.b.expr(Op::Lookup { lookup: 0, args: vec![key] }, ty)
+            }
         }
     }
 

@@ -4,6 +4,7 @@ mod alike;
 mod diagnostics;
 mod eval;
 mod fmt;
+mod functions;
 mod parse;
 mod plans;
 mod robust;

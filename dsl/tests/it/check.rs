@@ -1,0 +1,54 @@
+//! What the checker accepts, what it says of mistakes, and what plans look like.
+
+mod errors;
+mod plans;
+mod samples;
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use logmon_dsl::{
+    program::{Compilation, Mode, Reader, compile},
+    render::render,
+};
+
+/// Files in a map.
+#[derive(Debug, Default)]
+struct Files(BTreeMap<PathBuf, String>);
+
+impl Files {
+    fn of(files: &[(&str, &str)]) -> Self {
+        let own = |(path, text): &(&str, &str)| (PathBuf::from(path), (*text).to_owned());
+        Self(files.iter().map(own).collect())
+    }
+}
+
+impl Reader for Files {
+    fn read(&self, path: &Path) -> Result<String, String> {
+        self.0.get(path).cloned().ok_or_else(|| "no such file".to_owned())
+    }
+}
+
+fn compile_text(text: &str, mode: Mode) -> Compilation {
+    compile(Path::new("t.rules"), &Files::of(&[("t.rules", text)]), mode)
+}
+
+/// The diagnostics of one file, drawn.
+#[track_caller]
+fn check(text: &str, expected: &expect_test::Expect) {
+    let compilation = compile_text(text, Mode::Test);
+    expected.assert_eq(&drawn(&compilation));
+}
+
+/// The diagnostics of several files, of which `main.rules` is the entry.
+#[track_caller]
+fn check_files(files: &[(&str, &str)], expected: &expect_test::Expect) {
+    let compilation = compile(Path::new("main.rules"), &Files::of(files), Mode::Test);
+    expected.assert_eq(&drawn(&compilation));
+}
+
+fn drawn(compilation: &Compilation) -> String {
+    render(&compilation.diagnostics, &compilation.sources, false)
+}
