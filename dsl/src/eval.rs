@@ -2,14 +2,28 @@
 //!
 //! Invariant: no IO and no clock. Lookups come in through [`Lookups`], time is the record's own.
 
+mod analysis;
+mod call;
+mod compute;
+mod fields;
+mod lookup;
+mod machine;
+mod order;
+mod output;
+mod predicates;
+mod run;
+
+pub use call::{CallContext, RowContext};
+pub use output::{print_event, read};
+
 use std::sync::Arc;
 
 use crate::{
     column::{Batch, Column, Mask, Names, batch::Snapshot},
-    functions::{Pattern, Regex},
-    plan::{Arg, Detector, Plan, RuleId, SinkId, SiteId},
-    types::Ty,
+    plan::{ExprId, Plan, RuleId, SinkId, SiteId},
 };
+use analysis::ExprFacts;
+use machine::{Machine, State};
 
 /// Outside knowledge by key. The engine answers from caches and back ends, tests from mocks.
 pub trait Lookups {
@@ -36,19 +50,6 @@ impl Lookups for NoLookups {
     fn resolve(&mut self, _lookup: usize, keys: &[&str]) -> Vec<Answer> {
         vec![Answer::Miss; keys.len()]
     }
-}
-
-/// What a row kernel may know of its row.
-#[derive(Debug, Clone, Copy)]
-pub struct RowContext<'a> {
-    /// `now()`: the record's Kafka timestamp, nanoseconds.
-    pub now: i64,
-    /// Topic, partition and offset of the event, for keyed randomness.
-    pub topic: &'a str,
-    /// See `topic`.
-    pub partition: i32,
-    /// See `topic`.
-    pub offset: i64,
 }
 
 /// Events sent to one sink by one statement, with the fields as they were then.
@@ -116,80 +117,72 @@ pub struct RuleCount {
 #[derive(Debug)]
 pub struct Evaluator {
     plan: Arc<Plan>,
+    facts: Vec<ExprFacts>,
+    state: State,
 }
 
 impl Evaluator {
     /// An evaluator for a plan.
     pub fn new(plan: Arc<Plan>) -> Self {
-        Self { plan }
+        let facts = analysis::analyze(&plan);
+        Self { plan, facts, state: State::default() }
     }
 
     /// The plan it runs.
     pub fn plan(&self) -> &Arc<Plan> {
         &self.plan
     }
-}
 
-/// What a column kernel works with: its arguments, the batch, and the evaluator for lambdas.
-#[derive(Debug)]
-pub struct CallContext<'e, 'b> {
-    /// The batch; new text goes into its arena.
-    pub batch: &'e mut Batch,
-    /// Names of attributes.
-    pub names: &'e Names,
-    /// The static type of the result.
-    pub ty: &'e Ty,
-    args: &'e [Option<Arg>],
-    rows: usize,
-    marker: std::marker::PhantomData<&'b ()>,
-}
-#[expect(clippy::todo, unused_variables, reason = "the evaluator is written next")]
-impl CallContext<'_, '_> {
-    /// How many rows the result must have (inside a lambda this is the number of elements, not of events).
-    pub fn rows(&self) -> usize {
-        self.rows
-    }
-
-    /// The value of an argument, `None` where it was left out.
-    pub fn value(&self, index: usize) -> Option<Arc<Column>> {
-        todo!()
-    }
-
-    /// A bare name.
-    pub fn choice(&self, index: usize) -> Option<&str> {
-        todo!()
-    }
-
-    /// A regex literal.
-    pub fn regex(&self, index: usize) -> Option<Arc<Regex>> {
-        todo!()
-    }
-
-    /// A pattern literal.
-    pub fn pattern(&self, index: usize) -> Option<Arc<Pattern>> {
-        todo!()
-    }
-
-    /// Detectors of `redact`.
-    pub fn detectors(&self, index: usize) -> Option<&[Detector]> {
-        todo!()
-    }
-
-    /// Whether that argument is a lambda.
-    pub fn is_lambda(&self, index: usize) -> bool {
-        todo!()
-    }
-
-    /// Runs a lambda over elements: `params` has one column a parameter, all of the same length; `parents[i]` is the row that element i belongs to.
-    pub fn lambda(
+    /// Runs the plan over a batch whose fields follow the plan's layout. Afterwards the batch holds the fields as rules left them.
+    pub fn run(
         &mut self,
-        index: usize,
-        params: Vec<Arc<Column>>,
-        parents: &[u32],
+        batch: &mut Batch,
+        names: &Names,
+        lookups: &mut dyn Lookups,
+        keep_fault_rows: bool,
+    ) -> Outcome {
+        if batch.rows == 0 {
+            return Outcome {
+                rules: vec![RuleCount::default(); self.plan.rules.len()],
+                ..Outcome::default()
+            };
+        }
+        let machine = Machine {
+            plan: &self.plan,
+            facts: &self.facts,
+            state: &mut self.state,
+            batch,
+            names,
+            lookups,
+            frame: 0,
+        };
+        let outcome = run::Run::new(machine, keep_fault_rows).finish();
+        // Columns kept beyond the batch would only hold memory.
+        self.state.forget();
+        outcome
+    }
+
+    /// Returns one expression's value for every row, on the fields as they are now.
+    pub fn value(
+        &mut self,
+        expr: ExprId,
+        batch: &mut Batch,
+        names: &Names,
+        lookups: &mut dyn Lookups,
     ) -> Arc<Column> {
-        todo!()
+        let mut machine = Machine {
+            plan: &self.plan,
+            facts: &self.facts,
+            state: &mut self.state,
+            batch,
+            names,
+            lookups,
+            frame: 0,
+        };
+        machine.begin();
+        let rows = Mask::all(machine.batch.rows);
+        let column = machine.column(expr, &rows);
+        self.state.forget();
+        column
     }
 }
-
-/// Never constructed; keeps the mask in the interface of column kernels.
-pub type Rows = Mask;

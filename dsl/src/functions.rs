@@ -2,23 +2,38 @@
 //!
 //! Invariant: no kernel panics, whatever a row holds, and none yields NaN.
 
+mod access;
 mod columns;
 pub mod conversion;
+mod dates;
+mod detect;
+mod documents;
 pub mod encoding;
+pub mod event;
 pub mod hashing;
 mod items;
+mod lambdas;
+pub mod lists;
+pub mod maps;
 pub mod network;
 pub mod numbers;
+pub mod parsing;
 pub mod pattern;
 pub mod patterns;
+pub mod privacy;
 pub mod read;
 mod recase;
+mod records;
+mod redact;
 pub mod regex;
 mod show;
 mod signature;
 pub mod strings;
 mod strptime;
+mod syslog;
 pub mod time;
+mod urls;
+mod user_agent;
 
 pub use pattern::{Glob, Pattern};
 pub use regex::Regex;
@@ -40,11 +55,16 @@ const FAMILIES: &[&[Function]] = &[
     conversion::FUNCTIONS,
     strings::FUNCTIONS,
     patterns::FUNCTIONS,
+    parsing::FUNCTIONS,
     encoding::FUNCTIONS,
     hashing::FUNCTIONS,
+    privacy::FUNCTIONS,
     network::FUNCTIONS,
     time::FUNCTIONS,
     numbers::FUNCTIONS,
+    lists::FUNCTIONS,
+    maps::FUNCTIONS,
+    event::FUNCTIONS,
 ];
 
 static BY_NAME: LazyLock<HashMap<&'static str, &'static Function>> =

@@ -282,6 +282,12 @@ impl Builder {
         self.push(arena, Value::Absent(why));
     }
 
+    /// Returns a column that has no new text.
+    pub fn into_column(self) -> Column {
+        debug_assert!(self.text.is_empty(), "text would be lost");
+        self.column
+    }
+
     /// Writes the new text into the arena and returns the column.
     pub fn finish(self, arena: &mut Arena) -> Column {
         assert_eq!(arena.len(), self.base, "the arena grew while a column was built");

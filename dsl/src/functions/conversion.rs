@@ -1,7 +1,5 @@
 //! Functions: conversion and presence.
 
-use std::borrow::Cow;
-
 use super::{
     Family, Function, Kernel, Param, RowArg, Takes,
     read::{self, SeverityScheme, Unit},
@@ -364,7 +362,7 @@ fn is_empty<'a>(args: &[RowArg<'a>], _: &RowContext<'a>) -> Value<'a> {
 }
 
 /// Whether a list or map has nothing in it.
-pub(super) fn is_empty_json(raw: &Cow<'_, str>) -> bool {
+pub(super) fn is_empty_json(raw: &str) -> bool {
     let inner = raw.get(1..raw.len().saturating_sub(1)).unwrap_or("");
     inner.bytes().all(|byte| byte.is_ascii_whitespace())
 }

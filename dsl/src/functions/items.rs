@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use super::{show, signature::part_of};
+use super::show;
 use crate::column::{Value, json};
 
 /// The elements of an array as they are written.
@@ -31,15 +31,6 @@ pub(super) fn unescape(inner: &str) -> Cow<'_, str> {
 /// Reads a JSON value as it is written.
 pub(super) fn decode(raw: &str) -> Value<'_> {
     json::value(raw)
-}
-
-/// The same for a part of a longer text, borrowed from it where that is borrowed.
-pub(super) fn decode_within<'a>(whole: &Cow<'a, str>, raw: &str) -> Value<'a> {
-    match json::value(raw) {
-        Value::Text(Cow::Borrowed(inner)) => Value::Text(part_of(whole, inner)),
-        Value::Json(_) => Value::Json(part_of(whole, raw)),
-        other => other.into_static(),
-    }
 }
 
 /// Whether the text is a list.

@@ -55,7 +55,7 @@ pub const FUNCTIONS: &[Function] = &[
         &[("sign(-2.5)", "-1")],
         Kernel::Rows(|args, _| match number(args, 0) {
             Some(Number::Int(n)) => Value::Int(n.signum()),
-            Some(Number::Float(n)) if n == 0.0 => Value::Int(0),
+            Some(Number::Float(0.0)) => Value::Int(0),
             Some(Number::Float(n)) => Value::Int(if n > 0.0 { 1 } else { -1 }),
             None => WRONG_TYPE,
         }),

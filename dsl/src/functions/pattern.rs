@@ -401,10 +401,13 @@ impl Piece {
     fn length_at(&self, text: &[u8]) -> Option<usize> {
         let mut at = 0;
         for &byte in &self.text {
-            match text.get(at)? {
-                &other if byte == other => at += 1,
-                &first if byte == b'?' => at += character_len(first).min(text.len() - at),
-                _ => return None,
+            let first = *text.get(at)?;
+            if byte == b'?' {
+                at += character_len(first).min(text.len() - at);
+            } else if byte == first {
+                at += 1;
+            } else {
+                return None;
             }
         }
         Some(at)

@@ -1,11 +1,11 @@
 //! Short words for the tables of functions: parameters, result types, and reading arguments.
 
-use std::{borrow::Cow, sync::Arc};
+use std::borrow::Cow;
 
 use super::{Param, RowArg, Takes};
 use crate::{
     column::{Absence, Value},
-    types::{Shape, Ty, Type},
+    types::{Ty, Type},
 };
 
 /// The answer where an argument has another type than the function works on.
@@ -44,10 +44,6 @@ pub(super) fn bool(_: &[Option<Ty>]) -> Ty {
 
 pub(super) fn int(_: &[Option<Ty>]) -> Ty {
     Ty::required(Type::Int)
-}
-
-pub(super) fn float(_: &[Option<Ty>]) -> Ty {
-    Ty::required(Type::Float)
 }
 
 pub(super) fn text(_: &[Option<Ty>]) -> Ty {
@@ -115,11 +111,6 @@ pub(super) fn same_map(args: &[Option<Ty>]) -> Ty {
     Ty::required(map_of(&type_at(args, 0)))
 }
 
-/// A record that may be absent as a whole.
-pub(super) fn maybe_record(fields: &[(&'static str, Ty)]) -> Ty {
-    Ty::optional(Type::Record(Arc::new(Shape::closed(fields.iter().cloned()))))
-}
-
 /// The argument's text.
 pub(super) fn text_arg<'a>(args: &[RowArg<'a>], index: usize) -> Option<Cow<'a, str>> {
     match args.get(index) {
@@ -140,14 +131,6 @@ pub(super) fn text_ref<'x>(args: &'x [RowArg<'_>], index: usize) -> Option<&'x s
 pub(super) fn int_arg(args: &[RowArg<'_>], index: usize) -> Option<i64> {
     match args.get(index) {
         Some(RowArg::Value(Value::Int(number))) => Some(*number),
-        _ => None,
-    }
-}
-
-/// The argument's list or map as JSON text.
-pub(super) fn json_arg<'a>(args: &[RowArg<'a>], index: usize) -> Option<Cow<'a, str>> {
-    match args.get(index) {
-        Some(RowArg::Value(Value::Json(text))) => Some(text.clone()),
         _ => None,
     }
 }

@@ -24,7 +24,7 @@ const DAYS: [&str; 7] =
 
 /// A compiled format.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TimeFormat {
+pub(super) struct TimeFormat {
     parts: Vec<Part>,
 }
 
@@ -56,41 +56,41 @@ enum Part {
 
 /// What a text said. Parts that it did not name are `None`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Moment {
+pub(super) struct Moment {
     /// The year.
-    pub year: Option<i64>,
+    pub(super) year: Option<i64>,
     /// 1 to 12.
-    pub month: Option<i64>,
+    pub(super) month: Option<i64>,
     /// 1 to 31.
-    pub day: Option<i64>,
+    pub(super) day: Option<i64>,
     /// Nanoseconds since midnight.
-    pub nanos: i64,
+    pub(super) nanos: i64,
     /// Seconds ahead of UTC.
-    pub offset: Option<i64>,
+    pub(super) offset: Option<i64>,
     /// Nanoseconds since 1970, if the text said so outright.
-    pub epoch: Option<i64>,
+    pub(super) epoch: Option<i64>,
 }
 
 impl TimeFormat {
     /// Compiles a format; the error is the part that is not known.
-    pub fn compile(format: &str) -> Result<Self, String> {
+    pub(super) fn compile(format: &str) -> Result<Self, String> {
         let mut parts = Vec::new();
         compile_into(format, &mut parts)?;
         Ok(Self { parts })
     }
 
     /// Whether a text in this format names its year.
-    pub fn has_year(&self) -> bool {
+    pub(super) fn has_year(&self) -> bool {
         self.parts.iter().any(|part| matches!(part, Part::Year | Part::ShortYear | Part::Epoch))
     }
 
     /// Reads the whole text; without an offset it is UTC, without a date the first day of 1970.
-    pub fn read(&self, text: &str) -> Option<i64> {
+    pub(super) fn read(&self, text: &str) -> Option<i64> {
         self.moment(text)?.nanos(1970, 0)
     }
 
     /// Reads the whole text.
-    pub fn moment(&self, text: &str) -> Option<Moment> {
+    pub(super) fn moment(&self, text: &str) -> Option<Moment> {
         let mut left = text.as_bytes();
         let mut moment = Moment::default();
         let (mut hour, mut minute, mut second, mut fraction) = (0, 0, 0, 0);
@@ -160,7 +160,7 @@ impl TimeFormat {
         }
         moment.nanos = (hour * 3600 + minute * 60 + second.min(59)) * SECOND + fraction;
         if let Some(number) = day_of_year {
-            let (year, days) = (moment.year?, i64::from(number) - 1);
+            let (year, days) = (moment.year?, number - 1);
             let (_, month, day) = super::show::civil(days_from_civil(year, 1, 1) + days);
             (moment.month, moment.day) = (Some(month), Some(day));
         }
@@ -173,7 +173,7 @@ impl TimeFormat {
 
 impl Moment {
     /// Nanoseconds since 1970, given the year and the offset to take where the text names none.
-    pub fn nanos(&self, year: i64, offset: i64) -> Option<i64> {
+    pub(super) fn nanos(&self, year: i64, offset: i64) -> Option<i64> {
         if self.epoch.is_some() {
             return self.epoch;
         }

@@ -203,7 +203,7 @@ struct Local {
 }
 
 /// Seconds that a zone's clock is ahead of UTC at an instant.
-fn offset(zone: &TimeZone, nanos: i64) -> Option<i64> {
+pub(super) fn offset(zone: &TimeZone, nanos: i64) -> Option<i64> {
     let instant = Timestamp::from_nanosecond(i128::from(nanos)).ok()?;
     Some(i64::from(zone.to_offset(instant).seconds()))
 }

@@ -3,3 +3,6 @@
 mod check;
 mod diagnostics;
 mod parse;
+mod alike;
+mod eval;
+mod plans;

@@ -1,0 +1,193 @@
+//! What is known of a plan's expressions before any event: what they read, what they cost, and ready-made searchers.
+
+use memchr::memmem::Finder;
+
+use crate::{
+    column::Layout,
+    plan::{
+        Arg, ExprId, FormatPart, Literal, LiteralSet, LocalId, MatchPattern, Op, Plan, RecordPart,
+    },
+};
+
+/// One expression's reads and cost.
+#[derive(Debug)]
+pub(crate) struct ExprFacts {
+    /// Fields whose change makes an older result void.
+    pub(crate) nodes: Box<[u32]>,
+    /// Locals it needs from outside.
+    pub(crate) locals: Box<[LocalId]>,
+    /// Whether to compute it only for the rows asked for, rather than once for the whole batch.
+    pub(crate) costly: bool,
+    /// What speeds it up.
+    pub(crate) searcher: Searcher,
+}
+
+/// Something built once from an expression's literals.
+#[derive(Debug)]
+pub(crate) enum Searcher {
+    /// Nothing.
+    None,
+    /// Finds the literal of a `contains`.
+    Finder(Box<Finder<'static>>),
+    /// First and last addresses of disjoint blocks, ascending.
+    Ranges(Box<[(u128, u128)]>),
+}
+
+/// Looks at every expression of a plan, operands first.
+pub(crate) fn analyze(plan: &Plan) -> Vec<ExprFacts> {
+    let mut facts: Vec<ExprFacts> = Vec::with_capacity(plan.exprs.len());
+    for expr in &plan.exprs {
+        let mut nodes = Vec::new();
+        let mut locals = Vec::new();
+        let mut costly = is_costly(&expr.op, &plan.layout);
+        let mut bound = Vec::new();
+        for operand in operands(&expr.op, &mut bound) {
+            let fact = &facts[operand.0 as usize];
+            nodes.extend_from_slice(&fact.nodes);
+            locals.extend_from_slice(&fact.locals);
+            costly |= fact.costly;
+        }
+        match &expr.op {
+            Op::Field(node) => nodes.extend(plan.layout.subtree(*node).iter().map(|node| node.0)),
+            Op::Local(local) => locals.push(*local),
+            _ => {}
+        }
+        nodes.sort_unstable();
+        nodes.dedup();
+        locals.sort_unstable();
+        locals.dedup();
+        locals.retain(|local| !bound.contains(local));
+        facts.push(ExprFacts {
+            nodes: nodes.into(),
+            locals: locals.into(),
+            costly,
+            searcher: searcher(&expr.op, plan),
+        });
+    }
+    facts
+}
+
+fn is_costly(op: &Op, layout: &Layout) -> bool {
+    match op {
+        Op::Field(node) => layout.node(*node).is_interior(),
+        Op::Call { .. }
+        | Op::Lookup { .. }
+        | Op::Each { .. }
+        | Op::List(_)
+        | Op::Format(_)
+        | Op::Like { .. }
+        | Op::Matches { .. }
+        | Op::Has { .. }
+        | Op::TextTest { .. }
+        | Op::In { .. }
+        | Op::AnyElement { .. } => true,
+        Op::Record(parts) => parts.iter().any(|part| matches!(part, RecordPart::Spread(_))),
+        Op::Literal(_)
+        | Op::Meta(_)
+        | Op::Local(_)
+        | Op::Member { .. }
+        | Op::Index { .. }
+        | Op::Narrow(_)
+        | Op::Neg(_)
+        | Op::Arith { .. }
+        | Op::Coalesce(..)
+        | Op::If { .. }
+        | Op::Match { .. }
+        | Op::And(_)
+        | Op::Or(_)
+        | Op::Not(_)
+        | Op::Truth(_)
+        | Op::Compare { .. }
+        | Op::InSet { .. }
+        | Op::Is { .. } => false,
+    }
+}
+
+/// The expressions that an expression computes with; locals it binds for them go to `bound`.
+fn operands(op: &Op, bound: &mut Vec<LocalId>) -> Vec<ExprId> {
+    match op {
+        Op::Literal(_) | Op::Field(_) | Op::Meta(_) | Op::Local(_) => Vec::new(),
+        Op::Member { of, .. } | Op::Each { of, .. } => vec![*of],
+        Op::Index { of, index } => vec![*of, *index],
+        Op::Narrow(of) | Op::Neg(of) | Op::Not(of) | Op::Truth(of) => vec![*of],
+        Op::Call { args, .. } => {
+            let mut found = Vec::new();
+            for arg in args.iter().flatten() {
+                match arg {
+                    Arg::Value(value) => found.push(*value),
+                    Arg::Lambda(lambda) => {
+                        bound.extend_from_slice(&lambda.params);
+                        found.push(lambda.body);
+                    }
+                    Arg::Choice(_) | Arg::Regex(_) | Arg::Detectors(_) | Arg::Pattern(_) => {}
+                }
+            }
+            found
+        }
+        Op::Lookup { args, .. } => args.clone(),
+        Op::Arith { left, right, .. } | Op::Compare { left, right, .. } => vec![*left, *right],
+        Op::Coalesce(a, b) => vec![*a, *b],
+        Op::If { condition, then, otherwise } => vec![*condition, *then, *otherwise],
+        Op::Match { on, arms } => {
+            let results = arms.iter().map(|(_, result)| *result);
+            std::iter::once(*on).chain(results).collect()
+        }
+        Op::Record(parts) => parts
+            .iter()
+            .map(|part| match part {
+                RecordPart::Member(_, value) | RecordPart::Spread(value) => *value,
+            })
+            .collect(),
+        Op::List(all) | Op::And(all) | Op::Or(all) => all.clone(),
+        Op::Format(parts) => parts
+            .iter()
+            .filter_map(|part| match part {
+                FormatPart::Hole(value) => Some(*value),
+                FormatPart::Text(_) => None,
+            })
+            .collect(),
+        Op::InSet { value, .. }
+        | Op::Like { value, .. }
+        | Op::Matches { value, .. }
+        | Op::Has { value, .. }
+        | Op::Is { value, .. } => vec![*value],
+        Op::In { value, within } => vec![*value, *within],
+        Op::TextTest { value, needle, .. } => vec![*value, *needle],
+        Op::AnyElement { list, element, test } => {
+            bound.push(*element);
+            vec![*list, *test]
+        }
+    }
+}
+
+fn searcher(op: &Op, plan: &Plan) -> Searcher {
+    match op {
+        Op::TextTest { needle, .. } => match &plan.expr(*needle).op {
+            Op::Literal(Literal::Text(text)) => {
+                Searcher::Finder(Box::new(Finder::new(text.as_bytes()).into_owned()))
+            }
+            _ => Searcher::None,
+        },
+        Op::InSet { set, .. } if !set.cidrs.is_empty() => Searcher::Ranges(ranges(set)),
+        _ => Searcher::None,
+    }
+}
+
+/// Blocks as disjoint ranges, so that one binary search answers.
+fn ranges(set: &LiteralSet) -> Box<[(u128, u128)]> {
+    let mut all: Vec<_> = set.cidrs.iter().map(|block| (block.net, block.last())).collect();
+    all.sort_unstable();
+    let mut merged: Vec<(u128, u128)> = Vec::with_capacity(all.len());
+    for (first, last) in all {
+        match merged.last_mut() {
+            Some(before) if first <= before.1 => before.1 = before.1.max(last),
+            _ => merged.push((first, last)),
+        }
+    }
+    merged.into()
+}
+
+/// Whether a pattern of `match` needs more than equality.
+pub(crate) fn is_range(pattern: &MatchPattern) -> bool {
+    matches!(pattern, MatchPattern::Range { .. })
+}

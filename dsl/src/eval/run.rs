@@ -1,0 +1,466 @@
+//! Statements over masks: what a plan does to a batch.
+
+use std::sync::Arc;
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::{
+    Outcome, Routed, RowFate, RuleCount, fields,
+    machine::{Machine, Operand},
+};
+use crate::{
+    column::{
+        Absence, Cells, Column, Kind, Mask, NodeId, Value, View, batch::Snapshot, blend, print,
+    },
+    plan::{
+        AssignOp, ExprId, Literal, LocalId, Op, PathSet, Ratio, RuleId, SiteId, Step, Stmt, Target,
+    },
+    types::Type,
+};
+
+/// One pass of a plan over one batch.
+pub(super) struct Run<'m> {
+    machine: Machine<'m>,
+    outcome: Outcome,
+    /// Rows that nothing dropped.
+    live: Mask,
+    /// How many outputs each row has had.
+    emitted: Vec<u16>,
+    rule: Option<RuleId>,
+    /// The fields as they are, until the next write.
+    snapshot: Option<Arc<Snapshot>>,
+    keep_fault_rows: bool,
+}
+
+impl<'m> Run<'m> {
+    pub(super) fn new(machine: Machine<'m>, keep_fault_rows: bool) -> Self {
+        let rows = machine.batch.rows;
+        let outcome = Outcome {
+            dropped_by: vec![None; rows],
+            rules: vec![RuleCount::default(); machine.plan.rules.len()],
+            ..Outcome::default()
+        };
+        Self {
+            machine,
+            outcome,
+            live: Mask::all(rows),
+            emitted: vec![0; rows],
+            rule: None,
+            snapshot: None,
+            keep_fault_rows,
+        }
+    }
+
+    /// Runs all steps and the default route.
+    pub(super) fn finish(mut self) -> Outcome {
+        self.machine.begin();
+        let plan = self.machine.plan;
+        for step in &plan.steps {
+            match step {
+                Step::Rule(id) => {
+                    let rows = self.live.clone();
+                    self.rule(*id, &rows);
+                }
+                Step::Group { first, when, rules, .. } => {
+                    let live = self.live.clone();
+                    let mut rows = match when {
+                        Some(when) => self.machine.mask(*when, &live),
+                        None => live,
+                    };
+                    for id in rules {
+                        let matched = self.rule(*id, &rows);
+                        if *first {
+                            rows.remove(&matched);
+                        }
+                        rows = rows.and(&self.live);
+                    }
+                }
+            }
+        }
+        self.rule = None;
+        let unrouted = Mask::filter(&self.live, |row| self.emitted[row] == 0);
+        self.route(&plan.default_route, &unrouted);
+        self.outcome.fates = (0..self.emitted.len())
+            .map(|row| match (self.emitted[row], self.outcome.dropped_by[row]) {
+                (0, Some((rule, reason))) => RowFate::Dropped { rule, reason },
+                (0, None) => RowFate::Unrouted,
+                _ => RowFate::Routed,
+            })
+            .collect();
+        self.outcome
+    }
+
+    /// Runs one rule and returns the rows for which its `on` and `when` hold.
+    fn rule(&mut self, id: RuleId, rows: &Mask) -> Mask {
+        let rule = self.machine.plan.rule(id);
+        let source = self.machine.batch.meta.source;
+        if !rule.on.is_empty() && !rule.on.contains(&source) {
+            return Mask::none(rows.len());
+        }
+        let matched = match rule.when {
+            Some(when) => self.machine.mask(when, rows),
+            None => rows.clone(),
+        };
+        let count = &mut self.outcome.rules[id.0 as usize];
+        count.evaluated += rows.count() as u64;
+        count.matched += matched.count() as u64;
+        self.rule = Some(id);
+        self.block(&rule.body, matched.clone());
+        matched
+    }
+
+    /// Runs statements and returns the rows that go on behind the block.
+    fn block(&mut self, statements: &'m [Stmt], rows: Mask) -> Mask {
+        let mut rows = rows;
+        let mut behind = Mask::none(rows.len());
+        for statement in statements {
+            if rows.is_empty() {
+                break;
+            }
+            match statement {
+                Stmt::Assign { target, op, value, otherwise, site } => {
+                    rows = self.assign((*target, *op), *value, otherwise.as_deref(), *site, rows);
+                }
+                Stmt::Del(paths) => {
+                    self.snapshot = None;
+                    for path in paths {
+                        if path.below {
+                            self.machine.erase_below(path.node, &rows);
+                        } else {
+                            self.machine.erase(path.node, &rows);
+                        }
+                    }
+                }
+                Stmt::Keep(paths) => self.keep(paths, &rows),
+                Stmt::Rename { from, to, site } => self.rename(*from, *to, *site, &rows),
+                Stmt::Tag { tags, texts } => self.tag(*tags, texts, &rows),
+                Stmt::Let { bindings, otherwise, site } => {
+                    let absent = self.bind(bindings, *site, otherwise.is_some(), &rows);
+                    if let Some(otherwise) = otherwise {
+                        rows.remove(&absent);
+                        behind.add(&self.block(otherwise, absent));
+                    }
+                }
+                Stmt::If { condition, then, otherwise } => {
+                    let holds = self.machine.mask(*condition, &rows);
+                    let others = rows.and_not(&holds);
+                    rows = self.block(then, holds);
+                    rows.add(&self.block(otherwise, others));
+                }
+                Stmt::Return => rows = Mask::none(rows.len()),
+                Stmt::Route(targets) => self.route(targets, &rows),
+                Stmt::Drop { reason } => {
+                    self.drop_rows(reason, &rows);
+                    rows = Mask::none(rows.len());
+                }
+                Stmt::Sample { ratio, by, otherwise, weight } => {
+                    let kept = self.sample(*ratio, by, &rows);
+                    let lost = rows.and_not(&kept);
+                    self.weigh(*ratio, *weight, &kept);
+                    rows = kept;
+                    match otherwise {
+                        Some(otherwise) => rows.add(&self.block(otherwise, lost)),
+                        None => self.drop_rows(&"sample".into(), &lost),
+                    }
+                }
+            }
+        }
+        rows.add(&behind);
+        rows
+    }
+
+    fn assign(
+        &mut self,
+        (target, op): (NodeId, AssignOp),
+        value: ExprId,
+        otherwise: Option<&'m [Stmt]>,
+        site: SiteId,
+        rows: Mask,
+    ) -> Mask {
+        let asked = match op {
+            AssignOp::Set | AssignOp::Merge => rows.clone(),
+            AssignOp::Default => self.machine.absent_at(target, &rows),
+        };
+        if asked.is_empty() {
+            return rows;
+        }
+        let column = self.machine.column(value, &asked);
+        let null = self.machine.plan.expr(value).op == Op::Literal(Literal::Absent(Absence::Null));
+        if null && op != AssignOp::Set {
+            return rows;
+        }
+        let present = if null { asked.clone() } else { asked.and(&column.present()) };
+        let absent = asked.and_not(&present);
+        if !present.is_empty() {
+            self.snapshot = None;
+            let refused = match op {
+                AssignOp::Set | AssignOp::Default => self.machine.write(target, &column, &present),
+                AssignOp::Merge => self.machine.merge(target, &column, &present),
+            };
+            self.fault_rows(site, Absence::NotARecord, &refused);
+        }
+        if absent.is_empty() {
+            return rows;
+        }
+        let Some(otherwise) = otherwise else {
+            self.faults(site, &column, &absent);
+            return rows;
+        };
+        let mut on = rows.and_not(&absent);
+        on.add(&self.block(otherwise, absent));
+        on
+    }
+
+    /// Binds locals and returns the rows where one that must be there is absent.
+    fn bind(
+        &mut self,
+        bindings: &[(LocalId, ExprId)],
+        site: SiteId,
+        has_otherwise: bool,
+        rows: &Mask,
+    ) -> Mask {
+        let plan = self.machine.plan;
+        let mut absent = Mask::none(rows.len());
+        for &(local, value) in bindings {
+            let column = self.machine.column(value, rows);
+            let mut must = (value, column.clone());
+            // A member that its record may lack is required only as far as the record is.
+            if let Op::Member { of, key } = &plan.expr(value).op
+                && let Type::Record(shape) = &plan.expr(*of).ty.base
+                && shape.field(key).is_some_and(|field| field.ty.optional)
+                && bindings.len() > 1
+            {
+                must = (*of, self.machine.column(*of, rows));
+            }
+            let missing = rows.and_not(&must.1.present());
+            let new = missing.and_not(&absent);
+            // What is simply not there is no fault of a `let`; what went wrong is, with an `else` or without.
+            let wrong =
+                Mask::filter(&new, |row| must.1.absence(row).is_some_and(Absence::is_fault));
+            self.faults(site, &must.1, &wrong);
+            absent.add(&missing);
+            self.machine.bind(local, column);
+        }
+        if has_otherwise { absent } else { Mask::none(rows.len()) }
+    }
+
+    fn keep(&mut self, paths: &[PathSet], rows: &Mask) {
+        self.snapshot = None;
+        let layout = &self.machine.plan.layout;
+        let mut kept = vec![false; layout.len()];
+        let mut above = vec![false; layout.len()];
+        above[NodeId::ROOT.index()] = true;
+        for path in paths {
+            for node in layout.subtree(path.node) {
+                kept[node.index()] = true;
+            }
+            let mut at = path.node;
+            while at != NodeId::ROOT {
+                at = layout.node(at).parent;
+                above[at.index()] = true;
+            }
+        }
+        for (node, known) in layout.nodes() {
+            if kept[node.index()] {
+                continue;
+            }
+            if above[node.index()] {
+                self.trim(node, rows);
+            } else if above[known.parent.index()] && node != NodeId::ROOT {
+                self.machine.erase(node, rows);
+            }
+        }
+    }
+
+    /// Of a record above a kept path only the way down stays; what is no record goes.
+    fn trim(&mut self, node: NodeId, rows: &Mask) {
+        if node != NodeId::ROOT {
+            let field = self.machine.batch.field(node);
+            let other =
+                Mask::filter(rows, |row| matches!(fields::own(field, row), fields::Own::Other(_)));
+            self.machine.erase(node, &other);
+        }
+        self.machine.erase_text(node, rows);
+    }
+
+    fn rename(&mut self, from: NodeId, to: NodeId, site: SiteId, rows: &Mask) {
+        let value = self.machine.value_at(from, rows);
+        let present = rows.and(&value.present());
+        let wrong = Mask::filter(&rows.and_not(&present), |row| {
+            value.absence(row).is_some_and(Absence::is_fault)
+        });
+        self.faults(site, &value, &wrong);
+        if present.is_empty() || from == to {
+            return;
+        }
+        self.snapshot = None;
+        // The way to the new place is looked at first: what cannot arrive stays where it is.
+        let inside = self.machine.plan.layout.subtree(from).contains(&to);
+        let refused =
+            if inside { Mask::none(rows.len()) } else { self.machine.make_parents(to, &present) };
+        let moved = present.and_not(&refused);
+        self.machine.erase(from, &moved);
+        let lost = self.machine.write(to, &value, &moved);
+        self.fault_rows(site, Absence::NotARecord, &refused.or(&lost));
+    }
+
+    fn tag(&mut self, tags: NodeId, texts: &[Arc<str>], rows: &Mask) {
+        let column = self.machine.value_at(tags, rows);
+        let lists = blend::to_json(&mut self.machine.batch.arena, &column);
+        let mut views = vec![View::MISSING; lists.len()];
+        let mut changed = Mask::none(lists.len());
+        let mut text = Vec::new();
+        for row in rows.rows() {
+            let list = match lists[row].kind() {
+                Kind::Array => Some(self.machine.batch.arena.get(lists[row])),
+                Kind::Absent if lists[row].absence().is_some_and(|why| !why.is_fault()) => None,
+                // `.tags` that is no list is the event's own affair.
+                Kind::Absent
+                | Kind::Text
+                | Kind::Escaped
+                | Kind::Number
+                | Kind::Bool
+                | Kind::Object
+                | Kind::Spread => continue,
+            };
+            text.clear();
+            if fields::tagged(&mut text, list, texts) {
+                changed.set(row);
+                views[row] =
+                    self.machine.batch.arena.build(Kind::Array, |out| out.extend_from_slice(&text));
+            }
+        }
+        if !changed.is_empty() {
+            self.snapshot = None;
+            self.machine.write(tags, &Arc::new(Column::Json(views)), &changed);
+        }
+    }
+
+    fn route(&mut self, targets: &'m [Target], rows: &Mask) {
+        if rows.is_empty() {
+            return;
+        }
+        for target in targets {
+            let args = target
+                .args
+                .iter()
+                .map(|(path, value)| (path.clone(), self.machine.column(*value, rows)))
+                .collect();
+            let mut emit_ix = Vec::with_capacity(rows.count());
+            for row in rows.rows() {
+                emit_ix.push(self.emitted[row]);
+                self.emitted[row] = self.emitted[row].saturating_add(1);
+            }
+            let snapshot = self
+                .snapshot
+                .get_or_insert_with(|| Arc::new(self.machine.batch.snapshot()))
+                .clone();
+            self.outcome.routed.push(Routed {
+                sink: target.sink,
+                rows: rows.rows().map(|row| row as u32).collect(),
+                emit_ix,
+                snapshot,
+                args,
+                rule: self.rule,
+            });
+        }
+    }
+
+    fn drop_rows(&mut self, reason: &Arc<str>, rows: &Mask) {
+        if rows.is_empty() {
+            return;
+        }
+        let Some(rule) = self.rule else { return };
+        let reasons = &mut self.outcome.reasons;
+        let number = reasons.iter().position(|known| known == reason).unwrap_or_else(|| {
+            reasons.push(reason.clone());
+            reasons.len() - 1
+        });
+        for row in rows.rows() {
+            self.outcome.dropped_by[row] = Some((rule, number as u32));
+        }
+        self.live.remove(rows);
+    }
+
+    /// The rows that survive: chosen by the hash of their key, so that equal keys share one lot in every process.
+    fn sample(&mut self, ratio: Ratio, by: &[ExprId], rows: &Mask) -> Mask {
+        let keys: Vec<Operand<'_>> =
+            by.iter().map(|key| self.machine.operand(*key, rows)).collect();
+        let batch = &*self.machine.batch;
+        let share = ratio.n / ratio.of;
+        let mut text = Vec::new();
+        Mask::filter(rows, |row| {
+            text.clear();
+            for key in &keys {
+                match key.value(&batch.arena, row) {
+                    Value::Absent(_) => text.push(0),
+                    value => {
+                        text.push(1);
+                        print::plain(&mut text, &value);
+                    }
+                }
+                text.push(0x1f);
+            }
+            if keys.is_empty() {
+                text.extend_from_slice(batch.meta.topic.as_bytes());
+                text.extend_from_slice(&batch.meta.partition.to_le_bytes());
+                let offset = batch.meta.offsets.get(row).copied().unwrap_or(row as i64);
+                text.extend_from_slice(&offset.to_le_bytes());
+            }
+            (xxh3_64(&text) as f64) / 2f64.powi(64) < share
+        })
+    }
+
+    /// Survivors of a sample stand for those that did not survive.
+    fn weigh(&mut self, ratio: Ratio, weight: NodeId, rows: &Mask) {
+        if rows.is_empty() {
+            return;
+        }
+        self.snapshot = None;
+        let old = self.machine.value_at(weight, rows);
+        let old = blend::narrow(&mut self.machine.batch.arena, &old, &Type::Float);
+        let factor = ratio.of / ratio.n;
+        let mut weights = Cells::absent(rows.len(), Absence::Missing);
+        for row in rows.rows() {
+            let before = match &*old {
+                Column::Float(cells) => cells.get(row).unwrap_or(1.0),
+                _ => 1.0,
+            };
+            weights.set(row, Ok(before * factor));
+        }
+        self.machine.write(weight, &Arc::new(Column::Float(weights)), rows);
+    }
+
+    /// Counts a fault a row, by the cause in the column.
+    fn faults(&mut self, site: SiteId, column: &Column, rows: &Mask) {
+        let mut counts = [0u32; Absence::ALL.len()];
+        for row in rows.rows() {
+            let Some(why) = column.absence(row) else { continue };
+            counts[why as usize - 1] += 1;
+            if self.keep_fault_rows {
+                self.outcome.fault_rows.push((row as u32, site, why));
+            }
+        }
+        for (why, count) in Absence::ALL.into_iter().zip(counts) {
+            self.count_fault(site, why, count);
+        }
+    }
+
+    fn fault_rows(&mut self, site: SiteId, why: Absence, rows: &Mask) {
+        if self.keep_fault_rows {
+            self.outcome.fault_rows.extend(rows.rows().map(|row| (row as u32, site, why)));
+        }
+        self.count_fault(site, why, rows.count() as u32);
+    }
+
+    fn count_fault(&mut self, site: SiteId, why: Absence, count: u32) {
+        if count == 0 {
+            return;
+        }
+        let faults = &mut self.outcome.faults;
+        match faults.iter_mut().find(|(s, w, _)| *s == site && *w == why) {
+            Some((_, _, sum)) => *sum += count,
+            None => faults.push((site, why, count)),
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Functions: privacy.
+
+use super::{
+    Family, Function, Kernel, Param, RowArg, Takes, detect, redact,
+    signature::{
+        INT, IP, TEXT, WRONG_TYPE, bool, int_arg, left_out, may, needs, text, text_ref, type_at,
+        value_arg,
+    },
+};
+use crate::{
+    column::{Cidr, Value},
+    eval::RowContext,
+    types::{Ty, Type},
+};
+
+/// Privacy.
+pub const FUNCTIONS: &[Function] = &[
+    entry(
+        "redact",
+        &[
+            needs("x", Takes::Any),
+            needs("what", Takes::Detectors(detect::NAMES)),
+            may("with", Takes::TextOrLambda),
+        ],
+        |args| {
+            Ty::required(match type_at(args, 0) {
+                // Only text is read and written: everything else passes, as what it is.
+                Type::Record(_) => Type::Any,
+                other => other,
+            })
+        },
+        "The text, or the texts anywhere in a list or map, with everything replaced that the regexes (their group `secret`) and detectors find.",
+        &[
+            ("redact(\"mail bob@example.com\", [email])", "\"mail [redacted]\""),
+            (
+                "redact({ a: \"pin 12\" }, [re\"pin (?<secret>\\d+)\"], with: \"*\")",
+                "{\"a\":\"pin *\"}",
+            ),
+        ],
+        Kernel::Columns(redact::kernel),
+    ),
+    entry(
+        "mask",
+        &[needs("s", TEXT), may("keep", INT)],
+        text,
+        "The text with `*` for all but its last `keep` (4) characters.",
+        &[("mask(\"4111111111111111\")", "\"************1111\"")],
+        Kernel::Rows(mask),
+    ),
+    entry(
+        "ip_mask",
+        &[needs("ip", IP), may("v4", INT), may("v6", INT)],
+        |_| Ty::required(Type::Cidr),
+        "The network of an address: its first 24 bits (IPv4) or 48 bits (IPv6) unless told otherwise.",
+        &[("ip_mask(ip\"203.0.113.9\")", "\"203.0.113.0/24\"")],
+        Kernel::Rows(ip_mask),
+    ),
+    entry(
+        "is_luhn",
+        &[needs("s", TEXT)],
+        bool,
+        "Whether the text's digits (blanks and dashes between them) have a right Luhn check digit, as card numbers do.",
+        &[
+            ("is_luhn(\"4111 1111 1111 1111\")", "true"),
+            ("is_luhn(\"4111 1111 1111 1112\")", "false"),
+        ],
+        Kernel::Rows(|args, _| {
+            text_ref(args, 0).map_or(WRONG_TYPE, |text| Value::Bool(detect::is_luhn(text)))
+        }),
+    ),
+];
+
+const fn entry(
+    name: &'static str,
+    params: &'static [Param],
+    returns: fn(&[Option<Ty>]) -> Ty,
+    doc: &'static str,
+    examples: &'static [(&'static str, &'static str)],
+    kernel: Kernel,
+) -> Function {
+    Function { name, family: Family::Privacy, params, returns, doc, examples, kernel }
+}
+
+fn mask<'a>(args: &[RowArg<'a>], _: &RowContext<'a>) -> Value<'a> {
+    let Some(text) = text_ref(args, 0) else { return WRONG_TYPE };
+    let keep = match int_arg(args, 1) {
+        Some(keep) => usize::try_from(keep.max(0)).unwrap_or(usize::MAX),
+        None if left_out(args, 1) => 4,
+        None => return WRONG_TYPE,
+    };
+    let length = text.chars().count();
+    // Text no longer than what is kept would leave as it came: then nothing is kept.
+    let hidden = if length > keep { length - keep } else { length };
+    Value::owned("*".repeat(hidden).chars().chain(text.chars().skip(hidden)).collect())
+}
+
+fn ip_mask<'a>(args: &[RowArg<'a>], _: &RowContext<'a>) -> Value<'a> {
+    let Some(Value::Ip(address)) = value_arg(args, 0) else { return WRONG_TYPE };
+    let v4 = int_arg(args, 1).unwrap_or(24).clamp(0, 32) as u8;
+    let v6 = int_arg(args, 2).unwrap_or(48).clamp(0, 128) as u8;
+    let is_v4 = crate::column::value::u128_to_ip(*address).is_ipv4();
+    Value::Cidr(Cidr::new(*address, if is_v4 { 96 + v4 } else { v6 }))
+}

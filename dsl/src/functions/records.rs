@@ -1,0 +1,52 @@
+//! Parsers whose result is a record of known fields.
+
+use std::{borrow::Cow, sync::Arc};
+
+use super::columns::{each_record, text_of};
+use crate::{
+    column::{Absence, Column, Mask, Value},
+    eval::CallContext,
+    types::{Shape, Ty, Type},
+};
+
+/// A field of such a record: its name, its type, and whether it may be absent where the record is there.
+pub(super) type FieldSpec = (&'static str, Type, bool);
+
+fn shape(fields: &[FieldSpec]) -> Shape {
+    Shape::closed(
+        fields
+            .iter()
+            .map(|(name, base, optional)| (*name, Ty { base: base.clone(), optional: *optional })),
+    )
+}
+
+/// The type of the parser's result: the record, absent where the text does not fit.
+pub(super) fn record_type(fields: &[FieldSpec]) -> Ty {
+    Ty::optional(Type::Record(Arc::new(shape(fields))))
+}
+
+/// Runs a parser over a column of text; it gives the fields in their order, or nothing.
+pub(super) fn records(
+    context: &mut CallContext<'_, '_>,
+    mask: &Mask,
+    fields: &[FieldSpec],
+    parse: for<'t> fn(&'t str) -> Option<Vec<Value<'t>>>,
+) -> Arc<Column> {
+    let Some(column) = context.value(0) else { return Arc::new(Column::missing(context.rows())) };
+    each_record(context, mask, &shape(fields), |arena, row, values| {
+        match text_of(arena, &column, row)? {
+            Cow::Borrowed(text) => values.extend(parse(text).ok_or(Absence::Parse)?),
+            Cow::Owned(text) => {
+                for value in parse(&text).ok_or(Absence::Parse)? {
+                    values.push(value.into_static());
+                }
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Text that may be missing.
+pub(super) fn maybe(text: Option<&str>) -> Value<'_> {
+    Value::or_absent(text.map(Value::text), Absence::Missing)
+}
