@@ -1,8 +1,10 @@
 //! The test binary of the language.
 
+mod alike;
 mod check;
 mod diagnostics;
-mod parse;
-mod alike;
 mod eval;
+mod fmt;
+mod parse;
 mod plans;
+mod robust;
