@@ -264,8 +264,12 @@ impl<'a> Catalog<'a> {
     /// Names of that kind that a file sees, as it would write them.
     pub fn visible(&self, unit: usize, space: Space) -> Vec<String> {
         let Some(scope) = self.scopes.get(unit) else { return Vec::new() };
-        let mut names: Vec<_> =
-            scope.names.keys().filter(|(of, _)| *of == space).map(|(_, name)| name.clone()).collect();
+        let mut names: Vec<_> = scope
+            .names
+            .keys()
+            .filter(|(of, _)| *of == space)
+            .map(|(_, name)| name.clone())
+            .collect();
         for (alias, (target, _)) in &scope.aliases {
             let theirs = self.scopes[*target].names.iter();
             names.extend(
@@ -285,11 +289,7 @@ fn twice(name: &ast::Ident, first: Span) -> Diagnostic {
 
 /// The known name that was probably meant.
 pub fn nearest<S: AsRef<str>>(name: &str, known: impl IntoIterator<Item = S>) -> Option<String> {
-    let allowed = match name.chars().count() {
-        0..=2 => 1,
-        3..=5 => 2,
-        _ => 3,
-    };
+    let allowed = (name.chars().count() / 3).clamp(1, 3);
     known
         .into_iter()
         .filter_map(|candidate| {

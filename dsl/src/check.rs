@@ -4,11 +4,14 @@
 
 mod arith;
 mod call;
+mod compare;
 mod constant;
 mod declare;
 mod event;
 mod expr;
+mod inline;
 mod literal;
+mod membership;
 mod path;
 mod pool;
 mod predicate;
@@ -17,6 +20,7 @@ mod routes;
 mod rule;
 mod stmt;
 mod test;
+mod text;
 mod write;
 
 use std::{
@@ -26,8 +30,8 @@ use std::{
     sync::Arc,
 };
 
-pub(crate) use declare::attr_texts;
 pub(crate) use constant::duration_text;
+pub(crate) use declare::attr_texts;
 pub(crate) use pool::{Checked, Pool, operands};
 
 use crate::{
@@ -74,6 +78,9 @@ pub(crate) fn check(loaded: &Loaded, reader: &dyn Reader, mode: Mode) -> Output 
         written: BTreeSet::new(),
         groups: BTreeMap::new(),
     };
+    // What the parser said of a place need not be said again.
+    let said = loaded.diagnostics.iter().map(|diagnostic| (diagnostic.code, diagnostic.at));
+    checker.caches.reported.extend(said);
     checker.declarations();
     checker.rules();
     if checker.build.pool.too_many || checker.build.pool.too_deep {
@@ -168,7 +175,10 @@ impl Named {
 
 #[derive(Default)]
 pub(crate) struct Caches {
-    types: BTreeMap<DeclId, Progress<Ty>>,
+    /// Declared types, each with how many parts it has.
+    types: BTreeMap<DeclId, Progress<(Ty, usize)>>,
+    /// How many parts of types were read so far.
+    type_parts: usize,
     consts: BTreeMap<DeclId, Progress<constant::Const>>,
     fns: BTreeMap<DeclId, Progress<Ty>>,
     regexes: HashMap<Span, Option<Arc<crate::functions::Regex>>>,
@@ -281,13 +291,21 @@ impl<'a> Checker<'a> {
     }
 
     fn report_too_large(&mut self) {
-        let at = self.loaded.units.first().map_or_else(Span::default, |unit| {
-            Span::new(unit.ast.id, 0, 0)
-        });
+        let at = self
+            .loaded
+            .units
+            .first()
+            .map_or_else(Span::default, |unit| Span::new(unit.ast.id, 0, 0));
         let message = if self.build.pool.too_deep {
-            format!("an expression nests more than {} levels once its functions are put in place", pool::DEPTH_MAX)
+            format!(
+                "an expression nests more than {} levels once its functions are put in place",
+                pool::DEPTH_MAX
+            )
         } else {
-            format!("the program has more than {} expressions once its functions are put in place", pool::EXPRS_MAX)
+            format!(
+                "the program has more than {} expressions once its functions are put in place",
+                pool::EXPRS_MAX
+            )
         };
         self.report(Diagnostic::new(Code::E106, at, message));
     }
@@ -296,8 +314,9 @@ impl<'a> Checker<'a> {
         for (_, diagnostic) in std::mem::take(&mut self.pending_w312) {
             self.report(diagnostic);
         }
-        let Build { pool, layout, n_locals, sites, rules, steps, default_route, reads_headers, .. } =
-            self.build;
+        let Build {
+            pool, layout, n_locals, sites, rules, steps, default_route, reads_headers, ..
+        } = self.build;
         let plan = Plan {
             layout,
             exprs: pool.exprs,
@@ -315,10 +334,20 @@ impl<'a> Checker<'a> {
     }
 }
 
-/// A type for messages: `int`, `string`, `a record`.
+/// A type for messages: `int`, `string?`, `record`, `list<record>`. Records are not spelled out.
 fn said(ty: &Ty) -> String {
-    match &ty.base {
-        Type::Record(_) => if ty.optional { "record?" } else { "record" }.to_owned(),
-        _ => ty.to_string(),
+    let mut text = said_type(&ty.base);
+    if ty.optional {
+        text.push('?');
+    }
+    text
+}
+
+fn said_type(ty: &Type) -> String {
+    match ty {
+        Type::Record(_) => "record".to_owned(),
+        Type::List(of) => format!("list<{}>", said_type(of)),
+        Type::Map(of) => format!("map<{}>", said_type(of)),
+        other => other.to_string(),
     }
 }

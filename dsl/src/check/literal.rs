@@ -125,7 +125,7 @@ impl Checker<'_> {
         let text = self.loaded.sources.get(at.file).map_or("", |source| &*source.text);
         let fits = text.get(at.range()).is_some();
         let message = if error.nonlinear {
-            format!("this {what} needs more than linear time: {}", first_line(&error.message))
+            first_line(&error.message).to_owned()
         } else {
             format!("this {what} is wrong: {}", first_line(&error.message))
         };

@@ -76,11 +76,7 @@ pub(super) fn load(entry: &Path, reader: &dyn Reader) -> Loaded {
     if let Err(why) = loader.file(&normal(entry), Role::Entry, None) {
         let file = loader.loaded.sources.add(entry.to_string_lossy(), "");
         let message = format!("cannot read `{}`: {why}", entry.display());
-        loader.loaded.diagnostics.push(Diagnostic::new(
-            Code::E109,
-            Span::new(file, 0, 0),
-            message,
-        ));
+        loader.loaded.diagnostics.push(Diagnostic::new(Code::E109, Span::new(file, 0, 0), message));
     }
     loader.loaded
 }
@@ -96,7 +92,9 @@ fn normal(path: &Path) -> PathBuf {
     for part in path.components() {
         match part {
             Component::CurDir => {}
-            Component::ParentDir if matches!(out.components().next_back(), Some(Component::Normal(_))) => {
+            Component::ParentDir
+                if matches!(out.components().next_back(), Some(Component::Normal(_))) =>
+            {
                 out.pop();
             }
             Component::ParentDir
@@ -185,7 +183,7 @@ impl Loader<'_> {
                 .advise("include the file instead of using it, or move the names to a file of their own"),
         };
         let diagnostic = match self.links_at[unit] {
-            Some(link) => diagnostic.related(link, "used here"),
+            Some(link) => diagnostic.related(link, "named here"),
             None => diagnostic,
         };
         self.loaded.diagnostics.push(diagnostic);

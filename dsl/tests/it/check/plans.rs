@@ -24,7 +24,9 @@ fn rule(text: &str, expected: &Expect) {
 
 #[test]
 fn the_smallest_program() {
-    plan(SMALLEST, &expect![[r#"
+    plan(
+        SMALLEST,
+        &expect![[r#"
         rule t/drop_debug on app
           when .severity < info
           reads .severity
@@ -34,7 +36,8 @@ fn the_smallest_program() {
           reads .client.ip
           writes .geo
         default route to logs
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -63,7 +66,7 @@ fn an_undeclared_value_is_read_as_what_it_is_used_as() {
               when (.body.status as number) >= 500
               when (.body.ok as bool)
               when (.body.ip as ip) in [cidr"10.0.0.0/8"]
-              when .severity in [13, 17]
+              when .severity in [warn, error]
               reads .body.status, .body.ok, .body.ip, .severity, .body.n, .body.m
               writes .n
             default route to logs
