@@ -108,6 +108,9 @@ pub(crate) struct World {
     lookup_of: BTreeMap<DeclId, usize>,
 }
 
+/// A function, its arguments, and the sources whose events it sees.
+type Call = (DeclId, Vec<ExprId>, Vec<usize>);
+
 /// The plan as far as it is built.
 #[derive(Clone, Default)]
 pub(crate) struct Build {
@@ -122,7 +125,7 @@ pub(crate) struct Build {
     /// One local for the elements of each list, so that equal predicates over them are equal.
     elements: BTreeMap<ExprId, LocalId>,
     /// Functions put in place before, by their arguments.
-    inlined: HashMap<(DeclId, Vec<ExprId>, Vec<usize>), (ExprId, Ty)>,
+    inlined: HashMap<Call, (ExprId, Ty)>,
 }
 
 /// What is known at this place of the program.
@@ -216,7 +219,7 @@ pub(crate) struct Checker<'a> {
     groups: BTreeMap<usize, Span>,
 }
 
-impl<'a> Checker<'a> {
+impl Checker<'_> {
     /// Reports, unless it is silenced here or was reported before.
     pub(crate) fn report(&mut self, diagnostic: Diagnostic) {
         let silenced =

@@ -93,18 +93,13 @@ impl Checker<'_> {
                 types.push(None);
                 continue;
             };
-            match self.argument(function, param, arg, &types, want) {
-                Some((arg, ty)) => {
-                    optional |= ty.as_ref().is_some_and(|ty| ty.optional);
-                    out.push(Some(arg));
-                    types.push(ty);
-                }
-                None => {
-                    whole = false;
-                    out.push(None);
-                    types.push(None);
-                }
-            }
+            let made = self.argument(function, param, arg, &types, want);
+            whole &= made.is_some();
+            let (arg, ty) = made.unzip();
+            let ty = ty.flatten();
+            optional |= ty.as_ref().is_some_and(|ty| ty.optional);
+            out.push(arg);
+            types.push(ty);
         }
         if !whole {
             return None;

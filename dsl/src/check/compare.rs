@@ -91,16 +91,14 @@ impl Checker<'_> {
             return self.compare_values(span, op, op_span, left, right_value?);
         }
         let left = self.expr(left, None);
-        match left {
-            Some(left) => self.compared(span, op, op_span, left, right),
-            None => {
-                // The other side may have mistakes of its own, but no meaning for bare names.
-                if !matches!(&right.kind, ExprKind::Name(_)) {
-                    self.expr(right, None);
-                }
-                None
-            }
+        if let Some(left) = left {
+            return self.compared(span, op, op_span, left, right);
         }
+        // The other side may have mistakes of its own, but no meaning for bare names.
+        if !matches!(&right.kind, ExprKind::Name(_)) {
+            self.expr(right, None);
+        }
+        None
     }
 
     pub(super) fn compared(

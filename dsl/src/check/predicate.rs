@@ -135,10 +135,13 @@ impl Checker<'_> {
                 (Op::Is { value, test: IsTest::Present | IsTest::Type(_) }, true)
                 | (Op::Is { value, test: IsTest::Absent }, false) => there.push(*value),
                 (Op::Compare { left, right, .. }, true) => there.extend([*left, *right]),
-                (Op::InSet { value, .. }, true)
-                | (Op::Like { value, .. }, true)
-                | (Op::Matches { value, .. }, true)
-                | (Op::Has { value, .. }, true) => there.push(*value),
+                (
+                    Op::InSet { value, .. }
+                    | Op::Like { value, .. }
+                    | Op::Matches { value, .. }
+                    | Op::Has { value, .. },
+                    true,
+                ) => there.push(*value),
                 (Op::In { value, within }, true) => there.extend([*value, *within]),
                 (Op::TextTest { value, needle, .. }, true) => there.extend([*value, *needle]),
                 _ => {}

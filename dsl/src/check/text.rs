@@ -62,7 +62,7 @@ impl Checker<'_> {
                 }
                 Some(self.truth(Op::Has { value: value.id, words, ignore_case }, span))
             }
-            Comparison::Contains => self.contains(span, value, right),
+            Comparison::Contains => self.contains(span, &value, right),
             _ => {
                 let test = if op == Comparison::StartsWith {
                     TextTest::StartsWith
@@ -70,21 +70,19 @@ impl Checker<'_> {
                     TextTest::EndsWith
                 };
                 let value = self.as_text(value, &place)?;
-                self.needle(span, test, value, right)
+                self.needle(span, test, &value, right)
             }
         }
     }
 
-    fn contains(&mut self, span: Span, value: Checked, right: &Expr) -> Option<Checked> {
+    fn contains(&mut self, span: Span, value: &Checked, right: &Expr) -> Option<Checked> {
         match value.base().clone() {
             Type::Text | Type::Any | Type::Null => {
                 self.needle(span, TextTest::Contains, value, right)
             }
             Type::List(of) => {
-                if *of == Type::Text || *of == Type::Any {
-                    if self.folded_text(right).is_some() {
-                        return self.needle(span, TextTest::Contains, value, right);
-                    }
+                if matches!(*of, Type::Text | Type::Any) && self.folded_text(right).is_some() {
+                    return self.needle(span, TextTest::Contains, value, right);
                 }
                 let needle = self.expr(right, Some(&of))?;
                 let want = Ty::optional((*of).clone());
@@ -115,24 +113,21 @@ impl Checker<'_> {
         &mut self,
         span: Span,
         test: TextTest,
-        value: Checked,
+        value: &Checked,
         right: &Expr,
     ) -> Option<Checked> {
-        let (needle, ignore_case) = match self.folded_text(right) {
-            Some(text) => {
-                let literal = Op::Literal(Literal::Text(text.to_lowercase().into()));
-                (self.add(literal, Ty::required(Type::Text), right.span), true)
-            }
-            None => {
-                let needle = self.expr(right, None)?;
-                // What an undeclared list may hold is its own affair.
-                let free = test == TextTest::Contains
-                    && *value.base() == Type::Any
-                    && *needle.base() != Type::Any;
-                let needle =
-                    if free { needle } else { self.as_text(needle, "the text looked for")? };
-                (needle, false)
-            }
+        let folded = self.folded_text(right);
+        let ignore_case = folded.is_some();
+        let needle = if let Some(text) = folded {
+            let literal = Op::Literal(Literal::Text(text.to_lowercase().into()));
+            self.add(literal, Ty::required(Type::Text), right.span)
+        } else {
+            let needle = self.expr(right, None)?;
+            // What an undeclared list may hold is its own affair.
+            let free = test == TextTest::Contains
+                && *value.base() == Type::Any
+                && *needle.base() != Type::Any;
+            if free { needle } else { self.as_text(needle, "the text looked for")? }
         };
         let op = Op::TextTest { test, value: value.id, needle: needle.id, ignore_case };
         Some(self.truth(op, span))
