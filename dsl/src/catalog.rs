@@ -264,8 +264,12 @@ impl<'a> Catalog<'a> {
     /// Names of that kind that a file sees, as it would write them.
     pub fn visible(&self, unit: usize, space: Space) -> Vec<String> {
         let Some(scope) = self.scopes.get(unit) else { return Vec::new() };
-        let mut names: Vec<_> =
-            scope.names.keys().filter(|(of, _)| *of == space).map(|(_, name)| name.clone()).collect();
+        let mut names: Vec<_> = scope
+            .names
+            .keys()
+            .filter(|(of, _)| *of == space)
+            .map(|(_, name)| name.clone())
+            .collect();
         for (alias, (target, _)) in &scope.aliases {
             let theirs = self.scopes[*target].names.iter();
             names.extend(

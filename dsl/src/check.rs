@@ -26,8 +26,8 @@ use std::{
     sync::Arc,
 };
 
-pub(crate) use declare::attr_texts;
 pub(crate) use constant::duration_text;
+pub(crate) use declare::attr_texts;
 pub(crate) use pool::{Checked, Pool, operands};
 
 use crate::{
@@ -281,13 +281,21 @@ impl<'a> Checker<'a> {
     }
 
     fn report_too_large(&mut self) {
-        let at = self.loaded.units.first().map_or_else(Span::default, |unit| {
-            Span::new(unit.ast.id, 0, 0)
-        });
+        let at = self
+            .loaded
+            .units
+            .first()
+            .map_or_else(Span::default, |unit| Span::new(unit.ast.id, 0, 0));
         let message = if self.build.pool.too_deep {
-            format!("an expression nests more than {} levels once its functions are put in place", pool::DEPTH_MAX)
+            format!(
+                "an expression nests more than {} levels once its functions are put in place",
+                pool::DEPTH_MAX
+            )
         } else {
-            format!("the program has more than {} expressions once its functions are put in place", pool::EXPRS_MAX)
+            format!(
+                "the program has more than {} expressions once its functions are put in place",
+                pool::EXPRS_MAX
+            )
         };
         self.report(Diagnostic::new(Code::E106, at, message));
     }
@@ -296,8 +304,9 @@ impl<'a> Checker<'a> {
         for (_, diagnostic) in std::mem::take(&mut self.pending_w312) {
             self.report(diagnostic);
         }
-        let Build { pool, layout, n_locals, sites, rules, steps, default_route, reads_headers, .. } =
-            self.build;
+        let Build {
+            pool, layout, n_locals, sites, rules, steps, default_route, reads_headers, ..
+        } = self.build;
         let plan = Plan {
             layout,
             exprs: pool.exprs,

@@ -72,7 +72,8 @@ impl<'p> Explainer<'p> {
         for id in order {
             let rule = plan.rule(*id);
             written_before[id.0 as usize].clone_from(&written);
-            let atoms: BTreeSet<_> = rule.when.iter().flat_map(|when| conjuncts(plan, *when)).collect();
+            let atoms: BTreeSet<_> =
+                rule.when.iter().flat_map(|when| conjuncts(plan, *when)).collect();
             for atom in atoms {
                 *shared.entry(atom).or_insert(0) += 1;
             }
@@ -134,7 +135,9 @@ impl<'p> Explainer<'p> {
                 self.paths(atom, &mut reads);
                 let waits: Vec<_> = reads
                     .iter()
-                    .filter(|read| before.iter().any(|written| related(self.plan, **read, *written)))
+                    .filter(|read| {
+                        before.iter().any(|written| related(self.plan, **read, *written))
+                    })
                     .map(|node| self.plan.layout.display(*node))
                     .collect();
                 if !waits.is_empty() {
@@ -189,7 +192,11 @@ impl<'p> Explainer<'p> {
                 Stmt::Rename { from, .. } => {
                     out.insert(*from);
                 }
-                Stmt::Del(_) | Stmt::Keep(_) | Stmt::Tag { .. } | Stmt::Return | Stmt::Drop { .. } => {}
+                Stmt::Del(_)
+                | Stmt::Keep(_)
+                | Stmt::Tag { .. }
+                | Stmt::Return
+                | Stmt::Drop { .. } => {}
             }
         }
     }
@@ -215,7 +222,11 @@ impl<'p> Explainer<'p> {
                 Stmt::Let { otherwise, .. } | Stmt::Assign { otherwise, .. } => {
                     out.extend(self.fates(otherwise.as_deref().unwrap_or_default(), true));
                 }
-                Stmt::Del(_) | Stmt::Keep(_) | Stmt::Rename { .. } | Stmt::Tag { .. } | Stmt::Return => {}
+                Stmt::Del(_)
+                | Stmt::Keep(_)
+                | Stmt::Rename { .. }
+                | Stmt::Tag { .. }
+                | Stmt::Return => {}
             }
         }
         out
@@ -229,7 +240,9 @@ impl<'p> Explainer<'p> {
             }
             let args = target.args.iter();
             let args: Vec<_> = args
-                .map(|(path, value)| format!("{}: {}", path.join("."), show::expr(self.plan, *value)))
+                .map(|(path, value)| {
+                    format!("{}: {}", path.join("."), show::expr(self.plan, *value))
+                })
                 .collect();
             format!("{name}({})", args.join(", "))
         };

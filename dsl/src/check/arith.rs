@@ -159,8 +159,7 @@ impl Checker<'_> {
             let mut diagnostic = Diagnostic::new(Code::E101, op_span, message)
                 .related(left.span, format!("this is `{}`", said(&left.ty)))
                 .related(right.span, format!("this is `{}`", said(&right.ty)));
-            if op == Arithmetic::Add
-                && (*left.base() == Type::Text || *right.base() == Type::Text)
+            if op == Arithmetic::Add && (*left.base() == Type::Text || *right.base() == Type::Text)
             {
                 diagnostic = diagnostic.advise("put values into text with `f\"…{value}…\"`");
             }
@@ -214,9 +213,7 @@ fn calculation(op: Arithmetic, left: &Type, right: &Type) -> Option<(Type, Type,
         (Mul | Div, Duration, number) if number.is_number() => {
             Some((Duration, number.clone(), Duration))
         }
-        (Mul, number, Duration) if number.is_number() => {
-            Some((number.clone(), Duration, Duration))
-        }
+        (Mul, number, Duration) if number.is_number() => Some((number.clone(), Duration, Duration)),
         (_, left, right) => {
             let numeric = |ty: &Type| ty.is_number() || *ty == Any;
             if !numeric(left) || !numeric(right) {
@@ -250,11 +247,16 @@ fn fits(have: &Type, want: &Type) -> Fit {
         (Type::Map(have), Type::Map(want)) => fits(have, want),
         (Type::Map(_), Type::Record(_)) => Fit::Narrow,
         (Type::Record(shape), Type::Map(want)) => {
-            let all = shape.fields.iter().all(|field| !matches!(fits(&field.ty.base, want), Fit::No));
+            let all =
+                shape.fields.iter().all(|field| !matches!(fits(&field.ty.base, want), Fit::No));
             if all { Fit::Same } else { Fit::No }
         }
         (Type::Record(have), Type::Record(want)) => {
-            if record_fits(have, want) { Fit::Same } else { Fit::No }
+            if record_fits(have, want) {
+                Fit::Same
+            } else {
+                Fit::No
+            }
         }
         _ => Fit::No,
     }
@@ -263,13 +265,12 @@ fn fits(have: &Type, want: &Type) -> Fit {
 /// Whether a record may stand where another is declared.
 fn record_fits(have: &Arc<Shape>, want: &Arc<Shape>) -> bool {
     let members = have.fields.iter().all(|field| match want.field(&field.name) {
-        Some(wanted) => {
-            !matches!(fits(&field.ty.base, &wanted.ty.base), Fit::No)
-        }
+        Some(wanted) => !matches!(fits(&field.ty.base, &wanted.ty.base), Fit::No),
         None => want.open,
     });
     members
-        && want.fields.iter().all(|wanted| {
-            wanted.ty.optional || have.open || have.field(&wanted.name).is_some()
-        })
+        && want
+            .fields
+            .iter()
+            .all(|wanted| wanted.ty.optional || have.open || have.field(&wanted.name).is_some())
 }

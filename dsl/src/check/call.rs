@@ -48,8 +48,12 @@ impl Checker<'_> {
         }
         if matches!(bare, "lines" | "cidrs") {
             self.report(
-                Diagnostic::new(Code::E102, span, format!("`{bare}` reads a file when the rules are loaded"))
-                    .advise(format!("name it first: `const NAME = {bare}(\"…\")`")),
+                Diagnostic::new(
+                    Code::E102,
+                    span,
+                    format!("`{bare}` reads a file when the rules are loaded"),
+                )
+                .advise(format!("name it first: `const NAME = {bare}(\"…\")`")),
             );
             return None;
         }
@@ -152,7 +156,8 @@ impl Checker<'_> {
                     next += 1;
                 }
                 None => {
-                    let message = format!("`{}` takes at most {}", function.name, counted(params.len()));
+                    let message =
+                        format!("`{}` takes at most {}", function.name, counted(params.len()));
                     self.report(
                         Diagnostic::new(Code::E102, arg.span, message).note(signature(function)),
                     );
@@ -226,10 +231,16 @@ impl Checker<'_> {
                 let found = self.expr(e, None)?;
                 let fits = matches!(
                     found.base(),
-                    Type::Text | Type::List(_) | Type::Map(_) | Type::Record(_) | Type::Any | Type::Null
+                    Type::Text
+                        | Type::List(_)
+                        | Type::Map(_)
+                        | Type::Record(_)
+                        | Type::Any
+                        | Type::Null
                 );
                 if !fits {
-                    let message = format!("{place} takes text, a list or a map, not `{}`", said(&found.ty));
+                    let message =
+                        format!("{place} takes text, a list or a map, not `{}`", said(&found.ty));
                     return self.fail(Code::E101, found.span, message);
                 }
                 Some(value(found))
@@ -310,12 +321,7 @@ impl Checker<'_> {
         None
     }
 
-    fn detectors(
-        &mut self,
-        e: &Expr,
-        builtin: &[&str],
-        place: &str,
-    ) -> Option<Vec<Detector>> {
+    fn detectors(&mut self, e: &Expr, builtin: &[&str], place: &str) -> Option<Vec<Detector>> {
         let single = std::slice::from_ref(e);
         let items = match &e.kind {
             ExprKind::List(items) => items.as_slice(),
@@ -356,7 +362,9 @@ impl Checker<'_> {
                 }
                 all
             }
-            _ if matches!(&e.kind, ExprKind::Tagged { tag: Tag::Regex, .. } | ExprKind::Error) => None,
+            _ if matches!(&e.kind, ExprKind::Tagged { tag: Tag::Regex, .. } | ExprKind::Error) => {
+                None
+            }
             _ => {
                 if let ExprKind::Name(name) = &e.kind {
                     if let Some(id) = self.named_const(name)
@@ -377,12 +385,7 @@ impl Checker<'_> {
         }
     }
 
-    fn lambda(
-        &mut self,
-        e: &Expr,
-        types: &[Ty],
-        place: &str,
-    ) -> Option<(plan::Arg, Option<Ty>)> {
+    fn lambda(&mut self, e: &Expr, types: &[Ty], place: &str) -> Option<(plan::Arg, Option<Ty>)> {
         let ExprKind::Lambda { params, body } = &e.kind else {
             let message = format!("{place} takes a lambda: `|x| …`");
             return self.fail(Code::E101, e.span, message);
@@ -423,8 +426,15 @@ impl Checker<'_> {
         if args.len() != keys.len() || args.iter().any(|arg| arg.name.is_some()) {
             let types: Vec<_> = keys.iter().map(ToString::to_string).collect();
             self.report(
-                Diagnostic::new(Code::E102, span, format!("`{}` takes {}", name.written(), counted(keys.len())))
-                    .related(self.world.lookups[lookup].span, format!("declared with ({})", types.join(", "))),
+                Diagnostic::new(
+                    Code::E102,
+                    span,
+                    format!("`{}` takes {}", name.written(), counted(keys.len())),
+                )
+                .related(
+                    self.world.lookups[lookup].span,
+                    format!("declared with ({})", types.join(", ")),
+                ),
             );
             return None;
         }
@@ -633,7 +643,13 @@ fn signature(function: &Function) -> String {
         .params
         .iter()
         .map(|param| {
-            let mark = if param.rest { "…" } else if param.optional { "?" } else { "" };
+            let mark = if param.rest {
+                "…"
+            } else if param.optional {
+                "?"
+            } else {
+                ""
+            };
             format!("{}{mark}", param.name)
         })
         .collect();

@@ -119,7 +119,11 @@ fn write_literal(out: &mut String, literal: &Literal) {
             Ok(())
         }
         Literal::Timestamp(nanos) => {
-            write!(out, "\"{}\"", jiff::Timestamp::from_nanosecond(i128::from(*nanos)).unwrap_or_default())
+            write!(
+                out,
+                "\"{}\"",
+                jiff::Timestamp::from_nanosecond(i128::from(*nanos)).unwrap_or_default()
+            )
         }
         Literal::Duration(nanos) => write!(out, "\"{}\"", duration_text(*nanos)),
         Literal::Ip(number) => write!(out, "\"{}\"", u128_to_ip(*number)),
@@ -377,7 +381,8 @@ impl Checker<'_> {
         };
         let home = &self.loaded.units[self.place.unit].path;
         let path = beside(home, named);
-        let known = self.lists.iter().find(|(known, _)| *known == path).map(|(_, text)| text.clone());
+        let known =
+            self.lists.iter().find(|(known, _)| *known == path).map(|(_, text)| text.clone());
         let text = match known.map_or_else(|| self.reader.read(&path), Ok) {
             Ok(text) => text,
             Err(why) => {

@@ -27,7 +27,8 @@ const NAMED: &[(&str, Type)] = &[
 
 /// What an attribute may stand at.
 const SINK_ATTRS: &[&str] = &["accepts_sensitive", "allow"];
-const RULE_ATTRS: &[&str] = &["owner", "expires", "tags", "pin", "allow", "was", "shadow", "canary"];
+const RULE_ATTRS: &[&str] =
+    &["owner", "expires", "tags", "pin", "allow", "was", "shadow", "canary"];
 const OTHER_ATTRS: &[&str] = &["allow"];
 
 impl Checker<'_> {

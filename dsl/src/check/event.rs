@@ -24,7 +24,11 @@ pub(super) fn look(shape: &Shape, path: &[Arc<str>]) -> Known {
     for (step, key) in path.iter().enumerate() {
         let Some(field) = at.field(key) else {
             let known = at.fields.iter().map(|field| field.name.clone()).collect();
-            return if at.open { Known::Open { known, step } } else { Known::Closed { known, step } };
+            return if at.open {
+                Known::Open { known, step }
+            } else {
+                Known::Closed { known, step }
+            };
         };
         optional |= field.ty.optional;
         let last = step + 1 == path.len();
@@ -60,13 +64,15 @@ pub(super) fn write(shape: &Arc<Shape>, path: &[Arc<str>], ty: &Ty) -> Arc<Shape
         ty.clone()
     } else {
         match old.as_ref().map(|field| &field.ty) {
-            Some(Ty { base: Type::Record(inner), optional }) => {
-                Ty { base: Type::Record(write(inner, rest, ty)), optional: *optional && ty.optional }
-            }
+            Some(Ty { base: Type::Record(inner), optional }) => Ty {
+                base: Type::Record(write(inner, rest, ty)),
+                optional: *optional && ty.optional,
+            },
             // A map stays a map; `any` may turn out to hold no record, then nothing is written.
             Some(Ty { base: base @ Type::Map(_), .. }) => Ty::required(base.clone()),
             Some(Ty { base: Type::Any | Type::Null, .. }) | None => {
-                let inner = Arc::new(Shape { fields: Vec::new(), open: shape.open || old.is_some() });
+                let inner =
+                    Arc::new(Shape { fields: Vec::new(), open: shape.open || old.is_some() });
                 Ty::optional(Type::Record(write(&inner, rest, &ty.clone().or_optional(true))))
             }
             Some(scalar) => scalar.clone(),
@@ -74,12 +80,7 @@ pub(super) fn write(shape: &Arc<Shape>, path: &[Arc<str>], ty: &Ty) -> Arc<Shape
     };
     match (place, old) {
         (Some(index), Some(old)) => out.fields[index] = FieldType { ty, ..old },
-        _ => out.fields.push(FieldType {
-            name: key.clone(),
-            ty,
-            coerce: false,
-            sensitive: false,
-        }),
+        _ => out.fields.push(FieldType { name: key.clone(), ty, coerce: false, sensitive: false }),
     }
     Arc::new(out)
 }

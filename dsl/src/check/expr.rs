@@ -129,10 +129,10 @@ impl Checker<'_> {
                 kind => {
                     let word = kind.word();
                     let message = format!("`{}` is a {word} and must be called", name.written());
-                    self.report(Diagnostic::new(Code::E102, name.span, message).suggest(
-                        "call it",
-                        vec![(name.span.behind(), "(…)".to_owned())],
-                    ));
+                    self.report(
+                        Diagnostic::new(Code::E102, name.span, message)
+                            .suggest("call it", vec![(name.span.behind(), "(…)".to_owned())]),
+                    );
                     None
                 }
             };
@@ -152,12 +152,9 @@ impl Checker<'_> {
         let written = name.written();
         if want == Some(&Type::Severity) && name.space.is_none() {
             let known = Severity::NAMED.map(|(name, _)| name);
-            let mut diagnostic = Diagnostic::new(
-                Code::E102,
-                name.span,
-                format!("there is no severity `{written}`"),
-            )
-            .note(format!("severities are {}", known.join(", ")));
+            let mut diagnostic =
+                Diagnostic::new(Code::E102, name.span, format!("there is no severity `{written}`"))
+                    .note(format!("severities are {}", known.join(", ")));
             if let Some(near) = nearest(&written, known) {
                 diagnostic = diagnostic
                     .suggest("a severity with a similar name exists", vec![(name.span, near)]);
@@ -175,7 +172,8 @@ impl Checker<'_> {
             );
             return;
         }
-        let mut known: Vec<String> = self.place.names.iter().map(|named| named.name.clone()).collect();
+        let mut known: Vec<String> =
+            self.place.names.iter().map(|named| named.name.clone()).collect();
         known.extend(self.catalog.visible(self.place.unit, Space::Value));
         self.unknown("name", name, &known);
     }
@@ -205,7 +203,8 @@ impl Checker<'_> {
                 Some(field) => field.ty.clone().or_optional(base.ty.optional),
                 None if shape.open => Ty::optional(Type::Any),
                 None => {
-                    let known: Vec<_> = shape.fields.iter().map(|field| field.name.clone()).collect();
+                    let known: Vec<_> =
+                        shape.fields.iter().map(|field| field.name.clone()).collect();
                     self.no_field(&name.name, name.span, &known);
                     return None;
                 }

@@ -259,7 +259,8 @@ impl Checker<'_> {
                 Some(_) if self.place.in_test => Some(any),
                 Some(Known::Scalar { ty, step }) => {
                     let at = spans.get(step + 1).or(spans.last()).copied()?;
-                    let message = format!("`{}` is `{ty}` and has no fields", dotted(&keys[..=step]));
+                    let message =
+                        format!("`{}` is `{ty}` and has no fields", dotted(&keys[..=step]));
                     self.fail(Code::E201, at, message)
                 }
                 Some(Known::Closed { known, step }) => {

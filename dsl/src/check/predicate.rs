@@ -374,9 +374,8 @@ impl Checker<'_> {
             self.report_incomparable(op, op_span, &left, &right, fits);
             return None;
         }
-        let single = |ty: &Type| {
-            !matches!(ty, Type::Any | Type::List(_) | Type::Map(_) | Type::Record(_))
-        };
+        let single =
+            |ty: &Type| !matches!(ty, Type::Any | Type::List(_) | Type::Map(_) | Type::Record(_));
         let read_as = |ty: &Type| if ty.is_number() { Type::Number } else { ty.clone() };
         let (left, right) = match (&l, &r) {
             (Type::Any, other) if single(other) => (self.narrow(left, read_as(other)), right),
@@ -410,9 +409,7 @@ impl Checker<'_> {
             .filter(|_| self.build.pool.literal(right.id).is_some())
         {
             diagnostic = diagnostic.suggest(advice, edits);
-        } else if let Some((advice, edits)) = self
-            .conversion(left, right.base())
-            .filter(|_| !same)
+        } else if let Some((advice, edits)) = self.conversion(left, right.base()).filter(|_| !same)
         {
             diagnostic = diagnostic.suggest(advice, edits);
         }
@@ -732,8 +729,11 @@ impl Checker<'_> {
                 return None;
             }
         }
-        let mut diagnostic =
-            Diagnostic::new(Code::E101, e.span, format!("this takes `{tag}\"…\"`, known when the rules are loaded"));
+        let mut diagnostic = Diagnostic::new(
+            Code::E101,
+            e.span,
+            format!("this takes `{tag}\"…\"`, known when the rules are loaded"),
+        );
         if matches!(&e.kind, ExprKind::Text { fold: false, .. }) {
             diagnostic = diagnostic
                 .suggest(format!("`{of}` reads it so"), vec![(e.span.before(), tag.to_owned())]);

@@ -2,11 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{
-    Checked, Checker,
-    constant::Const,
-    event::join_ty,
-};
+use super::{Checked, Checker, constant::Const, event::join_ty};
 use crate::{
     diagnostic::Code,
     plan::{Op, RecordPart},

@@ -82,8 +82,12 @@ impl Checker<'_> {
     fn unique<'n>(&mut self, seen: &mut BTreeMap<&'n str, Span>, name: &'n ast::Ident) {
         if let Some(first) = seen.insert(&name.name, name.span) {
             self.report(
-                Diagnostic::new(Code::E108, name.span, format!("two rules are called `{}`", name.name))
-                    .related(first, "the first one"),
+                Diagnostic::new(
+                    Code::E108,
+                    name.span,
+                    format!("two rules are called `{}`", name.name),
+                )
+                .related(first, "the first one"),
             );
         }
     }
@@ -232,19 +236,23 @@ impl Checker<'_> {
             return;
         }
         if let Some(at) = throws_away(&rule.body) {
-            let diagnostic = Diagnostic::new(Code::W313, at, "errors go away here, and nobody owns the rule")
-                .related(rule.name.span, "this rule takes errors")
-                .suggest(
-                    "say who decided it",
-                    vec![(rule.span.before(), "@owner(\"…\") ".to_owned())],
-                );
+            let diagnostic =
+                Diagnostic::new(Code::W313, at, "errors go away here, and nobody owns the rule")
+                    .related(rule.name.span, "this rule takes errors")
+                    .suggest(
+                        "say who decided it",
+                        vec![(rule.span.before(), "@owner(\"…\") ".to_owned())],
+                    );
             self.report(diagnostic);
         }
     }
 
     /// Whether a condition takes only events of severity error and above.
     fn asks_for_errors(&self, when: ExprId) -> bool {
-        use crate::{column::Severity, plan::{CompareOp, Literal}};
+        use crate::{
+            column::Severity,
+            plan::{CompareOp, Literal},
+        };
         let error = Severity::named("error");
         match self.build.pool.op(when) {
             Op::And(ids) => ids.iter().any(|id| self.asks_for_errors(*id)),
@@ -302,11 +310,7 @@ fn labels(checker: &Checker<'_>) -> Vec<Arc<str>> {
         .map(|unit| {
             let own = stem(&unit.path);
             let alone = units.iter().filter(|other| stem(&other.path) == own).count() == 1;
-            if alone {
-                own.into()
-            } else {
-                unit.path.with_extension("").to_string_lossy().into()
-            }
+            if alone { own.into() } else { unit.path.with_extension("").to_string_lossy().into() }
         })
         .collect()
 }

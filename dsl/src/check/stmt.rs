@@ -211,12 +211,8 @@ impl Checker<'_> {
     }
 
     fn bind(&mut self, name: &ast::Ident, value: Option<Checked>) {
-        let known = Named {
-            name: name.name.clone(),
-            value,
-            at: Some(name.span),
-            used: Cell::new(false),
-        };
+        let known =
+            Named { name: name.name.clone(), value, at: Some(name.span), used: Cell::new(false) };
         self.place.names.push(known);
     }
 
@@ -444,12 +440,15 @@ impl Checker<'_> {
         }
         for want in self.declared(&to_target)? {
             // A move changes no value, so it must fit as it is.
-            let fits = *moved.base() == want.base
-                || *moved.base() == Type::Any
-                || want.base == Type::Any;
+            let fits =
+                *moved.base() == want.base || *moved.base() == Type::Any || want.base == Type::Any;
             if !fits {
                 let want = Ty { optional: true, ..want };
-                self.misfit(&moved, &want, &format!("`{}`", self.build.layout.display(to_target.node)));
+                self.misfit(
+                    &moved,
+                    &want,
+                    &format!("`{}`", self.build.layout.display(to_target.node)),
+                );
                 return None;
             }
         }
@@ -472,7 +471,8 @@ impl Checker<'_> {
         let list = Type::list(Type::Text);
         for want in self.declared(&target)? {
             if want.base != list && want.base != Type::list(Type::Any) {
-                let message = format!("`tag` writes the list `.tags`, which is `{}` here", want.base);
+                let message =
+                    format!("`tag` writes the list `.tags`, which is `{}` here", want.base);
                 return self.fail(Code::E101, span, message);
             }
         }

@@ -214,7 +214,10 @@ impl Checker<'_> {
                     }
                     let rule = by.as_ref().map(|name| self.rule_named(&name.written(), name.span));
                     let body = self.expected(body);
-                    Some(Expectation::Dropped { by: rule.map_or(Some(None), |rule| rule.map(Some))?, body: body? })
+                    Some(Expectation::Dropped {
+                        by: rule.map_or(Some(None), |rule| rule.map(Some))?,
+                        body: body?,
+                    })
                 }
                 Fate::Routed => {
                     if let Some(by) = by {
@@ -223,7 +226,10 @@ impl Checker<'_> {
                     }
                     let sink = to.as_ref().map(|name| self.sink_named(name));
                     let body = self.expected(body);
-                    Some(Expectation::Routed { to: sink.map_or(Some(None), |sink| sink.map(Some))?, body: body? })
+                    Some(Expectation::Routed {
+                        to: sink.map_or(Some(None), |sink| sink.map(Some))?,
+                        body: body?,
+                    })
                 }
             },
         }
@@ -257,8 +263,8 @@ impl Checker<'_> {
                 if let Some(near) = nearest(name, &names) {
                     let quoted = self.loaded.sources.text(span).starts_with('"');
                     let near = if quoted { format!("{near:?}") } else { near };
-                    diagnostic = diagnostic
-                        .suggest("a rule with a similar name exists", vec![(span, near)]);
+                    diagnostic =
+                        diagnostic.suggest("a rule with a similar name exists", vec![(span, near)]);
                 }
                 self.report(diagnostic);
                 None
@@ -266,7 +272,8 @@ impl Checker<'_> {
             [first, second, ..] => {
                 let label = |id: &RuleId| self.build.rules[id.0 as usize].label.clone();
                 let message = format!("several rules are called `{name}`");
-                let note = format!("write for instance `\"{}\"` or `\"{}\"`", label(first), label(second));
+                let note =
+                    format!("write for instance `\"{}\"` or `\"{}\"`", label(first), label(second));
                 self.report(Diagnostic::new(Code::E102, span, message).note(note));
                 None
             }

@@ -118,7 +118,10 @@ impl Checker<'_> {
                     Ty { optional: before.optional && value.ty.optional, ..joined }
                 }
                 (AssignOp::Default, None) => value.ty.clone(),
-                (AssignOp::Merge, Some(before)) => Ty { optional: before.optional && value.ty.optional, ..merged(&before, &value.ty) },
+                (AssignOp::Merge, Some(before)) => Ty {
+                    optional: before.optional && value.ty.optional,
+                    ..merged(&before, &value.ty)
+                },
                 (AssignOp::Merge, None) => value.ty.clone(),
             };
             self.flow.shapes[source] = event::write(&shape, &target.keys, &ty);

@@ -21,9 +21,7 @@ fn at(plan: &Plan, id: ExprId, depth: usize) -> String {
         return "…".to_owned();
     }
     let show = |id: &ExprId| at(plan, *id, depth + 1);
-    let all = |ids: &[ExprId], joint: &str| {
-        ids.iter().map(show).collect::<Vec<_>>().join(joint)
-    };
+    let all = |ids: &[ExprId], joint: &str| ids.iter().map(show).collect::<Vec<_>>().join(joint);
     match &plan.expr(id).op {
         Op::Literal(literal) => literal_text(literal),
         Op::Field(node) => plan.layout.display(*node),
@@ -133,7 +131,8 @@ fn argument(plan: &Plan, arg: &Arg, depth: usize) -> String {
         }
         Arg::Pattern(pattern) => format!("pat{:?}", pattern.source),
         Arg::Lambda(lambda) => {
-            let params: Vec<_> = lambda.params.iter().map(|local| format!("${}", local.0)).collect();
+            let params: Vec<_> =
+                lambda.params.iter().map(|local| format!("${}", local.0)).collect();
             format!("|{}| {}", params.join(", "), at(plan, lambda.body, depth))
         }
     }

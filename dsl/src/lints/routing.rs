@@ -73,9 +73,9 @@ fn exhaustive(checker: &Checker<'_>, rules: &[RuleId], source: usize) -> bool {
         let Some(when) = rule.when else { return true };
         let opposite = match checker.build.pool.op(when) {
             Op::Not(inner) => conditions.contains(inner),
-            _ => conditions.iter().any(|known| {
-                matches!(checker.build.pool.op(*known), Op::Not(inner) if *inner == when)
-            }),
+            _ => conditions.iter().any(
+                |known| matches!(checker.build.pool.op(*known), Op::Not(inner) if *inner == when),
+            ),
         };
         if opposite {
             return true;

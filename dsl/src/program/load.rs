@@ -76,11 +76,7 @@ pub(super) fn load(entry: &Path, reader: &dyn Reader) -> Loaded {
     if let Err(why) = loader.file(&normal(entry), Role::Entry, None) {
         let file = loader.loaded.sources.add(entry.to_string_lossy(), "");
         let message = format!("cannot read `{}`: {why}", entry.display());
-        loader.loaded.diagnostics.push(Diagnostic::new(
-            Code::E109,
-            Span::new(file, 0, 0),
-            message,
-        ));
+        loader.loaded.diagnostics.push(Diagnostic::new(Code::E109, Span::new(file, 0, 0), message));
     }
     loader.loaded
 }
@@ -96,7 +92,9 @@ fn normal(path: &Path) -> PathBuf {
     for part in path.components() {
         match part {
             Component::CurDir => {}
-            Component::ParentDir if matches!(out.components().next_back(), Some(Component::Normal(_))) => {
+            Component::ParentDir
+                if matches!(out.components().next_back(), Some(Component::Normal(_))) =>
+            {
                 out.pop();
             }
             Component::ParentDir

@@ -1,7 +1,9 @@
 //! The test binary of the language.
 
 mod alike;
+mod check;
 mod diagnostics;
 mod eval;
 mod parse;
 mod plans;
+mod programs;
