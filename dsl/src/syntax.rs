@@ -3,8 +3,10 @@
 //! Invariant: nothing here resolves a name or knows a type.
 
 pub mod ast;
+mod fmt;
 mod parse;
 mod scan;
 mod split;
 
+pub use self::fmt::format;
 pub use parse::{MAX_FILE_BYTES, parse_expr, parse_file};

@@ -4,6 +4,8 @@ mod alike;
 mod check;
 mod diagnostics;
 mod eval;
+mod fmt;
 mod parse;
 mod plans;
 mod programs;
+mod robust;

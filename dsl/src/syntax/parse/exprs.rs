@@ -7,8 +7,8 @@ use crate::{
     diagnostic::{Code, Diagnostic},
     span::Span,
     syntax::ast::{
-        Arg, Arithmetic, Arm, Expr, ExprKind, Path, PathRoot, Pattern, PatternKind, RecordField,
-        Seg, SegKind,
+        Arg, Arithmetic, Arm, Expr, ExprKind, Ident, Path, PathRoot, Pattern, PatternKind,
+        RecordField, Seg, SegKind,
     },
 };
 
@@ -186,7 +186,8 @@ impl Lower<'_> {
                 let span = lower.across(&primary, link);
                 let part = parts(link).need();
                 let kind = if link.as_rule() == Rule::member {
-                    ExprKind::Member { base: Box::new(expr), name: lower.key(&part) }
+                    let name = lower.key(&part);
+                    member(expr, name)
                 } else {
                     let index = lower.expr(&part);
                     lower.index(expr, index, link)
@@ -354,6 +355,18 @@ impl Lower<'_> {
         };
         let segs = inner.map(seg).collect();
         Path { root, segs, span: self.span(pair) }
+    }
+}
+
+/// Puts a field behind an expression; behind a path it belongs to the path.
+fn member(base: Expr, name: Ident) -> ExprKind {
+    match base.kind {
+        ExprKind::Path(mut path) => {
+            path.span = path.span.to(name.span);
+            path.segs.push(Seg { kind: SegKind::Field(name.name), span: name.span });
+            ExprKind::Path(path)
+        }
+        kind => ExprKind::Member { base: Box::new(Expr { kind, span: base.span }), name },
     }
 }
 

@@ -44,7 +44,11 @@ impl Lower<'_> {
                 signed = sign;
                 self.number(&inner, sign.is_some())
             }
-            Rule::bytesize => ExprKind::Int(self.size(&inner)),
+            Rule::bytesize => {
+                signed = sign;
+                let bytes = self.size(&inner);
+                ExprKind::Int(if sign.is_some() { -bytes } else { bytes })
+            }
             Rule::duration => {
                 signed = sign;
                 let nanos = self.duration(&inner).nanos;

@@ -1,0 +1,185 @@
+//! No text makes the front end panic, overflow a stack or forget to say what is wrong.
+
+use logmon_dsl::{
+    diagnostic::has_errors,
+    render::render,
+    span::Sources,
+    syntax::{MAX_FILE_BYTES, format, parse_expr, parse_file},
+};
+use proptest::prelude::*;
+
+use crate::parse::{SAMPLES, bare};
+
+/// Runs everything that reads text, and draws what it says.
+fn read(text: &str) {
+    let mut sources = Sources::new();
+    let file = sources.add("any.rules", text);
+    let (tree, found) = parse_file(file, text);
+    for diagnostic in &found {
+        assert!(diagnostic.at.end as usize <= text.len().max(1), "{diagnostic:?}");
+    }
+    if found.is_empty() {
+        assert!(!bare(&tree.items).contains("Error"), "an error node without a diagnostic");
+        format(file, text).expect("what reads can be formatted");
+    }
+    // Drawing looks at whole lines; a few of them are enough.
+    render(&found[..found.len().min(5)], &sources, false);
+    let (_, found) = parse_expr(file, text);
+    render(&found[..found.len().min(5)], &sources, true);
+}
+
+/// Reads on a thread with the stack that a thread has by default.
+fn read_on_a_small_stack(text: String) {
+    let reader = std::thread::Builder::new().stack_size(2 << 20).spawn(move || read(&text));
+    reader.unwrap().join().unwrap();
+}
+
+#[test]
+fn hostile_text_ends() {
+    for unit in [
+        "(",
+        "[",
+        "{",
+        ")",
+        "}",
+        "\"",
+        "'",
+        "f\"{",
+        "re\"",
+        "\"\"\"",
+        "|x| ",
+        "not ",
+        "-",
+        ".a",
+        ".a.b ",
+        "a + ",
+        "min(",
+        "a < ",
+        "a ?? ",
+        "[1, ",
+        "{ a: ",
+        "if a { ",
+        "else if a { } ",
+        "if a { 1 } else ",
+        "match a { 1 => ",
+        "rule x { ",
+        "rule x { if a { ",
+        "rule x {}\n",
+        "rule x {\n",
+        "@a ",
+        "list<",
+        "type T = list<",
+        "const A = 1\n",
+        "const A = ",
+        "5 min ",
+        "=",
+        "!",
+        "&& a ",
+        ".x = \n",
+        "\\",
+        "#",
+        "\u{1}",
+        "\u{feff}",
+        "ö",
+        "\n",
+        "rule r { tag \"x\" } }\n",
+        "group g {\nrule r {\n",
+        "x\n",
+    ] {
+        for prefix in ["", "const A = ", "rule r {\n"] {
+            read_on_a_small_stack(format!("{prefix}{}", unit.repeat(20_000 / unit.len())));
+        }
+    }
+}
+
+#[test]
+fn the_deepest_text_that_is_read_leaves_the_stack_alone() {
+    for (open, middle, close) in [
+        ("(", ".a", ")"),
+        ("[", "1", "]"),
+        ("{ a: ", "1", " }"),
+        ("f(|x| ", "x", ")"),
+        ("f(a, ", "1", ")"),
+        ("f\"{", "1", "}\""),
+        ("if a { 1 } else { ", "1", " }"),
+        ("match a { _ => ", "1", " }"),
+        ("(not -(", "1", "))"),
+        (".a[b * -", "1", "]"),
+    ] {
+        for depth in [20, 30, 31, 62, 63] {
+            let text = format!("{}{middle}{}", open.repeat(depth), close.repeat(depth));
+            let const_text = format!("const A = {text}\n");
+            read_on_a_small_stack(const_text.clone());
+            if depth == 20 {
+                let (_, found) = parse_file(logmon_dsl::span::FileId(0), &const_text);
+                assert!(found.is_empty(), "{const_text}: {found:?}");
+            }
+        }
+    }
+    let blocks = format!("rule r {{ {} drop {} }}", "if .a { ".repeat(62), "}".repeat(62));
+    read_on_a_small_stack(blocks);
+    let links = format!("rule r {{ if .a {{ }} {} }}", "else if .b { }".repeat(60));
+    read_on_a_small_stack(links);
+    for chain in ["a + ", "a or ", "a ?? ", "not ", "- "] {
+        read_on_a_small_stack(format!("const A = {}a", chain.repeat(250)));
+        read_on_a_small_stack(format!("const A = {}a", chain.repeat(5_000)));
+    }
+}
+
+#[test]
+fn a_file_above_the_limit_is_refused() {
+    let text = "const A = 1\n".repeat(MAX_FILE_BYTES / 12 + 1);
+    let (tree, found) = parse_file(logmon_dsl::span::FileId(0), &text);
+    assert!(tree.items.is_empty());
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].code.name(), "E106");
+}
+
+/// A sample with pieces taken out, put in or doubled.
+fn mangled() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        prop::sample::select(vec![
+            "{", "}", "(", ")", "[", "]", "\"", "'", "#", "\n", "=", "|", ".", "f\"{", "\u{1}",
+            "rule ", "else ", "ö", "if ", "\"\"\"", "when ", "-", "@",
+        ])
+        .prop_map(str::to_owned),
+        ".{0,6}",
+    ];
+    let edit = (any::<prop::sample::Index>(), 0_usize..12, piece);
+    (prop::sample::select(SAMPLES), prop::collection::vec(edit, 1..6)).prop_map(
+        |((_, text), edits)| {
+            let mut characters: Vec<char> = text.chars().collect();
+            for (at, len, piece) in edits {
+                let at = at.index(characters.len());
+                let end = (at + len).min(characters.len());
+                characters.splice(at..end, piece.chars());
+            }
+            characters.into_iter().collect()
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_text_is_answered(text in "\\PC{0,200}") {
+        read(&text);
+    }
+
+    #[test]
+    fn any_words_are_answered(words in prop::collection::vec(prop::sample::select(vec![
+        "rule", "r", "{", "}", "(", ")", "when", ".a", "=", "==", "1", "\"x\"", "\n", "let", "if", "else",
+        "drop", "as", "route", "to", ",", "and", "not", "|", "is", "absent", "in", "[", "]", "match", "=>",
+        "test", "given", "expect", "@a", "f(", "5m", "#c\n", "group", "first", "sample", "5%", "by",
+    ]), 0..40)) {
+        read(&words.join(" "));
+    }
+
+    #[test]
+    fn mangled_samples_are_answered(text in mangled()) {
+        read(&text);
+        let (_, found) = parse_file(logmon_dsl::span::FileId(0), &text);
+        prop_assert!(found.is_empty() || has_errors(&found));
+    }
+}
