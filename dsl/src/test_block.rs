@@ -1,5 +1,10 @@
 //! `test` blocks: checked steps as data, and what runs them.
 
+mod given;
+mod run;
+
+pub use run::{Failure, TestResult, run_test};
+
 use std::sync::Arc;
 
 use crate::{

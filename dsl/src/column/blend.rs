@@ -19,19 +19,21 @@ const MAX_TEXT: usize = 64 << 20;
 const MAX_ARENA: usize = 1 << 31;
 
 /// Returns the column read as that type: JSON numbers as numbers, JSON text as text, addresses and the like from text. What does not fit becomes absent.
+///
+/// As `any`, values that JSON has no type for are text: whether a batch mixes them with others must not change what they compare to.
 pub fn narrow(arena: &mut Arena, column: &Arc<Column>, ty: &Type) -> Arc<Column> {
     match (&**column, ty) {
-        (_, Type::Any)
-        | (Column::Bool(_), Type::Bool)
-        | (Column::Int(_), Type::Int | Type::Number)
-        | (Column::Float(_), Type::Float | Type::Number)
+        (Column::Bool(_), Type::Bool | Type::Any)
+        | (Column::Int(_), Type::Int | Type::Number | Type::Any)
+        | (Column::Float(_), Type::Float | Type::Number | Type::Any)
         | (Column::Timestamp(_), Type::Timestamp)
         | (Column::Duration(_), Type::Duration)
         | (Column::Ip(_), Type::Ip)
         | (Column::Cidr(_), Type::Cidr)
         | (Column::Severity(_), Type::Severity)
-        | (Column::Text(_), Type::Text)
-        | (Column::Record(_), Type::Record(_) | Type::Map(_)) => column.clone(),
+        | (Column::Text(_), Type::Text | Type::Any)
+        | (Column::Json(_), Type::Any)
+        | (Column::Record(_), Type::Record(_) | Type::Map(_) | Type::Any) => column.clone(),
         (Column::Int(cells), Type::Float) => Arc::new(Column::Float(Cells {
             values: cells.values.iter().map(|&number| number as f64).collect(),
             state: cells.state.clone(),

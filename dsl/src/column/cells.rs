@@ -121,18 +121,6 @@ pub struct Record {
     pub state: Vec<u8>,
 }
 
-impl Default for Severity {
-    fn default() -> Self {
-        Self(0)
-    }
-}
-
-impl Default for Cidr {
-    fn default() -> Self {
-        Self { net: 0, prefix: 0 }
-    }
-}
-
 impl Column {
     /// How many rows.
     pub fn len(&self) -> usize {

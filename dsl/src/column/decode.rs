@@ -370,8 +370,8 @@ impl TimestampReader {
             if digits == 0 {
                 return Err(Absence::Parse);
             }
-            for place in 0..9 {
-                let digit = if place < digits { fraction[place] - b'0' } else { 0 };
+            let padded = fraction[..digits].iter().map(|digit| digit - b'0').chain([0; 9]);
+            for digit in padded.take(9) {
                 nanos = nanos * 10 + i64::from(digit);
             }
             rest = &fraction[digits..];

@@ -1,6 +1,6 @@
 //! Where a path's values stand: the tree of paths that a plan knows, and the names of all others.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, fmt::Write as _};
 
 use crate::types::Type;
 
@@ -178,12 +178,15 @@ impl Layout {
             if plain {
                 text.push_str(key);
             } else {
-                text.push_str(&format!("{key:?}"));
+                write!(text, "{key:?}").expect("a string takes every character");
             }
         }
         if text.is_empty() { ".".into() } else { text }
     }
 }
+
+/// Keys below an anchor.
+type Keys = Box<[Box<str>]>;
 
 /// The number of an attribute's name.
 pub type NameId = u32;
@@ -205,7 +208,7 @@ pub struct Name {
 #[derive(Debug, Default)]
 pub struct Names {
     list: Vec<Name>,
-    ids: HashMap<(NodeId, Box<[Box<str>]>), NameId>,
+    ids: HashMap<(NodeId, Keys), NameId>,
     /// Counts fresh starts, so that whoever keeps ids across batches knows when they are void.
     pub generation: u64,
 }

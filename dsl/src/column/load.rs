@@ -139,17 +139,14 @@ impl Loader<'_> {
                 let member = shifted(&member, at.start);
                 let key = member.key(self.text);
                 let key = String::from_utf8_lossy(&key);
-                match self.layout.child(node, &key) {
-                    Some(child) => {
-                        self.forget_known(child);
-                        self.known(child, member.value);
-                    }
-                    None => {
-                        self.forget_unknown(node, &key);
-                        self.keys.push(key.as_ref().into());
-                        self.unknown(node, member.value);
-                        self.keys.pop();
-                    }
+                if let Some(child) = self.layout.child(node, &key) {
+                    self.forget_known(child);
+                    self.known(child, member.value);
+                } else {
+                    self.forget_unknown(node, &key);
+                    self.keys.push(key.as_ref().into());
+                    self.unknown(node, member.value);
+                    self.keys.pop();
                 }
             }
             return;
@@ -245,7 +242,7 @@ mod tests {
         let mut show = |path: &str, view: View| {
             let mut out = Vec::new();
             crate::column::print::view(&mut out, &batch.arena, view);
-            got.push_str(&format!("{path}={} ", String::from_utf8(out).unwrap()));
+            got.extend([path, "=", &String::from_utf8(out).unwrap(), " "]);
         };
         for (node, _) in layout.nodes() {
             if let Some(raw) = &batch.field(node).raw

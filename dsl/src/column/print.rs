@@ -116,14 +116,14 @@ pub fn value<'a>(arena: &'a Arena, column: &Column, row: usize) -> Value<'a> {
         Column::Cidr(cells) => of(cells, row, Value::Cidr),
         Column::Severity(cells) => of(cells, row, Value::Severity),
         Column::Text(views) | Column::Json(views) => view_value(arena, views[row]),
-        Column::Record(record) => match Absence::from_code(record.state[row]) {
-            Some(why) => Value::Absent(why),
-            None => {
-                let mut text = Vec::new();
-                self::record(&mut text, arena, record, row);
-                Value::Json(String::from_utf8(text).unwrap_or_default().into())
+        Column::Record(record) => {
+            if let Some(why) = Absence::from_code(record.state[row]) {
+                return Value::Absent(why);
             }
-        },
+            let mut text = Vec::new();
+            self::record(&mut text, arena, record, row);
+            Value::Json(String::from_utf8(text).unwrap_or_default().into())
+        }
     }
 }
 

@@ -76,7 +76,9 @@ impl Absence {
 }
 
 /// How grave an event is: OpenTelemetry's numbers, 1 to 24, ordered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+///
+/// The default, 0, is no severity: it stands where a column has none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Severity(pub u8);
 
 impl Severity {
@@ -104,7 +106,7 @@ impl Severity {
 }
 
 /// A block of addresses. IPv4 blocks are kept as IPv6-mapped ones (prefix + 96).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Cidr {
     /// The first address, host bits zero.
     pub net: u128,

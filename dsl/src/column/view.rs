@@ -89,6 +89,12 @@ impl View {
         (self.tag & LEN_MASK) as usize
     }
 
+    /// Whether it points at no bytes.
+    #[inline(always)]
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
     /// Whether the value is absent for any reason.
     #[inline(always)]
     pub fn is_absent(self) -> bool {

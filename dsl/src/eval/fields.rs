@@ -268,16 +268,12 @@ impl Machine<'_> {
         if field.is_empty() && !is_log_timestamp(self.plan, self.batch, node) {
             return;
         }
-        let missing = match &field.column {
-            Some(column) => blend::only(column, &Mask::none(column.len())),
-            None => {
-                let ty = if self.plan.layout.node(node).is_interior() {
-                    &Type::Any
-                } else {
-                    &self.plan.layout.node(node).ty
-                };
-                Arc::new(missing_of(&self.batch.arena, ty, self.batch.rows))
-            }
+        let missing = if let Some(column) = &field.column {
+            blend::only(column, &Mask::none(column.len()))
+        } else {
+            let known = self.plan.layout.node(node);
+            let ty = if known.is_interior() { &Type::Any } else { &known.ty };
+            Arc::new(missing_of(&self.batch.arena, ty, self.batch.rows))
         };
         self.put_own(node, &missing, rows);
     }
@@ -409,7 +405,7 @@ impl Machine<'_> {
 /// Appends the left object with the right one's members put in: in place where the key was known, else at the end.
 pub(super) fn merge_text(out: &mut Vec<u8>, left: &[u8], right: &[u8]) {
     let right: Vec<_> = json::members(right)
-        .map(|member| (member.key(right).into_owned(), &right[member.value.clone()]))
+        .map(|member| (member.key(right).into_owned(), &right[member.value]))
         .collect();
     let winner = |key: &[u8]| right.iter().rev().find(|(other, _)| other == key).map(|(_, v)| *v);
     let mut written: Vec<Vec<u8>> = Vec::new();

@@ -26,15 +26,12 @@ impl Machine<'_> {
         for row in within.rows() {
             asked[row] = match key_of(&mut key, &self.batch.arena, &operands, row) {
                 Some(why) => Err(why),
-                None => Ok(match places.get(&*key) {
-                    Some(&place) => place,
-                    None => {
-                        let place = keys.len() as u32;
-                        keys.push(String::from_utf8_lossy(&key).into_owned());
-                        places.insert(key.as_slice().into(), place);
-                        place
-                    }
-                }),
+                None => Ok(places.get(&*key).copied().unwrap_or_else(|| {
+                    let place = keys.len() as u32;
+                    keys.push(String::from_utf8_lossy(&key).into_owned());
+                    places.insert(key.as_slice().into(), place);
+                    place
+                })),
             };
         }
         let answers = if keys.is_empty() {
@@ -56,7 +53,7 @@ impl Machine<'_> {
             })
             .collect();
         let ty = &self.plan.lookups[lookup].yields.base;
-        let column = typed(&mut self.batch.arena, views, ty, false);
+        let column = typed(&mut self.batch.arena, &views, ty, false);
         Arc::new(column.gather(&rows))
     }
 }
@@ -100,11 +97,11 @@ fn answer(arena: &mut Arena, answer: Option<&Answer>) -> View {
 }
 
 /// Decodes views by type; records of closed shape field by field.
-fn typed(arena: &mut Arena, views: Vec<View>, ty: &Type, coerce: bool) -> Column {
+fn typed(arena: &mut Arena, views: &[View], ty: &Type, coerce: bool) -> Column {
     let Type::Record(shape) = ty else {
-        return decode::column(arena, &views, ty, coerce);
+        return decode::column(arena, views, ty, coerce);
     };
-    let objects = decode::column(arena, &views, ty, false);
+    let objects = decode::column(arena, views, ty, false);
     let Column::Json(objects) = objects else { return objects };
     if shape.open {
         return Column::Json(objects);
@@ -114,7 +111,7 @@ fn typed(arena: &mut Arena, views: Vec<View>, ty: &Type, coerce: bool) -> Column
         .fields
         .iter()
         .map(|field| {
-            let members = objects
+            let members: Vec<View> = objects
                 .iter()
                 .map(|&view| {
                     if view.is_absent() {
@@ -125,7 +122,7 @@ fn typed(arena: &mut Arena, views: Vec<View>, ty: &Type, coerce: bool) -> Column
                         .map_or(View::MISSING, |at| json::view(text, at, view.offset()))
                 })
                 .collect();
-            let column = typed(arena, members, &field.ty.base, field.coerce);
+            let column = typed(arena, &members, &field.ty.base, field.coerce);
             (field.name.clone(), Arc::new(column))
         })
         .collect();

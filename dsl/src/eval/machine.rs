@@ -254,11 +254,11 @@ impl<'m> Machine<'m> {
         let home = self.home(id);
         if home < self.frame {
             let column = self.column_from(home, id, within);
-            return self.truth(&column, within);
+            return truth(&column, within);
         }
         if !expr.op.is_predicate() {
             let column = self.column(id, within);
-            return self.truth(&column, within);
+            return truth(&column, within);
         }
         let stamp = self.stamp(id);
         let costly = self.facts[id.0 as usize].costly;
@@ -299,28 +299,6 @@ impl<'m> Machine<'m> {
         };
         self.frame = here;
         Arc::new(column.gather(&rows))
-    }
-
-    /// The rows of `within` where a truth value is true.
-    pub(super) fn truth(&self, column: &Column, within: &Mask) -> Mask {
-        let holds = match column {
-            Column::Bool(cells) => {
-                Mask::from_fn(cells.state.len(), |row| cells.state[row] == 0 && cells.values[row])
-            }
-            Column::Json(views) => {
-                Mask::from_fn(views.len(), |row| views[row].truth() == Some(true))
-            }
-            Column::Int(_)
-            | Column::Float(_)
-            | Column::Timestamp(_)
-            | Column::Duration(_)
-            | Column::Ip(_)
-            | Column::Cidr(_)
-            | Column::Severity(_)
-            | Column::Text(_)
-            | Column::Record(_) => Mask::none(column.len()),
-        };
-        holds.and(within)
     }
 
     /// An operand; constants are not spread over rows.
@@ -456,6 +434,26 @@ impl<'m> Machine<'m> {
     }
 }
 
+/// The rows of `within` where a truth value is true.
+pub(super) fn truth(column: &Column, within: &Mask) -> Mask {
+    let holds = match column {
+        Column::Bool(cells) => {
+            Mask::from_fn(cells.state.len(), |row| cells.state[row] == 0 && cells.values[row])
+        }
+        Column::Json(views) => Mask::from_fn(views.len(), |row| views[row].truth() == Some(true)),
+        Column::Int(_)
+        | Column::Float(_)
+        | Column::Timestamp(_)
+        | Column::Duration(_)
+        | Column::Ip(_)
+        | Column::Cidr(_)
+        | Column::Severity(_)
+        | Column::Text(_)
+        | Column::Record(_) => Mask::none(column.len()),
+    };
+    holds.and(within)
+}
+
 /// A column of that type without any value.
 pub(super) fn missing_of(arena: &Arena, ty: &Type, rows: usize) -> Column {
     let mut builder = blend::Builder::new(arena, ty, rows);
@@ -468,7 +466,16 @@ pub(super) fn missing_of(arena: &Arena, ty: &Type, rows: usize) -> Column {
 /// Whether a column is what an expression of that type yields.
 pub(super) fn fits(column: &Column, ty: &Type) -> bool {
     match ty {
-        Type::Any => true,
+        // Values that JSON has no type for are text there: whether a batch mixes them with others must not change what they compare to.
+        Type::Any => matches!(
+            column,
+            Column::Bool(_)
+                | Column::Int(_)
+                | Column::Float(_)
+                | Column::Text(_)
+                | Column::Json(_)
+                | Column::Record(_)
+        ),
         Type::Bool => matches!(column, Column::Bool(_)),
         Type::Int => matches!(column, Column::Int(_)),
         Type::Float => matches!(column, Column::Float(_)),

@@ -53,11 +53,11 @@ fn cells_literal<T: Copy + PartialOrd>(op: CompareOp, cells: &Cells<T>, with: T)
     let (values, state) = (&cells.values[..], &cells.state[..]);
     let rows = state.len().min(values.len());
     match op {
-        CompareOp::Eq => Mask::from_fn(rows, |row| (values[row] == with) & (state[row] == 0)),
-        CompareOp::Lt => Mask::from_fn(rows, |row| (values[row] < with) & (state[row] == 0)),
-        CompareOp::Le => Mask::from_fn(rows, |row| (values[row] <= with) & (state[row] == 0)),
-        CompareOp::Gt => Mask::from_fn(rows, |row| (values[row] > with) & (state[row] == 0)),
-        CompareOp::Ge => Mask::from_fn(rows, |row| (values[row] >= with) & (state[row] == 0)),
+        CompareOp::Eq => Mask::from_fn(rows, |row| state[row] == 0 && values[row] == with),
+        CompareOp::Lt => Mask::from_fn(rows, |row| state[row] == 0 && values[row] < with),
+        CompareOp::Le => Mask::from_fn(rows, |row| state[row] == 0 && values[row] <= with),
+        CompareOp::Gt => Mask::from_fn(rows, |row| state[row] == 0 && values[row] > with),
+        CompareOp::Ge => Mask::from_fn(rows, |row| state[row] == 0 && values[row] >= with),
     }
 }
 

@@ -7,7 +7,7 @@ use memchr::memmem;
 use super::{
     analysis::Searcher,
     fields,
-    machine::{Machine, Operand},
+    machine::{Machine, Operand, truth},
     order,
 };
 use crate::{
@@ -51,7 +51,7 @@ impl<'m> Machine<'m> {
             Op::Not(of) => within.and_not(&self.mask(*of, within)),
             Op::Truth(of) => {
                 let column = self.column(*of, within);
-                self.truth(&column, within)
+                truth(&column, within)
             }
             Op::Compare { op, left, right } => self.compare(*op, *left, *right, within),
             Op::InSet { value, set } => {
@@ -109,7 +109,7 @@ impl<'m> Machine<'m> {
             | Op::List(_)
             | Op::Format(_) => {
                 let column = self.column(id, within);
-                self.truth(&column, within)
+                truth(&column, within)
             }
         }
     }

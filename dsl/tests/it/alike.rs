@@ -175,15 +175,15 @@ impl Plans<'_> {
                 ];
                 self.b.expr(Op::Match { on, arms }, Type::Any)
             }
-            _ => match self.locals.last() {
-                Some(&local) => local,
-                None => {
-                    let key = self.any(depth);
-                    let key = self.b.expr(Op::Narrow(key), Type::Text);
-                    let ty = self.b.plan.lookups[0].yields.base.clone();
-                    self.b.expr(Op::Lookup { lookup: 0, args: vec![key] }, ty)
+            _ => {
+                if let Some(&local) = self.locals.last() {
+                    return local;
                 }
-            },
+                let key = self.any(depth);
+                let key = self.b.expr(Op::Narrow(key), Type::Text);
+                let ty = self.b.plan.lookups[0].yields.base.clone();
+                self.b.expr(Op::Lookup { lookup: 0, args: vec![key] }, ty)
+            }
         }
     }
 
@@ -394,7 +394,7 @@ proptest! {
             }
         }
         let all: Vec<_> = outcome.rules.iter().map(|count| (count.evaluated, count.matched)).collect();
-        prop_assert_eq!(all, counts);
+        prop_assert_eq!(all, counts, "{:?} of {:?} {:?}", events, plan.rules, plan.exprs.iter().map(|e| (&e.op, &e.ty)).enumerate().collect::<Vec<_>>());
         let faults: u32 = outcome.faults.iter().map(|(_, _, count)| count).sum();
         prop_assert_eq!(faults as usize, outcome.fault_rows.len());
     }

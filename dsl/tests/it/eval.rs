@@ -135,7 +135,7 @@ fn whole_records_are_taken_apart_and_put_together() {
                 r#"{"a":"s","copy":{"q":1,"b":9}}"#,
                 r#"routed | a#0 {"a":"s","copy":"s"} | site 1 missing | site 2 not_a_record"#,
             ),
-            (r#"{}"#, r#"routed | a#0 {"a":{"b":2}} | site 0 missing | site 1 missing"#),
+            ("{}", r#"routed | a#0 {"a":{"b":2}} | site 0 missing | site 1 missing"#),
         ],
     );
 }

@@ -7,4 +7,5 @@ mod eval;
 mod fmt;
 mod parse;
 mod plans;
+mod programs;
 mod robust;

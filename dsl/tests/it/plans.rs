@@ -1,6 +1,6 @@
 //! Plans written by hand, and events run through them: what the evaluator's tests share.
 
-use std::sync::Arc;
+use std::{fmt::Write as _, sync::Arc};
 
 use logmon_dsl::{
     column::{Absence, Batch, Names, NodeId, View, load},
@@ -190,7 +190,7 @@ pub(crate) fn run_with(
     let mut names = Names::default();
     let mut batch = Batch::new(&plan.layout);
     let bytes: Vec<&[u8]> = events.iter().map(|event| event.as_bytes()).collect();
-    load::load(&mut batch, &plan.layout, &mut names, &bytes).unwrap();
+    load::load(&mut batch, &plan.layout, &mut names, &bytes).expect("events of a test");
     batch.meta.topic = "t".into();
     batch.meta.offsets = (offset..offset + events.len() as i64).collect();
     batch.meta.times = batch.meta.offsets.iter().map(|o| T0 + o * 1_000_000_000).collect();
@@ -204,7 +204,8 @@ pub(crate) fn run_with(
             RowFate::Unrouted => "unrouted".to_owned(),
         };
         if let Some((rule, reason)) = outcome.dropped_by[row] {
-            text += &format!(" by r{} as {}", rule.0, outcome.reasons[reason as usize]);
+            let reason = &outcome.reasons[reason as usize];
+            write!(text, " by r{} as {reason}", rule.0).expect("a string takes all");
         }
         for routed in &outcome.routed {
             let Some(place) = routed.rows.iter().position(|&at| at as usize == row) else {
@@ -220,10 +221,11 @@ pub(crate) fn run_with(
                 row,
                 &routed.args,
             );
-            let event = String::from_utf8(event).unwrap();
+            let event = String::from_utf8(event).expect("an event is text");
             serde_json::from_str::<serde_json::Value>(&event).expect(&event);
             let sink = &plan.sinks[routed.sink.0 as usize].name;
-            text += &format!(" | {sink}#{} {event}", routed.emit_ix[place]);
+            write!(text, " | {sink}#{} {event}", routed.emit_ix[place])
+                .expect("a string takes all");
         }
         let mut faults: Vec<String> = outcome
             .fault_rows
