@@ -1,5 +1,7 @@
 //! What a person sees when a program is wrong.
 
+#![expect(clippy::needless_raw_string_hashes, reason = "expect-test writes them")]
+
 use expect_test::{Expect, expect};
 use logmon_dsl::{
     diagnostic::Diagnostic,
