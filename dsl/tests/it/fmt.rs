@@ -22,7 +22,9 @@ pub(crate) fn formatted(text: &str) -> String {
     assert_eq!(bare(&before.items), bare(&after.items), "the tree stays, from\n{text}\nto\n{once}");
     let mut comments: [Vec<String>; 2] =
         [before, after].map(|file| file.comments.into_iter().map(|comment| comment.text).collect());
-    comments.iter_mut().for_each(|comments| comments.sort());
+    for comments in &mut comments {
+        comments.sort();
+    }
     assert_eq!(comments[0], comments[1], "no comment is lost, from\n{text}\nto\n{once}");
     once
 }
@@ -358,7 +360,7 @@ fn stmt_text() -> impl Strategy<Value = String> {
         .prop_map(str::to_owned),
     ];
     leaf.prop_recursive(3, 12, 3, |inner| {
-        let block = prop::collection::vec(inner.clone(), 0..3)
+        let block = prop::collection::vec(inner, 0..3)
             .prop_map(|stmts| format!("{{·{}·}}", stmts.join("\n")));
         prop_oneof![
             (expr_text(), block.clone(), block.clone())
@@ -403,7 +405,13 @@ fn program_text() -> impl Strategy<Value = String> {
             let template = items.join("\n");
             template
                 .chars()
-                .map(|c| if c == '·' { blanks.next().unwrap().to_owned() } else { c.to_string() })
+                .map(|c| {
+                    if c == '·' {
+                        blanks.next().expect("a cycle").to_owned()
+                    } else {
+                        c.to_string()
+                    }
+                })
                 .collect()
         },
     )

@@ -3,4 +3,5 @@
 mod diagnostics;
 mod fmt;
 mod parse;
+mod recovery;
 mod robust;
