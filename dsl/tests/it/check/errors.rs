@@ -459,7 +459,7 @@ const NETS = cidrs("nets.txt")
              ::: main.rules:1:5
               |
             1 | use "lib.rules"
-              |     ----------- used here
+              |     ----------- named here
               |
               = help: include the file instead of using it, or move the names to a file of their own
 
@@ -472,7 +472,7 @@ const NETS = cidrs("nets.txt")
              ::: main.rules:3:9
               |
             3 | include "part.rules"
-              |         ------------ used here
+              |         ------------ named here
 
             error[E102]: there is no sink `logs`
              --> part.rules:1:18
@@ -599,7 +599,7 @@ rule v { sample 200% }
             10 | rule s when .ip == ip"300.1.1.1" or .ip in cidr"10.0.0.0/99" or .timestamp > t"yesterday" { drop }
                |                                                                                ^^^^^^^^^
 
-            error[E121]: this regex needs more than linear time: look-around is not supported: regexes run in linear time
+            error[E121]: look-around is not supported: regexes run in linear time
               --> t.rules:11:34
                |
             11 | rule t when .message matches re"a(?=b)" or .message matches re"(a)\1" { drop }
@@ -607,7 +607,7 @@ rule v { sample 200% }
                |
                = help: match what follows as well, and put a group around the wanted part
 
-            error[E121]: this regex needs more than linear time: back-references are not supported: regexes run in linear time
+            error[E121]: back-references are not supported: regexes run in linear time
               --> t.rules:11:67
                |
             11 | rule t when .message matches re"a(?=b)" or .message matches re"(a)\1" { drop }
@@ -628,12 +628,6 @@ rule v { sample 200% }
                |
             13 | rule v { sample 200% }
                |                 ^^^^ not within 0% and 100%
-
-            error[E120]: a share is more than nothing and at most everything
-              --> t.rules:13:17
-               |
-            13 | rule v { sample 200% }
-               |                 ^^^^
         "#]],
     );
 }
