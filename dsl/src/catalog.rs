@@ -289,11 +289,7 @@ fn twice(name: &ast::Ident, first: Span) -> Diagnostic {
 
 /// The known name that was probably meant.
 pub fn nearest<S: AsRef<str>>(name: &str, known: impl IntoIterator<Item = S>) -> Option<String> {
-    let allowed = match name.chars().count() {
-        0..=2 => 1,
-        3..=5 => 2,
-        _ => 3,
-    };
+    let allowed = (name.chars().count() / 3).clamp(1, 3);
     known
         .into_iter()
         .filter_map(|candidate| {

@@ -25,6 +25,9 @@ const NAMED: &[(&str, Type)] = &[
     ("any", Type::Any),
 ];
 
+/// How many parts a type may have once the types it names are put in place: types that name types twice double.
+const TYPE_PARTS_MAX: usize = 10_000;
+
 /// What an attribute may stand at.
 const SINK_ATTRS: &[&str] = &["accepts_sensitive", "allow"];
 const RULE_ATTRS: &[&str] =
@@ -150,6 +153,7 @@ impl Checker<'_> {
 
     /// The type that is written.
     pub(super) fn ty(&mut self, ty: &ast::Type) -> Option<Ty> {
+        self.caches.type_parts += 1;
         let found = match &ty.kind {
             TypeKind::Named(name) => self.named_type(name)?,
             TypeKind::List(of) => Ty::required(Type::list(self.ty(of)?.base)),
@@ -236,7 +240,11 @@ impl Checker<'_> {
             return None; // An enum, which was refused.
         };
         match self.caches.types.get(&id) {
-            Some(Progress::Done(ty)) => return ty.clone(),
+            Some(Progress::Done(found)) => {
+                let (ty, parts) = found.clone()?;
+                self.caches.type_parts += parts;
+                return Some(ty);
+            }
             Some(Progress::Open) => {
                 let message = format!("the type `{}` contains itself", it.name.name);
                 return self.fail(Code::E104, it.name.span, message);
@@ -246,14 +254,20 @@ impl Checker<'_> {
         self.caches.types.insert(id, Progress::Open);
         let unit = std::mem::replace(&mut self.place.unit, decl.unit);
         self.place.inlining += 1;
-        let ty = if self.place.inlining > super::call::INLINE_MAX {
+        let before = self.caches.type_parts;
+        let mut ty = if self.place.inlining > super::call::INLINE_MAX {
             self.fail(Code::E106, it.name.span, "types refer to each other too deeply")
         } else {
             self.ty(&it.ty)
         };
         self.place.inlining -= 1;
         self.place.unit = unit;
-        self.caches.types.insert(id, Progress::Done(ty.clone()));
+        let parts = self.caches.type_parts - before;
+        if parts > TYPE_PARTS_MAX {
+            let message = format!("this type has more than {TYPE_PARTS_MAX} parts");
+            ty = self.fail(Code::E106, it.name.span, message);
+        }
+        self.caches.types.insert(id, Progress::Done(ty.clone().map(|ty| (ty, parts))));
         ty
     }
 

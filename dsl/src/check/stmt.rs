@@ -190,7 +190,7 @@ impl Checker<'_> {
             LetPattern::Name(name) => self.bind(name, Some(bound)),
             LetPattern::Fields(names) => {
                 for name in names {
-                    let member = self.member(bound.clone(), name, name.span);
+                    let member = self.member(&bound, name, name.span);
                     self.bind(name, member);
                 }
             }

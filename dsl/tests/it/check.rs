@@ -1,6 +1,7 @@
 //! What the checker accepts, what it says of mistakes, and what plans look like.
 
 mod errors;
+mod hostile;
 mod plans;
 mod samples;
 

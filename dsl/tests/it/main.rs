@@ -1,10 +1,13 @@
 //! The test binary of the language.
 
 mod alike;
+mod check;
 mod diagnostics;
 mod eval;
 mod fmt;
 mod functions;
 mod parse;
 mod plans;
+mod programs;
+mod recovery;
 mod robust;

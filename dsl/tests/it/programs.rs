@@ -1,0 +1,232 @@
+//! Programs as text: compiled, run over events, and their own tests run.
+
+use std::{collections::HashMap, path::Path, sync::Arc};
+
+use logmon_dsl::{
+    eval::NoLookups,
+    program::{Mode, Program, Reader, compile},
+    render,
+    test_block::run_test,
+};
+
+use crate::plans::run_with;
+
+struct Texts(HashMap<&'static str, String>);
+
+impl Reader for Texts {
+    fn read(&self, path: &Path) -> Result<String, String> {
+        let path = path.to_str().unwrap_or_default();
+        self.0.get(path).cloned().ok_or_else(|| format!("there is no file {path}"))
+    }
+}
+
+#[track_caller]
+fn program(files: &[(&'static str, &str)]) -> Program {
+    let texts = Texts(files.iter().map(|(path, text)| (*path, (*text).to_owned())).collect());
+    let compiled = compile(Path::new(files[0].0), &texts, Mode::Test);
+    let drawn = render::render(&compiled.diagnostics, &compiled.sources, false);
+    compiled.program.unwrap_or_else(|| panic!("{drawn}"))
+}
+
+/// Runs a program over events and compares each one's outcome.
+#[track_caller]
+fn check(rules: &str, cases: &[(&str, &str)]) {
+    let plan = Arc::new(program(&[("main.rules", rules)]).plan);
+    let events: Vec<&str> = cases.iter().map(|(event, _)| *event).collect();
+    let expected: Vec<&str> = cases.iter().map(|(_, expected)| *expected).collect();
+    assert_eq!(run_with(&plan, &events, 0, &mut NoLookups).0, expected);
+}
+
+/// Runs a program's tests; each line is a test that failed and how.
+fn failures(files: &[(&'static str, &str)]) -> Vec<String> {
+    let program = program(files);
+    assert!(!program.tests.is_empty(), "there are tests");
+    let plan = Arc::new(program.plan);
+    let mut lines = Vec::new();
+    for test in &program.tests {
+        for failure in run_test(&plan, test).failures {
+            let event = failure.event.unwrap_or_default();
+            lines.push(format!("{}: {} ({}) {event}", test.name, failure.message, failure.label));
+        }
+    }
+    lines
+}
+
+#[test]
+fn the_smallest_program() {
+    let geo = "type Geo = { country: string, city: string? }\n";
+    check(
+        &[geo, include_str!("../samples/smallest.rules")].concat(),
+        &[
+            (r#"{"severity":"debug"}"#, r"dropped by r0 as debug"),
+            (
+                r#"{"severity":"WARN","client":{"ip":"8.8.8.8"},"x":[1]}"#,
+                r#"routed | logs#0 {"severity":"WARN","client":{"ip":"8.8.8.8"},"x":[1]} | .geo = lookup_miss"#,
+            ),
+            (r#"{"client":{"ip":"10.0.0.1"}}"#, r#"routed | logs#0 {"client":{"ip":"10.0.0.1"}}"#),
+        ],
+    );
+}
+
+const WORLD: (&str, &str) = ("lib/world.rules", include_str!("../samples/world.rules"));
+const TYPES: (&str, &str) = ("lib/types.rules", include_str!("../samples/types.rules"));
+
+/// The library of the samples, its lists in place.
+const HTTP: &str = r#"
+const HEALTH_PATHS = ["/healthz", "/livez", "/readyz", "/metrics"]
+const BOT_AGENTS   = ["curl", "bot"]
+
+fn is_health(path: string?)  -> bool = path in HEALTH_PATHS or path starts_with "/health"
+fn is_5xx(status: int?)      -> bool = status >= 500 and status < 600
+fn is_bot(agent: string?)    -> bool = contains_any(agent, BOT_AGENTS)
+fn status_class(status: int?) -> string = match status ?? 0 {
+  100..=199 => "1xx", 200..=299 => "2xx", 300..=399 => "3xx",
+  400..=499 => "4xx", 500..=599 => "5xx", _ => "other",
+}
+"#;
+
+#[test]
+fn noise_is_dropped_and_sampled() {
+    let rules = r#"
+use "lib/world.rules"
+use "lib/http.rules" as http
+
+const CHATTY = ["envoy", "coredns", "node-exporter"]
+
+rule drop_healthchecks on k8s
+  when http::is_health(.http.path) and .http.status < 400
+{
+  drop as "healthcheck"
+}
+
+rule drop_debug on k8s
+  when .severity < info and .kubernetes.namespace not in ["payments", "auth"]
+{
+  route to archive
+  drop as "debug"
+}
+
+rule sample_ok_requests on k8s
+  when .severity <= info and .http.status >= 200 and .http.status < 400 and .service in CHATTY
+{
+  sample 5% by .trace_id ?? .message else {
+    route to archive
+    drop as "sampled"
+  }
+}
+
+default route to app_logs
+
+test "health checks go, failing health checks stay" {
+  given { service: "web", http: { path: "/healthz", status: 200 } }
+  expect dropped by drop_healthchecks
+
+  given { service: "web", http: { path: "/healthz", status: 503 } }
+  expect routed
+}
+
+test "status sent as text is read as a number" {
+  given { service: "web", http: { path: "/livez", status: "204" } }
+  expect dropped by drop_healthchecks
+}
+
+test "debug goes to the archive first" {
+  given { severity: "debug", kubernetes: { namespace: "shop" } }
+  expect dropped by drop_debug
+  expect routed to archive { .severity == debug  .kubernetes.pod == "pod" }
+  given { severity: "debug", kubernetes: { namespace: "auth" } }
+  expect routed to app_logs
+}
+
+test "samples" {
+  given x100 { service: "envoy", http: { status: 200 }, trace_id: "t-1" }
+  expect metric("matched", rule: "sample_ok_requests") == 100
+  expect metric("faults") == 0
+}
+"#;
+    let files = [("main.rules", rules), WORLD, TYPES, ("lib/http.rules", HTTP)];
+    assert_eq!(failures(&files), [""; 0]);
+}
+
+#[test]
+fn events_are_parsed_enriched_and_protected() {
+    let sample = include_str!("../samples/20-enrich.rules");
+    let rules = format!("{sample}\ndefault route to archive\n");
+    let files = [("main.rules", &*rules), WORLD, TYPES, ("lib/http.rules", HTTP)];
+    assert_eq!(failures(&files), [""; 0]);
+}
+
+#[test]
+fn each_event_has_one_home() {
+    let rules = r#"
+use "lib/world.rules"
+use "lib/http.rules" as http
+
+const AUDIT_VERBS = ["create", "update", "delete", "login", "logout", "grant", "revoke"]
+
+group home first {
+  rule audit on any when .body.verb in AUDIT_VERBS and .user.id is present {
+    route to audit_logs, audit_topic(key: .user.id)
+  }
+  rule access on any when .http.status is present {
+    .http.class = http::status_class(.http.status)
+    route to access_logs
+  }
+  rule application on any {
+    route to app_logs
+  }
+}
+
+rule keep_cold on any when .severity >= notice or .user.is_staff {
+  route to archive
+}
+
+test "audit events go to the table and to Kafka, keyed by user" {
+  given { service: "iam", message: "role granted", body: { verb: "grant" }, user: { id: "u7" } }
+  expect routed to audit_logs
+  expect routed to audit_topic { @key == "u7" }
+}
+
+test "the rest" {
+  given { http: { status: 404 }, user: { is_staff: true } }
+  expect routed to access_logs { .http.class == "4xx" }
+  expect routed to archive { .http.class starts_with "4" }
+  given {}
+  expect routed to app_logs
+  expect passed == 2
+}
+"#;
+    let files = [("main.rules", rules), WORLD, TYPES, ("lib/http.rules", HTTP)];
+    assert_eq!(failures(&files), [""; 0]);
+}
+
+#[test]
+fn a_failing_test_says_what_is_there_instead() {
+    let rules = r#"
+source app
+sink out : { ... }
+rule mark on app when .severity >= error { .page = true  .n = len(.message) }
+rule noise on app when .message == "noise" { drop as "silence" }
+default route to out
+
+test "t" {
+  given { severity: "error", message: "boom" }
+  expect routed { .page == true  .n == 5 }
+  expect dropped by noise
+  expect routed { .n is missing }
+  given { message: "noise" }
+  expect routed to out
+  expect passed == 2
+}
+"#;
+    assert_eq!(
+        failures(&[("main.rules", rules)]),
+        [
+            r#"t: the condition does not hold (expected 5, found 4) {"severity":"error","page":true,"n":4,"message":"boom","timestamp":"2026-01-01T00:00:00Z"}"#,
+            r#"t: the event was not dropped by `main/noise` (it was routed to `out`) {"severity":"error","page":true,"n":4,"message":"boom","timestamp":"2026-01-01T00:00:00Z"}"#,
+            r#"t: the condition does not hold (expected a missing field, found 4) {"severity":"error","page":true,"n":4,"message":"boom","timestamp":"2026-01-01T00:00:00Z"}"#,
+            r#"t: the event was not routed to `out` (it was dropped by `main/noise` as "silence") {"message":"noise","timestamp":"2026-01-01T00:00:00Z"}"#,
+            "t: the count is 1 (expected 2) ",
+        ]
+    );
+}
