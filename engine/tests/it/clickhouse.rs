@@ -61,14 +61,44 @@ fn context() -> Context<'static> {
     }
 }
 
+/// Events of one partition, counted from that offset.
+fn batch(layout: &Layout, names: &mut Names, events: &[String], first: usize) -> Batch {
+    let mut batch = Batch::new(layout);
+    let bytes: Vec<&[u8]> = events.iter().map(String::as_bytes).collect();
+    load(&mut batch, layout, names, &bytes).unwrap();
+    batch.meta = Meta {
+        topic: "app".into(),
+        partition: 3,
+        offsets: (0..batch.rows).map(|row| (first + row) as i64).collect(),
+        times: vec![NOON; batch.rows],
+        ..Meta::default()
+    };
+    batch
+}
+
+/// All rows, as they are now.
+fn route(batch: &Batch, args: &[Argument]) -> Routed {
+    Routed {
+        sink: SinkId(0),
+        rows: (0..batch.rows as u32).collect(),
+        emit_ix: vec![0; batch.rows],
+        snapshot: Arc::new(batch.snapshot()),
+        args: args.to_vec(),
+        rule: None,
+    }
+}
+
 fn sql(statement: &str) -> String {
     server().query(statement).unwrap()
 }
 
+/// A parameter of a route: path and values.
+type Argument = (Vec<Arc<str>>, Arc<Column>);
+
 /// A table, and events on their way into it.
 struct Case {
     options: Options,
-    args: Vec<(Vec<Arc<str>>, Arc<Column>)>,
+    args: Vec<Argument>,
     /// What rules wrote into every second row.
     written: Vec<(Vec<&'static str>, Column)>,
     compression: Compression,
@@ -101,31 +131,14 @@ impl Case {
         let mut names = Names::default();
         let mut sum = AppendReport::default();
         for (ticket, events) in self.events.chunks(512).enumerate() {
-            let mut batch = Batch::new(&layout);
-            let bytes: Vec<&[u8]> = events.iter().map(String::as_bytes).collect();
-            load(&mut batch, &layout, &mut names, &bytes).unwrap();
-            let first = ticket * 512;
-            batch.meta = Meta {
-                topic: "app".into(),
-                partition: 3,
-                offsets: (0..batch.rows).map(|row| (first + row) as i64).collect(),
-                times: vec![NOON; batch.rows],
-                ..Meta::default()
-            };
+            let mut batch = batch(&layout, &mut names, events, ticket * 512);
             for (path, column) in &self.written {
                 let node = layout.find(path).unwrap();
                 let field = &mut batch.fields[node.index()];
                 field.written = Some(Arc::new(Mask::from_fn(batch.rows, |row| row % 2 == 0)));
                 field.column = Some(Arc::new(column.clone()));
             }
-            let routed = Routed {
-                sink: SinkId(0),
-                rows: (0..batch.rows as u32).collect(),
-                emit_ix: vec![0; batch.rows],
-                snapshot: Arc::new(batch.snapshot()),
-                args: self.args.clone(),
-                rule: None,
-            };
+            let routed = route(&batch, &self.args);
             let context = Context { ticket: ticket as u64, ..context() };
             let report = builder.append(&mut batch, &names, &routed, &context);
             sum.rows += report.rows;

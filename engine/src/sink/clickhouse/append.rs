@@ -15,6 +15,7 @@ use super::{
     builder::TableBuilder,
     place::Whole,
     read::{Argument, Reader},
+    types::Scalar,
 };
 
 /// What appending needs to know besides the rows.
@@ -71,13 +72,20 @@ pub struct AppendReport {
     pub retimed: u32,
 }
 
-impl AppendReport {
+/// How many values were absent, by cause.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Counts([u32; Absence::ALL.len()]);
+
+impl Counts {
     /// Counts one more.
-    pub(super) fn count(list: &mut Vec<(Arc<str>, Absence, u32)>, column: &Arc<str>, why: Absence) {
-        match list.iter_mut().rev().find(|(name, cause, _)| name == column && *cause == why) {
-            Some((_, _, n)) => *n += 1,
-            None => list.push((column.clone(), why, 1)),
-        }
+    #[inline]
+    pub(super) fn add(&mut self, why: Absence) {
+        self.0[why as usize - 1] += 1;
+    }
+
+    fn report(self, column: &Arc<str>, list: &mut Vec<(Arc<str>, Absence, u32)>) {
+        let counts = Absence::ALL.into_iter().zip(self.0).filter(|&(_, count)| count > 0);
+        list.extend(counts.map(|(why, count)| (column.clone(), why, count)));
     }
 }
 
@@ -129,9 +137,14 @@ impl TableBuilder {
                 extra: &mut extra,
                 rests: &mut self.rests,
                 hidden: &mut hidden,
-                report: &mut report,
+                defaulted: Counts::default(),
+                unfit: Counts::default(),
+                retimed: 0,
             };
             reader.column(&arguments, converter, constant, decoded);
+            reader.defaulted.report(&bound.name, &mut report.defaulted);
+            reader.unfit.report(&bound.name, &mut report.unfit);
+            report.retimed += reader.retimed;
             arena.push(&extra);
             extra.clear();
         }
@@ -185,7 +198,7 @@ fn constant_text<'a>(bound: &'a Bound, context: &Context<'a>, meta: &'a Meta) ->
     match (&bound.from, &bound.fallback) {
         (From::Topic, _) => Some(meta.topic.as_bytes()),
         (From::Source(_), _) => Some(context.source.as_bytes()),
-        (_, Fallback::Literal(text)) => Some(text),
+        (_, Fallback::Literal(text)) if bound.ty.scalar() == Some(&Scalar::Text) => Some(text),
         _ => None,
     }
 }

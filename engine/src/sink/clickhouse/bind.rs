@@ -141,6 +141,8 @@ pub(super) struct NodeUse {
     pub(super) owner: Option<usize>,
     /// Its key in the owner's map, or in the rest: a dotted path.
     pub(super) key: String,
+    /// What stands in front of its members' keys: the same, but nothing for the object that a map takes the members of.
+    pub(super) prefix: String,
 }
 
 /// Binds a sink's table: every path that feeds a column is added to the layout. When all sinks are bound, each binding must be
@@ -262,7 +264,9 @@ impl Binding {
         self.layout = layout.clone();
         self.uses = vec![NodeUse::default(); layout.len()];
         for (id, _) in layout.nodes() {
-            self.uses[id.index()].key = layout.path(id).join(".");
+            let node = &mut self.uses[id.index()];
+            node.key = layout.path(id).join(".");
+            node.prefix.clone_from(&node.key);
         }
         // Deeper objects come later and win.
         let mut maps: Vec<usize> = (0..self.maps.len()).collect();
@@ -273,7 +277,10 @@ impl Binding {
             for id in layout.subtree(own) {
                 let node = &mut self.uses[id.index()];
                 node.owner = Some(map);
-                node.key = layout.path(id)[depth..].join(".");
+                node.prefix = layout.path(id)[depth..].join(".");
+                if id != own {
+                    node.key.clone_from(&node.prefix);
+                }
             }
         }
         for (at, column) in self.columns.iter().enumerate() {

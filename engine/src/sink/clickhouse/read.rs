@@ -11,7 +11,7 @@ use logmon_dsl::{
 };
 
 use super::{
-    append::{AppendReport, Context},
+    append::{Context, Counts},
     bind::{Binding, Bound, Fallback, From},
     cell::{Cell, Converter},
     columns::{Decoded, Values},
@@ -37,7 +37,12 @@ pub(super) struct Reader<'a> {
     pub(super) extra: &'a mut Vec<u8>,
     pub(super) rests: &'a mut Rests,
     pub(super) hidden: &'a mut Vec<(u32, NodeId)>,
-    pub(super) report: &'a mut AppendReport,
+    /// Rows that took the default of a column that cannot be NULL.
+    pub(super) defaulted: Counts,
+    /// Values that came but do not fit.
+    pub(super) unfit: Counts,
+    /// Events whose time was not accepted.
+    pub(super) retimed: u32,
 }
 
 impl Reader<'_> {
@@ -187,16 +192,16 @@ impl Reader<'_> {
                 && let Cell::View(view) = cell
                 && view.kind() != Kind::Object
             {
-                self.unfit(Absence::Type, at, cell, place);
+                self.leave(Absence::Type, at, cell, place);
                 cell = Cell::Absent(Absence::Type);
             }
             match self.put(cell, row, converter.as_deref_mut(), decoded, constant) {
                 Ok(()) => {}
                 Err(why) => {
                     if cell.is_present() {
-                        self.unfit(why, at, cell, place);
+                        self.leave(why, at, cell, place);
                     }
-                    self.absent(why, decoded);
+                    self.absent(why);
                 }
             }
         }
@@ -215,7 +220,7 @@ impl Reader<'_> {
             if let Err(why) =
                 self.put(cell, row as usize, converter.as_deref_mut(), decoded, constant)
             {
-                self.absent(why, decoded);
+                self.absent(why);
             }
         }
     }
@@ -244,7 +249,7 @@ impl Reader<'_> {
                 && let Ok(nanos) = moment
                 && !accepted.contains(&nanos)
             {
-                self.report.retimed += 1;
+                self.retimed += 1;
                 let view = cell.to_view(self.arena.len(), self.extra);
                 self.rests.leave_as(self.binding, "timestamp_original", at, view);
                 moment = Ok(kafka);
@@ -253,20 +258,20 @@ impl Reader<'_> {
                 Ok(nanos) => nanos,
                 Err(why) => {
                     if cell.is_present() {
-                        self.unfit(why, at, cell, place);
+                        self.leave(why, at, cell, place);
                     }
                     if self.bound.dead_if_absent {
-                        self.fill(row, decoded, None);
+                        self.fill(decoded, None);
                         decoded.state.push(why as u8);
-                        self.absent(why, decoded);
+                        self.absent(why);
                         continue;
                     }
-                    self.absent(why, decoded);
+                    self.absent(why);
                     kafka
                 }
             };
             if let Err(why) = self.put(Cell::Time(value), row, Some(converter), decoded, None) {
-                self.absent(why, decoded);
+                self.absent(why);
             }
         }
     }
@@ -315,7 +320,7 @@ impl Reader<'_> {
                 Err(why) => {
                     decoded.state.push(why as u8);
                     if cell.is_present() {
-                        self.unfit(why, at, cell, place);
+                        self.leave(why, at, cell, place);
                     }
                 }
             }
@@ -362,13 +367,13 @@ impl Reader<'_> {
             },
             _ => unreachable!("values are decoded for the column's type"),
         };
-        self.fill(row, decoded, constant);
+        self.fill(decoded, constant);
         decoded.state.push(why as u8);
         Err(why)
     }
 
     /// Adds what stands for no value.
-    fn fill(&self, _row: usize, decoded: &mut Decoded, constant: Option<View>) {
+    fn fill(&self, decoded: &mut Decoded, constant: Option<View>) {
         match &mut decoded.values {
             Values::Fixed(bytes) => {
                 let width = self.bound.ty.scalar().and_then(Scalar::width).unwrap_or(0);
@@ -384,8 +389,8 @@ impl Reader<'_> {
 
     /// Counts a value that came but does not fit, and keeps its text.
     #[cold]
-    fn unfit(&mut self, why: Absence, at: usize, cell: Cell, place: Option<&Place<'_>>) {
-        AppendReport::count(&mut self.report.unfit, &self.bound.name, why);
+    fn leave(&mut self, why: Absence, at: usize, cell: Cell, place: Option<&Place<'_>>) {
+        self.unfit.add(why);
         let view = cell.to_view(self.arena.len(), self.extra);
         match place.and_then(|place| place.node) {
             Some(node) => self.rests.leave(self.binding, node, at, view),
@@ -393,10 +398,12 @@ impl Reader<'_> {
         }
     }
 
-    /// Counts a row that takes the default of a column that cannot be NULL.
-    fn absent(&mut self, why: Absence, _decoded: &Decoded) {
-        if !self.bound.ty.is_nullable() && !self.bound.has_default && !self.bound.dead_if_absent {
-            AppendReport::count(&mut self.report.defaulted, &self.bound.name, why);
+    /// Counts a row that takes the default of a column that cannot be NULL. What the engine itself knows is no default.
+    fn absent(&mut self, why: Absence) {
+        let is_fed = matches!(self.bound.from, From::Fields(_) | From::EventTime(_));
+        let is_strict = !self.bound.ty.is_nullable() && !self.bound.has_default;
+        if is_fed && is_strict && !self.bound.dead_if_absent {
+            self.defaulted.add(why);
         }
     }
 }

@@ -275,7 +275,7 @@ impl Rests {
             };
             let own = usage.owner.is_some();
             let key = self.keys.number(usage.key.as_bytes());
-            found.push(Loose { place, map, key, prefix: &usage.key, own });
+            found.push(Loose { place, map, key, prefix: &usage.prefix, own });
         }
         found
     }
@@ -314,7 +314,7 @@ fn find_way(binding: &Binding, whole: Whole<'_>, name: u32, keys: &mut Dictionar
         let map = binding.rest.map_or(NOWHERE, |map| map as u32);
         return Way { map, key: keys.number(name.dotted.as_bytes()), own: false };
     };
-    let mut key = anchor.key.clone();
+    let mut key = anchor.prefix.clone();
     for part in &name.keys {
         if !key.is_empty() {
             key.push('.');
@@ -337,8 +337,7 @@ fn is_hidden(binding: &Binding, hidden: &[(u32, NodeId)], at: usize, node: Optio
     }
 }
 
-/// Puts a field's value into a map, objects member by member. A value that stands for a map's own object but is none goes in
-/// under the empty key's place, its path.
+/// Puts a field's value into a map, objects member by member.
 fn put(
     view: View,
     prefix: &str,

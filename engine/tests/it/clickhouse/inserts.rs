@@ -6,6 +6,8 @@ use logmon_engine::sink::clickhouse::{
     Class, Client, Compression, DeadLetter, DeadLetters, Endpoint, Inserter, Raw, Table, ddl,
 };
 
+use logmon_services::ClickHouse;
+
 use super::{Case, client, context, endpoint, runtime, server, sql};
 
 #[test]
@@ -14,7 +16,7 @@ fn blocks_of_every_compression_are_equal_on_the_server() {
         "CREATE TABLE packed (message String, service LowCardinality(String), attributes Map(LowCardinality(String), String), kafka_offset UInt64) \
          ENGINE = MergeTree ORDER BY kafka_offset",
     );
-    let events: Vec<String> = (0..70_000)
+    let events: Vec<String> = (0..20_000)
         .map(|i| {
             format!(
                 r#"{{"message":"number {i} {}","service":"s{}","k{}":"v","n":{i}}}"#,
@@ -31,14 +33,14 @@ fn blocks_of_every_compression_are_equal_on_the_server() {
         case.events.clone_from(&events);
         case.compression = compression;
         let (report, blocks) = case.build("packed");
-        assert_eq!((report.rows, blocks.len(), blocks[0].rows), (70_000, 1, 70_000));
-        assert_eq!(blocks[0].tickets.len(), 70_000_usize.div_ceil(512));
+        assert_eq!((report.rows, blocks.len(), blocks[0].rows), (20_000, 1, 20_000));
+        assert_eq!(blocks[0].tickets.len(), 20_000_usize.div_ceil(512));
         case.insert("packed");
         hashes.push(sql("SELECT count(), groupBitXor(cityHash64(*)), uniqExact(service), sum(toUInt64(attributes['n'])) FROM packed FORMAT TSV"));
     }
     assert!(
-        hashes[0].starts_with("70000\t")
-            && hashes[0].ends_with(&format!("\t300\t{}\n", 70_000_u64 * 69_999 / 2)),
+        hashes[0].starts_with("20000\t")
+            && hashes[0].ends_with(&format!("\t300\t{}\n", 20_000_u64 * 19_999 / 2)),
         "{}",
         hashes[0]
     );
@@ -231,4 +233,26 @@ fn dead_letters_keep_every_byte() {
         "2\t1970-01-02 00:00:00.000000000\tlogs\tprod/a\t.x =\tnot_utf8\tbyte 128 starts no character\tabc\tk\t{{'h':'2\"'}}\t{hex}\t256\t64"
     );
     assert_eq!(held, format!("0\t1\t{common}\n0\t2\t{common}\n1\t1\t{common}\n"));
+}
+
+#[test]
+fn a_server_that_dies_and_returns_takes_the_block_again() {
+    let own = ClickHouse::start_own().unwrap();
+    own.query("CREATE TABLE back (a String, kafka_offset UInt64) ENGINE = MergeTree ORDER BY kafka_offset SETTINGS non_replicated_deduplication_window = 10").unwrap();
+    sql(
+        "CREATE TABLE back (a String, kafka_offset UInt64) ENGINE = MergeTree ORDER BY kafka_offset",
+    );
+    let (_, blocks) = Case::new(&[r#"{"a":"x"}"#]).build("back");
+    let endpoint = Endpoint { url: own.url().into(), ..endpoint() };
+    let inserter = Inserter::new(Arc::new(Client::new(endpoint).unwrap()));
+    let runtime = runtime();
+    let insert = || runtime.block_on(inserter.insert(&blocks[0], "back"));
+    insert().unwrap();
+    own.kill().unwrap();
+    let error = insert().unwrap_err();
+    assert!(error.class.is_transient(), "{error}");
+    assert!(error.sentence.starts_with("[sink.logs] url: nothing listens at"), "{error}");
+    own.restart().unwrap();
+    insert().unwrap();
+    assert_eq!(own.query("SELECT count() FROM back FORMAT TSV").unwrap(), "1\n");
 }

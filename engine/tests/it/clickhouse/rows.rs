@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use logmon_dsl::column::{Absence, Cells, Column, Record, Severity};
-use logmon_engine::sink::clickhouse::{OnAbsent, Options, ddl};
+use logmon_dsl::column::{Absence, Cells, Column, Names, Record, Severity};
+use logmon_engine::sink::clickhouse::{
+    Compression, Context, Inserter, OnAbsent, Options, TableBuilder, ddl,
+};
 
-use super::{Case, NOON, sql};
+use super::{Case, NOON, batch, client, context, route, runtime, sql};
 
 #[test]
 fn logs_go_where_they_belong() {
@@ -18,6 +20,15 @@ fn logs_go_where_they_belong() {
     ]);
     let report = case.insert("logs");
     assert_eq!(report.retimed, 1);
+    let counted = |name: &str| {
+        let of_column = report.defaulted.iter().filter(|(column, ..)| &**column == name);
+        of_column.map(|&(_, why, count)| (why, count)).collect::<Vec<_>>()
+    };
+    assert_eq!(counted("timestamp"), [(Absence::Parse, 1)]);
+    assert_eq!(counted("service"), [(Absence::Missing, 1)]);
+    assert_eq!(counted("observed_at"), [], "what the engine knows is no default");
+    let unfit = [("timestamp".into(), Absence::Parse, 1), ("severity".into(), Absence::Parse, 1)];
+    assert_eq!(report.unfit, unfit);
     let held = sql(
         "SELECT timestamp, observed_at, service, source, severity, message, trace_id, attributes, resource, tags, \
          kafka_topic, kafka_partition, kafka_offset, emit_ix, attempt, incarnation, retention_class, ingested_at > '2020-01-01' \
@@ -171,5 +182,52 @@ fn settings_choose_columns_and_the_rest() {
     assert_eq!(
         refused(Options { rest: Some("agent".into()), ..Options::default() }),
         "[sink.logs] rest: column agent is no Map and no JSON"
+    );
+}
+
+#[test]
+fn several_decoders_number_names_on_their_own() {
+    sql(
+        "CREATE TABLE named (attributes Map(LowCardinality(String), String), kafka_offset UInt64) ENGINE = MergeTree ORDER BY kafka_offset",
+    );
+    let (binding, layout) = Case::new(&[]).bind("named").unwrap();
+    let mut builder = TableBuilder::new(Arc::new(binding));
+    let (mut first, mut second) = (Names::default(), Names::default());
+    let mut append = |table, names: &mut Names, offset, event: &str| {
+        let mut batch = batch(&layout, names, &[event.to_owned()], offset);
+        let routed = route(&batch, &[]);
+        let context = Context { names_table: table, ..context() };
+        builder.append(&mut batch, names, &routed, &context);
+    };
+    append(0, &mut first, 0, r#"{"a":"1","b":"2"}"#);
+    append(1, &mut second, 1, r#"{"b":"3","a":"4"}"#);
+    append(0, &mut first, 2, r#"{"b":"5"}"#);
+    first.restart();
+    append(0, &mut first, 3, r#"{"c":"6","b":"7"}"#);
+    append(1, &mut second, 4, r#"{"a":"8"}"#);
+    let inserter = Inserter::new(client());
+    for finished in builder.finish() {
+        let block = finished.encode(Compression::Lz4);
+        runtime().block_on(inserter.insert(&block, "named")).unwrap();
+    }
+    assert_eq!(
+        sql("SELECT attributes FROM named ORDER BY kafka_offset FORMAT TSV"),
+        "{'a':'1','b':'2'}\n{'b':'3','a':'4'}\n{'b':'5'}\n{'c':'6','b':'7'}\n{'a':'8'}\n"
+    );
+}
+
+#[test]
+fn attributes_that_are_no_object_are_kept_too() {
+    sql(
+        "CREATE TABLE odd (attributes Map(String, String), labels Map(String, String), kafka_offset UInt64) ENGINE = MergeTree ORDER BY kafka_offset",
+    );
+    Case::new(&[
+        r#"{"attributes":"text","labels":[1],"a":{"b":{},"c":[{}]}}"#,
+        r#"{"attributes":{"a.b":"own"},"a":{"b":"other"},"labels":{"x":{"y":1e3}}}"#,
+    ])
+    .insert("odd");
+    assert_eq!(
+        sql("SELECT attributes, labels FROM odd ORDER BY kafka_offset FORMAT TSV"),
+        "{'attributes':'text','a.b':'{}','a.c':'[{}]'}\t{'labels':'[1]'}\n{'a.b':'own'}\t{'x.y':'1e3'}\n"
     );
 }
