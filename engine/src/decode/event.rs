@@ -174,7 +174,8 @@ impl Reader<'_> {
                         }
                         opening @ (b'{' | b'[') => {
                             let object = opening == b'{';
-                            let inside = if object { self.paths.inside(key) } else { WHOLE };
+                            let inside =
+                                if object { self.paths.inside(key, self.layout) } else { WHOLE };
                             if inside != WHOLE {
                                 let known = matches!(self.paths.target(key), Target::Field(_));
                                 let first = space(bytes, at + 1);
