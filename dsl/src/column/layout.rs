@@ -219,6 +219,15 @@ impl Names {
     /// An unknown object whose path is longer (in bytes, a dot before each key counted) stays whole, as one attribute.
     /// Every name below it would repeat its path, and a hostile event could make gigabytes of names out of a megabyte.
     pub const LONGEST_PATH: usize = 256;
+    /// An unknown object with more keys in its path stays whole too.
+    pub const MOST_KEYS: usize = 16;
+
+    /// Whether an unknown object at that path is taken apart, leaf by leaf.
+    pub fn spreads<'k>(path: impl Iterator<Item = &'k str>) -> bool {
+        let (keys, bytes) =
+            path.fold((0, 0), |(keys, bytes), key| (keys + 1, bytes + 1 + key.len()));
+        keys <= Self::MOST_KEYS && bytes <= Self::LONGEST_PATH
+    }
 
     /// The number of a name, given its anchor and the keys below it.
     pub fn id(&mut self, layout: &Layout, anchor: NodeId, keys: &[Box<str>]) -> NameId {

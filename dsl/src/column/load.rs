@@ -155,13 +155,12 @@ impl Loader<'_> {
         self.set(node, view);
     }
 
-    /// A value at a path that nobody knows: objects leaf by leaf, unless their path is too long.
+    /// A value at a path that nobody knows: objects leaf by leaf where names may be that long.
     fn unknown(&mut self, anchor: NodeId, at: std::ops::Range<usize>) {
         let text = &self.text[at.clone()];
         let mut empty = true;
-        let known = self.layout.path(anchor).into_iter().map(|key| key.len() + 1);
-        let path: usize = known.chain(self.keys.iter().map(|key| key.len() + 1)).sum();
-        if text.first() == Some(&b'{') && path <= Names::LONGEST_PATH {
+        let path = self.layout.path(anchor).into_iter().chain(self.keys.iter().map(|key| &**key));
+        if text.first() == Some(&b'{') && Names::spreads(path) {
             for member in json::members(text) {
                 empty = false;
                 let member = shifted(&member, at.start);

@@ -52,6 +52,43 @@ struct Step {
     end: u32,
 }
 
+/// Where a walk through an event is.
+struct Walk {
+    at: usize,
+    bounds: Bounds,
+    /// Objects that are open.
+    depth: usize,
+    place: u32,
+    /// The member before, and the key that is likely to be next.
+    previous: u32,
+    likely: u32,
+    /// Known from the first key on.
+    shape: Option<usize>,
+    /// Whether a key was met that this event already had.
+    twice: bool,
+}
+
+impl Walk {
+    #[inline(always)]
+    fn new(at: usize, bounds: Bounds) -> Self {
+        Self {
+            at,
+            bounds,
+            depth: 1,
+            place: Paths::ROOT,
+            previous: NONE,
+            likely: NONE,
+            shape: None,
+            twice: false,
+        }
+    }
+
+    #[inline(always)]
+    fn shape(&self) -> usize {
+        self.shape.unwrap_or_default()
+    }
+}
+
 impl Reader<'_> {
     /// Reads an event into the current row; on an error the row has to be taken back.
     #[inline(always)]
@@ -106,121 +143,23 @@ impl Reader<'_> {
     fn walk<L: Lanes, const LIST: bool>(
         &mut self,
         start: usize,
-        mut bounds: Bounds,
+        bounds: Bounds,
     ) -> Result<bool, Cause> {
         let bytes = self.bytes;
-        let mut twice = false;
-        let mut at = space(bytes, start);
-        if at >= bounds.end || byte(bytes, at) != b'{' {
+        let mut walk = Walk::new(space(bytes, start), bounds);
+        if walk.at >= bounds.end || byte(bytes, walk.at) != b'{' {
             return Err(Cause::Syntax);
         }
-        at += 1;
-        let mut depth = 1;
-        let mut place = Paths::ROOT;
-        let mut shape = None;
-        // The member before, and the key that is likely to be next.
-        let (mut previous, mut likely) = (NONE, NONE);
+        walk.at += 1;
         'object: loop {
-            at = space(bytes, at);
-            let mut empty = byte(bytes, at) == b'}';
-            'member: loop {
+            walk.at = space(bytes, walk.at);
+            let mut empty = byte(bytes, walk.at) == b'}';
+            loop {
                 if !empty {
-                    if byte(bytes, at) != b'"' {
-                        return Err(Cause::Syntax);
-                    }
-                    at += 1;
-                    let ahead = block(bytes, at)?;
-                    let found = match shape {
-                        Some(shape) => self.expect::<L>(likely, shape, ahead),
-                        None => self.paths.expect_first::<L>(ahead).map(|(key, length, first)| {
-                            shape = Some(first);
-                            (key, length)
-                        }),
-                    };
-                    let key = if let Some((key, length)) = found {
-                        at += length;
-                        key
-                    } else {
-                        let (close, escaped) = string::<L>(bytes, at, &mut bounds)?;
-                        let key = self.learn(place, &bytes[at..close], escaped)?;
-                        let shape = *shape.get_or_insert_with(|| self.paths.shape(key));
-                        self.paths.follow(place, previous, shape, key);
-                        at = close + 1;
-                        key
-                    };
-                    // A key that reaches over the end is no key: what stands there belongs to the next event.
-                    if at > bounds.end {
-                        return Err(Cause::Syntax);
-                    }
-                    bounds.members = bounds.members.checked_sub(1).ok_or(Cause::Many)?;
-                    twice |= self.paths.meet(key, self.event);
-                    let shape = shape.unwrap_or_default();
-                    previous = key;
-                    likely = self.paths.next(key, shape);
-                    if byte(bytes, at) != b':' {
-                        at = space(bytes, at);
-                        if byte(bytes, at) != b':' {
-                            return Err(Cause::Syntax);
-                        }
-                    }
-                    at = space(bytes, at + 1);
-                    let value = at;
-                    let view = match byte(bytes, at) {
-                        b'"' => {
-                            let (close, escaped) = string::<L>(bytes, at + 1, &mut bounds)?;
-                            at = close + 1;
-                            let kind = if escaped { Kind::Escaped } else { Kind::Text };
-                            View::new(kind, value + 1, close - value - 1)
-                        }
-                        opening @ (b'{' | b'[') => {
-                            let object = opening == b'{';
-                            let inside = if object { self.paths.inside(key) } else { WHOLE };
-                            if inside != WHOLE {
-                                let known = matches!(self.paths.target(key), Target::Field(_));
-                                let first = space(bytes, at + 1);
-                                // An unknown object with nothing in it is an attribute like a scalar.
-                                if known || byte(bytes, first) != b'}' {
-                                    if at >= bounds.end {
-                                        return Err(Cause::Syntax);
-                                    }
-                                    if depth >= bounds.max_depth {
-                                        return Err(Cause::Deep);
-                                    }
-                                    let step = self.repeats.steps.len() as u32;
-                                    if LIST {
-                                        self.repeats.add(key, View::SPREAD);
-                                    } else if known {
-                                        self.put(key, View::SPREAD);
-                                    }
-                                    self.around[depth] = Around { place, key, step };
-                                    depth += 1;
-                                    place = inside;
-                                    previous = NONE;
-                                    likely = self.paths.first(place, shape);
-                                    at = first;
-                                    continue 'object;
-                                }
-                            }
-                            at = whole::<L>(bytes, at, depth, &mut bounds)?;
-                            let kind = if object { Kind::Object } else { Kind::Array };
-                            View::new(kind, value, at - value)
-                        }
-                        b't' => {
-                            at = word(bytes, at)?;
-                            View::bool(true)
-                        }
-                        b'f' => {
-                            at = word(bytes, at)?;
-                            View::bool(false)
-                        }
-                        b'n' => {
-                            at = word(bytes, at)?;
-                            View::absent(Absence::Null)
-                        }
-                        _ => {
-                            at = number(bytes, at)?;
-                            View::new(Kind::Number, value, at - value)
-                        }
+                    let key = self.key::<L>(&mut walk)?;
+                    let Some(view) = self.value::<L>(&mut walk, key)? else {
+                        self.enter::<LIST>(&mut walk, key)?;
+                        continue 'object;
                     };
                     if LIST {
                         self.repeats.add(key, view);
@@ -229,41 +168,167 @@ impl Reader<'_> {
                     }
                 }
                 empty = false;
-                // Behind a value, or at the brace of an empty object.
-                loop {
-                    at = space(bytes, at);
-                    match byte(bytes, at) {
-                        b',' => {
-                            at = space(bytes, at + 1);
-                            continue 'member;
-                        }
-                        b'}' => {
-                            at += 1;
-                            depth -= 1;
-                            if depth == 0 {
-                                break 'object;
-                            }
-                            let around = self.around[depth];
-                            place = around.place;
-                            previous = around.key;
-                            likely = self.paths.next(previous, shape.unwrap_or_default());
-                            if LIST {
-                                let end = self.repeats.steps.len() as u32;
-                                self.repeats.steps[around.step as usize].end = end;
-                            }
-                        }
-                        _ => return Err(Cause::Syntax),
-                    }
+                if !self.next::<LIST>(&mut walk)? {
+                    break 'object;
                 }
             }
         }
-        if at > bounds.end || space(bytes, at) < bounds.end {
+        // What closed the event may have been the next one's.
+        if walk.at > bounds.end || space(bytes, walk.at) < bounds.end {
             return Err(Cause::Syntax);
         }
-        if bounds.high != 0 && simdutf8::basic::from_utf8(&bytes[start..bounds.end]).is_err() {
+        let ascii = walk.bounds.high == 0;
+        if !ascii && simdutf8::basic::from_utf8(&bytes[start..bounds.end]).is_err() {
             return Err(Cause::Utf8);
         }
-        Ok(twice)
+        Ok(walk.twice)
+    }
+
+    /// Reads a member's key and its colon.
+    #[inline(always)]
+    fn key<L: Lanes>(&mut self, walk: &mut Walk) -> Result<u32, Cause> {
+        let bytes = self.bytes;
+        if byte(bytes, walk.at) != b'"' {
+            return Err(Cause::Syntax);
+        }
+        let start = walk.at + 1;
+        let ahead = block(bytes, start)?;
+        let found = match walk.shape {
+            Some(shape) => self.expect::<L>(walk.likely, shape, ahead),
+            None => self.paths.expect_first::<L>(ahead).map(|(key, length, shape)| {
+                walk.shape = Some(shape);
+                (key, length)
+            }),
+        };
+        let (key, mut at) = if let Some((key, length)) = found {
+            (key, start + length)
+        } else {
+            let (close, escaped) = string::<L>(bytes, start, &mut walk.bounds)?;
+            let key = self.learn(walk.place, &bytes[start..close], escaped)?;
+            let shape = *walk.shape.get_or_insert_with(|| self.paths.shape(key));
+            self.paths.follow(walk.place, walk.previous, shape, key);
+            (key, close + 1)
+        };
+        // A key that reaches over the end is no key: what stands there belongs to the next event.
+        if at > walk.bounds.end {
+            return Err(Cause::Syntax);
+        }
+        walk.bounds.members = walk.bounds.members.checked_sub(1).ok_or(Cause::Many)?;
+        walk.twice |= self.paths.meet(key, self.event);
+        walk.previous = key;
+        walk.likely = self.paths.next(key, walk.shape());
+        if byte(bytes, at) != b':' {
+            at = space(bytes, at);
+            if byte(bytes, at) != b':' {
+                return Err(Cause::Syntax);
+            }
+        }
+        walk.at = space(bytes, at + 1);
+        Ok(key)
+    }
+
+    /// Reads a key's value. `None`: it is an object that has to be entered.
+    #[inline(always)]
+    fn value<L: Lanes>(&mut self, walk: &mut Walk, key: u32) -> Result<Option<View>, Cause> {
+        let bytes = self.bytes;
+        let start = walk.at;
+        let view = match byte(bytes, start) {
+            b'"' => {
+                let (close, escaped) = string::<L>(bytes, start + 1, &mut walk.bounds)?;
+                walk.at = close + 1;
+                let kind = if escaped { Kind::Escaped } else { Kind::Text };
+                View::new(kind, start + 1, close - start - 1)
+            }
+            opening @ (b'{' | b'[') => {
+                let object = opening == b'{';
+                if object && self.is_entered(key, start) {
+                    return Ok(None);
+                }
+                walk.at = whole::<L>(bytes, start, walk.depth, &mut walk.bounds)?;
+                let kind = if object { Kind::Object } else { Kind::Array };
+                View::new(kind, start, walk.at - start)
+            }
+            b't' => {
+                walk.at = word(bytes, start)?;
+                View::bool(true)
+            }
+            b'f' => {
+                walk.at = word(bytes, start)?;
+                View::bool(false)
+            }
+            b'n' => {
+                walk.at = word(bytes, start)?;
+                View::absent(Absence::Null)
+            }
+            _ => {
+                walk.at = number(bytes, start)?;
+                View::new(Kind::Number, start, walk.at - start)
+            }
+        };
+        Ok(Some(view))
+    }
+
+    /// Whether the object under a key is taken apart. An unknown one with nothing in it is an attribute like a scalar.
+    #[inline(always)]
+    fn is_entered(&mut self, key: u32, start: usize) -> bool {
+        if self.paths.inside(key, self.layout) == WHOLE {
+            return false;
+        }
+        let known = matches!(self.paths.target(key), Target::Field(_));
+        known || byte(self.bytes, space(self.bytes, start + 1)) != b'}'
+    }
+
+    /// Goes into the object under a key.
+    #[inline(always)]
+    fn enter<const LIST: bool>(&mut self, walk: &mut Walk, key: u32) -> Result<(), Cause> {
+        if walk.at >= walk.bounds.end {
+            return Err(Cause::Syntax);
+        }
+        if walk.depth >= walk.bounds.max_depth {
+            return Err(Cause::Deep);
+        }
+        let step = self.repeats.steps.len() as u32;
+        if LIST {
+            self.repeats.add(key, View::SPREAD);
+        } else if matches!(self.paths.target(key), Target::Field(_)) {
+            self.put(key, View::SPREAD);
+        }
+        self.around[walk.depth] = Around { place: walk.place, key, step };
+        walk.depth += 1;
+        walk.at += 1;
+        walk.place = self.paths.inside(key, self.layout);
+        walk.previous = NONE;
+        walk.likely = self.paths.first(walk.place, walk.shape());
+        Ok(())
+    }
+
+    /// Goes on behind a value (or at the brace of an empty object) to the next member; `false` behind the last one.
+    #[inline(always)]
+    fn next<const LIST: bool>(&mut self, walk: &mut Walk) -> Result<bool, Cause> {
+        loop {
+            walk.at = space(self.bytes, walk.at);
+            match byte(self.bytes, walk.at) {
+                b',' => {
+                    walk.at = space(self.bytes, walk.at + 1);
+                    return Ok(true);
+                }
+                b'}' => {}
+                _ => return Err(Cause::Syntax),
+            }
+            walk.at += 1;
+            walk.depth -= 1;
+            if walk.depth == 0 {
+                return Ok(false);
+            }
+            let around = self.around[walk.depth];
+            walk.place = around.place;
+            walk.previous = around.key;
+            walk.likely = self.paths.next(around.key, walk.shape());
+            if LIST {
+                let end = self.repeats.steps.len() as u32;
+                self.repeats.steps[around.step as usize].end = end;
+            }
+        }
     }
 
     /// The likely key, or the one after it: optional keys are left out now and then.

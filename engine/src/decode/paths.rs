@@ -56,8 +56,6 @@ struct Place {
     anchor: NodeId,
     /// The key that holds it; `NONE` at a known path.
     key: u32,
-    /// Bytes of its path, dots counted.
-    path: usize,
 }
 
 /// Where a key's values go.
@@ -112,12 +110,7 @@ impl Paths {
             // The root is its own parent and always an object.
             let root = id == NodeId::ROOT;
             let key = if root { NONE } else { paths.add(place_of[node.parent.index()], &node.key) };
-            let inside = if root || node.is_interior() {
-                let path = layout.path(id).iter().map(|key| key.len() + 1).sum();
-                paths.add_place(id, NONE, path)
-            } else {
-                WHOLE
-            };
+            let inside = if root || node.is_interior() { paths.add_place(id, NONE) } else { WHOLE };
             place_of[id.index()] = inside;
             if let Some(key) = paths.keys.get_mut(key as usize) {
                 key.target = KNOWN | id.0;
@@ -195,9 +188,9 @@ impl Paths {
 
     /// The place of an object's members under the key, or `WHOLE`.
     #[inline(always)]
-    pub(super) fn inside(&mut self, key: u32) -> u32 {
+    pub(super) fn inside(&mut self, key: u32, layout: &Layout) -> u32 {
         match self.keys[key as usize].inside {
-            NONE => self.open(key),
+            NONE => self.open(key, layout),
             inside => inside,
         }
     }
@@ -314,21 +307,26 @@ impl Paths {
     }
 
     #[cold]
-    fn open(&mut self, key: u32) -> u32 {
+    fn open(&mut self, key: u32, layout: &Layout) -> u32 {
         let (text, owner) = &self.texts[key as usize];
-        let above = self.places[*owner as usize];
-        let path = above.path + 1 + text.len();
-        let inside = if path > Names::LONGEST_PATH {
-            WHOLE
+        let mut path = vec![&**text];
+        let mut at = self.places[*owner as usize];
+        while let Some((text, owner)) = self.texts.get(at.key as usize) {
+            path.push(text);
+            at = self.places[*owner as usize];
+        }
+        let known = layout.path(at.anchor);
+        let inside = if Names::spreads(known.into_iter().chain(path)) {
+            self.add_place(at.anchor, key)
         } else {
-            self.add_place(above.anchor, key, path)
+            WHOLE
         };
         self.keys[key as usize].inside = inside;
         inside
     }
 
-    fn add_place(&mut self, anchor: NodeId, key: u32, path: usize) -> u32 {
-        self.places.push(Place { first: [NONE; SHAPES], anchor, key, path });
+    fn add_place(&mut self, anchor: NodeId, key: u32) -> u32 {
+        self.places.push(Place { first: [NONE; SHAPES], anchor, key });
         self.places.len() as u32 - 1
     }
 }

@@ -179,6 +179,13 @@ fn an_unknown_object_with_a_very_long_path_stays_whole() {
     let key = "k".repeat(255);
     let shown = bench.show(&format!(r#"{{"{key}":{{"x":{{"y":1}}}}}}"#));
     assert_eq!(shown, format!(r#".:{key}/x={{"y":1}}"#));
+    // Sixteen keys above an attribute are enough, known ones counted.
+    let deep = |levels: usize| format!("{}1{}", r#"{"k":"#.repeat(levels), "}".repeat(levels));
+    let names = |count: usize| vec!["k"; count].join("/");
+    assert_eq!(bench.show(&deep(17)), format!(".:{}=1", names(17)));
+    assert_eq!(bench.show(&deep(18)), format!(".:{}={}", names(17), deep(1)));
+    let shown = bench.show(&format!(r#"{{"b":{}}}"#, deep(18)));
+    assert_eq!(shown, format!(".b=spread .b:{}={}", names(16), deep(2)));
 }
 
 #[test]

@@ -143,9 +143,8 @@ fn spread(layout: &Layout, at: NodeId, object: &Map<String, Value>, content: &mu
 
 fn scatter(layout: &Layout, name: Name, value: &Value, content: &mut Content) {
     let path = layout.path(name.0).into_iter().chain(name.1.iter().map(String::as_str));
-    let length: usize = path.map(|key| key.len() + 1).sum();
     match value {
-        Value::Object(members) if !members.is_empty() && length <= Names::LONGEST_PATH => {
+        Value::Object(members) if !members.is_empty() && Names::spreads(path) => {
             for (key, value) in members {
                 let keys = name.1.iter().chain([key]).cloned().collect();
                 scatter(layout, (name.0, keys), value, content);
