@@ -90,6 +90,8 @@ pub enum Code {
     E603,
     /// This means something else in SQL because of how it is stored.
     W604,
+    /// A test expects what does not happen.
+    E700,
     /// A rule or a branch has no test, or a test expects nothing.
     W701,
     /// A rule has expired, or its owner is unknown.
@@ -141,6 +143,7 @@ impl Code {
         Self::W602,
         Self::E603,
         Self::W604,
+        Self::E700,
         Self::W701,
         Self::W702,
         Self::W801,
@@ -226,6 +229,7 @@ impl Code {
             Self::W602 => ("W602", "an alert's label is not present in all its sources"),
             Self::E603 => ("E603", "this cannot be expressed in SQL"),
             Self::W604 => ("W604", "this means something else in SQL because of how it is stored"),
+            Self::E700 => ("E700", "a test expects what does not happen"),
             Self::W701 => ("W701", "a rule or a branch has no test, or a test expects nothing"),
             Self::W702 => ("W702", "a rule has expired, or its owner is unknown"),
             Self::W801 => ("W801", "a rule is expensive"),

@@ -4,6 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use super::{Counter, Expectation, MetricName, Test, TestStep, given};
 use crate::{
+    diagnostic::{Code, Diagnostic},
     column::{Absence, Batch, Column, Names, View, load, print},
     eval::{Answer, Evaluator, Lookups, Outcome, Routed, RowFate, print_event},
     plan::{CompareOp, ExprId, FormatPart, IsTest, Op, Plan, RuleId, SinkId},
@@ -40,6 +41,17 @@ pub struct Failure {
     pub label: String,
     /// The event it is about, as JSON.
     pub event: Option<String>,
+}
+
+impl Failure {
+    /// The failure as it is drawn for a person.
+    pub fn diagnostic(&self) -> Diagnostic {
+        let drawn = Diagnostic::new(Code::E700, self.at, self.message.clone()).label(self.label.clone());
+        match &self.event {
+            Some(event) => drawn.note(format!("the event: {event}")),
+            None => drawn,
+        }
+    }
 }
 
 /// Runs one test against a plan.

@@ -28,7 +28,7 @@ pub(super) fn fmt(arguments: &Arguments) -> Exit {
             }
         };
         let mut sources = Sources::default();
-        let file = sources.add(&path.to_string_lossy(), &text);
+        let file = sources.add(path.to_string_lossy(), text.as_str());
         match syntax::format(file, &text) {
             Err(diagnostics) => {
                 draw(&diagnostics, &sources);

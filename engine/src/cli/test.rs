@@ -54,7 +54,8 @@ pub(super) fn test(arguments: &Arguments) -> Exit {
         *(if passed { &mut report.passed } else { &mut report.failed }) += 1;
         if !arguments.json {
             println!("{} {}", if passed { "ok    " } else { "FAILED" }, test.name);
-            draw(&result.failures, &compilation.sources);
+            let drawn: Vec<_> = result.failures.iter().map(test_block::Failure::diagnostic).collect();
+            draw(&drawn, &compilation.sources);
         }
         let failures = result.failures.iter().map(|failure| failure.message.clone()).collect();
         report.tests.push(Line { name: test.name.to_string(), passed, failures });
