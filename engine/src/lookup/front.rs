@@ -91,8 +91,8 @@ mod tests {
         assert_eq!(front.get("a", 0, now), Some(found.clone()));
         assert_eq!(front.get("a", 1, now), None);
         assert_eq!(front.get("a", 0, now + LIFE), None);
-        let other = (0..).map(|n: u32| n.to_string()).find(|key| place(key) == place("a"));
-        let other = other.expect("4,096 places are soon taken twice");
+        let other = (0..1_000_000).map(|n: u32| n.to_string()).find(|key| place(key) == place("a"));
+        let other = other.expect("a million keys share 4,096 places");
         front.put(&other, &Answer::Miss, 0, now, Duration::from_mins(1));
         assert_eq!(front.get("a", 0, now), None);
         assert_eq!(front.get(&other, 0, now), Some(Answer::Miss));
