@@ -4,6 +4,7 @@
 
 mod cache;
 mod file;
+mod front;
 mod geoip;
 mod http;
 mod row;
@@ -29,6 +30,7 @@ use crate::{
     metrics::{LookupMetrics, Metrics},
 };
 use cache::AnswerCache;
+use front::Front;
 
 /// Where answers come from.
 pub trait Lookup: fmt::Debug + Send + Sync {
@@ -89,6 +91,7 @@ pub enum OpenError {
 #[derive(Debug, Clone, Default)]
 pub struct LookupSet {
     lookups: Vec<Arc<OpenLookup>>,
+    fronts: Vec<Front>,
 }
 
 #[derive(Debug)]
@@ -190,7 +193,7 @@ pub fn files(config: &Config) -> Vec<PathBuf> {
 
 impl Lookups for LookupSet {
     fn resolve(&mut self, lookup: usize, keys: &[&str]) -> Vec<Answer> {
-        self.lookups[lookup].resolve(keys)
+        self.lookups[lookup].resolve(keys, &mut self.fronts[lookup])
     }
 }
 
@@ -208,26 +211,43 @@ impl OpenLookup {
         Arc::new(lookup)
     }
 
-    fn resolve(&self, keys: &[&str]) -> Vec<Answer> {
+    fn resolve(&self, keys: &[&str], front: &mut Front) -> Vec<Answer> {
+        let (version, now) = (self.cache.version(), Instant::now());
+        let mut answers: Vec<Option<Answer>> =
+            keys.iter().map(|key| front.get(key, version, now)).collect();
+        let open: Vec<usize> = (0..keys.len()).filter(|at| answers[*at].is_none()).collect();
         let mut fetched = 0;
-        let answers = self.cache.resolve(keys, |missing| {
-            fetched = missing.len();
-            let started = Instant::now();
-            let answers = self.source.fetch(missing);
-            self.metrics.seconds.observe(started.elapsed().as_secs_f64());
-            answers
-        });
+        if !open.is_empty() {
+            let wanted: Vec<&str> = open.iter().map(|at| keys[*at]).collect();
+            let found = self.cache.resolve(&wanted, |missing| {
+                fetched = missing.len();
+                let started = Instant::now();
+                let answers = self.source.fetch(missing);
+                self.metrics.seconds.observe(started.elapsed().as_secs_f64());
+                answers
+            });
+            for (at, answer) in open.into_iter().zip(found) {
+                front.put(keys[at], &answer, version, now, self.cache.life(&answer));
+                answers[at] = Some(answer);
+            }
+        }
+        let answers: Vec<Answer> =
+            answers.into_iter().map(|answer| answer.unwrap_or(Answer::Failed)).collect();
+        self.count(&answers, fetched);
+        answers
+    }
+
+    fn count(&self, answers: &[Answer], fetched: usize) {
         let count = |wanted: fn(&Answer) -> bool| {
             answers.iter().filter(|answer| wanted(answer)).count() as u64
         };
         self.metrics.misses.inc_by(fetched as u64);
-        self.metrics.hits.inc_by((keys.len() - fetched) as u64);
+        self.metrics.hits.inc_by((answers.len() - fetched) as u64);
         self.metrics.negative.inc_by(count(|answer| matches!(answer, Answer::Miss)));
         self.metrics.errors.inc_by(count(|answer| matches!(answer, Answer::Failed)));
         if fetched > 0 {
             self.metrics.entries.set(self.cache.entries() as i64);
         }
-        answers
     }
 
     fn gauge(&self) {
@@ -277,7 +297,11 @@ fn collect(
             Err(error) => errors.push(error),
         }
     }
-    if errors.is_empty() { Ok(LookupSet { lookups }) } else { Err(errors) }
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    let fronts = vec![Front::default(); lookups.len()];
+    Ok(LookupSet { lookups, fronts })
 }
 
 /// What tells that a file was replaced, without reading it.

@@ -22,6 +22,7 @@ const FAILED_TTL: Duration = Duration::from_secs(1);
 /// The cache in front of one lookup.
 pub(super) struct AnswerCache {
     answers: Cache<Arc<str>, Entry>,
+    lives: Lives,
     flights: Mutex<HashMap<Arc<str>, Arc<Flight>>>,
     /// Entries of an older version are no longer answers, also those that land after the data were replaced.
     version: AtomicU64,
@@ -40,6 +41,7 @@ struct Flight {
     landed: Condvar,
 }
 
+#[derive(Clone, Copy)]
 struct Lives {
     found: Duration,
     missed: Duration,
@@ -50,6 +52,7 @@ impl AnswerCache {
         let lives = Lives { found: config.ttl.0, missed: config.negative_ttl.0 };
         Self {
             answers: Cache::builder().max_capacity(config.entries).expire_after(lives).build(),
+            lives,
             flights: Mutex::default(),
             version: AtomicU64::new(0),
         }
@@ -61,7 +64,7 @@ impl AnswerCache {
         keys: &[&str],
         fetch: impl FnOnce(&[&str]) -> Vec<Answer>,
     ) -> Vec<Answer> {
-        let version = self.version.load(Ordering::Acquire);
+        let version = self.version();
         let mut answers: Vec<Option<Answer>> =
             keys.iter().map(|key| self.kept(key, version)).collect();
         let missing: Vec<usize> = (0..keys.len()).filter(|at| answers[*at].is_none()).collect();
@@ -71,14 +74,24 @@ impl AnswerCache {
         answers.into_iter().map(|answer| answer.unwrap_or(Answer::Failed)).collect()
     }
 
+    /// Counts the times the data were replaced.
+    pub(super) fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    /// How long an answer is kept.
+    pub(super) fn life(&self, answer: &Answer) -> Duration {
+        self.lives.of(answer)
+    }
+
     /// From now on no answer given before counts.
     pub(super) fn forget(&self) {
         self.version.fetch_add(1, Ordering::AcqRel);
         self.answers.invalidate_all();
     }
 
+    /// How many answers are kept, some milliseconds late.
     pub(super) fn entries(&self) -> u64 {
-        self.answers.run_pending_tasks();
         self.answers.entry_count()
     }
 
@@ -163,13 +176,19 @@ impl Flight {
     }
 }
 
-impl Expiry<Arc<str>, Entry> for Lives {
-    fn expire_after_create(&self, _: &Arc<str>, entry: &Entry, _: Instant) -> Option<Duration> {
-        Some(match entry.answer {
+impl Lives {
+    fn of(self, answer: &Answer) -> Duration {
+        match answer {
             Answer::Found(_) => self.found,
             Answer::Miss => self.missed,
             Answer::Failed => FAILED_TTL.min(self.missed),
-        })
+        }
+    }
+}
+
+impl Expiry<Arc<str>, Entry> for Lives {
+    fn expire_after_create(&self, _: &Arc<str>, entry: &Entry, _: Instant) -> Option<Duration> {
+        Some(self.of(&entry.answer))
     }
 
     fn expire_after_update(

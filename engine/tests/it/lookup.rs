@@ -201,9 +201,11 @@ fn a_database_is_replaced_only_by_a_sound_one() {
     let path = folder.0.join("geo.mmdb");
     mmdb::write(&path, 1, &[("1.0.0.0/8", json!({ "country_code": "AU" }))]);
     let config = "[lookup.geo]\nkind = \"maxmind\"\npath = \"geo.mmdb\"";
-    let set = world.open(&folder.0, &[geo()], config, None).unwrap();
+    let mut set = world.open(&folder.0, &[geo()], config, None).unwrap();
     let reload = |set: &LookupSet| set.reload().remove(0).1.map_err(|error| error.to_string());
     assert_eq!(ask(&set, &["1.1.1.1"]), json!([{"country": "AU"}]));
+    let seen = Answer::Found("{\"country\":\"AU\"}".into());
+    assert_eq!(set.resolve(0, &["1.1.1.1"]), [seen], "the thread remembers it from now on");
     assert_eq!(reload(&set), Ok(Reloaded::Unchanged));
     std::fs::write(&path, "not a database at all").unwrap();
     let refusal = reload(&set).unwrap_err();
@@ -212,6 +214,7 @@ fn a_database_is_replaced_only_by_a_sound_one() {
     mmdb::write(&path, 2, &[("1.0.0.0/8", json!({ "country_code": "NZ" }))]);
     assert_eq!(reload(&set), Ok(Reloaded::Replaced));
     assert_eq!(ask(&set, &["1.1.1.1"]), json!([{"country": "NZ"}]), "the cache was emptied");
+    assert_eq!(set.resolve(0, &["1.1.1.1"]), [Answer::Found("{\"country\":\"NZ\"}".into())]);
     assert_eq!(set.states()[0].holding.version, 1);
     // Another bundle that declares the same keeps what is open.
     let again = world.open(&folder.0, &[geo()], config, Some(&set)).unwrap();
