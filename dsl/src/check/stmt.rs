@@ -126,6 +126,10 @@ impl Checker<'_> {
             }
             StmtKind::Count { .. } => self.not_yet(stmt.span, "`count`"),
         };
+        let silent = matches!(stmt.kind, StmtKind::Error | StmtKind::Rename(_));
+        if made.is_none() && !silent {
+            self.left_out(stmt.span);
+        }
         body.stmts.extend(made);
     }
 

@@ -1242,3 +1242,137 @@ rule b { .a = f(2) + f(3) }
         "#]],
     );
 }
+
+#[test]
+fn habits_from_other_languages_are_reported_once() {
+    rules(
+        r#"rule a when .a == null or .b = 1 { drop }
+rule b when .a && .b || !.c { drop }
+rule c when 1 < .a < 3 { .x = null.y }
+rule d { .y = .a.b.c ?? info  .z = null + 1  .w = [null, 1][0] }
+"#,
+        &expect![[r#"
+            error[E105]: nothing equals `null`
+             --> t.rules:8:16
+              |
+            8 | rule a when .a == null or .b = 1 { drop }
+              |                ^^^^^^^ always false
+              |
+              = note: `is absent` asks for no value at all, `is null` for a JSON null alone
+            help: write `is absent`
+              |
+            8 - rule a when .a == null or .b = 1 { drop }
+            8 + rule a when .a is absent or .b = 1 { drop }
+              |
+
+            error[E105]: `=` does not compare
+             --> t.rules:8:30
+              |
+            8 | rule a when .a == null or .b = 1 { drop }
+              |                              ^ this assigns
+              |
+            help: write `==`
+              |
+            8 | rule a when .a == null or .b == 1 { drop }
+              |                               +
+
+            error[E105]: `&&` is spelled `and`
+             --> t.rules:9:16
+              |
+            9 | rule b when .a && .b || !.c { drop }
+              |                ^^ operators on conditions are words
+              |
+            help: write `and`
+              |
+            9 - rule b when .a && .b || !.c { drop }
+            9 + rule b when .a and .b || !.c { drop }
+              |
+
+            error[E105]: `||` is spelled `or`
+             --> t.rules:9:22
+              |
+            9 | rule b when .a && .b || !.c { drop }
+              |                      ^^ operators on conditions are words
+              |
+            help: write `or`
+              |
+            9 - rule b when .a && .b || !.c { drop }
+            9 + rule b when .a && .b or !.c { drop }
+              |
+
+            error[E105]: `!` is spelled `not`
+             --> t.rules:9:25
+              |
+            9 | rule b when .a && .b || !.c { drop }
+              |                         ^ operators on conditions are words
+              |
+              = note: `not` takes the whole comparison: `not a == b` is `a != b`
+            help: write `not`
+              |
+            9 - rule b when .a && .b || !.c { drop }
+            9 + rule b when .a && .b || not .c { drop }
+              |
+
+            error[E105]: comparisons do not chain
+              --> t.rules:10:20
+               |
+            10 | rule c when 1 < .a < 3 { .x = null.y }
+               |               -    ^ a second comparison
+               |               |
+               |               the first
+               |
+            help: compare twice
+               |
+            10 | rule c when 1 < .a and .a < 3 { .x = null.y }
+               |                    ++++++
+
+            error[E201]: a `null` has no field `y`
+              --> t.rules:10:36
+               |
+            10 | rule c when 1 < .a < 3 { .x = null.y }
+               |                               ---- ^
+               |                               |
+               |                               this is `null?`
+
+            warning[W201]: no type declares a field `a`
+              --> t.rules:11:16
+               |
+            11 | rule d { .y = .a.b.c ?? info  .z = null + 1  .w = [null, 1][0] }
+               |                ^ reads as absent unless events bring it
+               |
+            help: a field with a similar name exists
+               |
+            11 - rule d { .y = .a.b.c ?? info  .z = null + 1  .w = [null, 1][0] }
+            11 + rule d { .y = .x.b.c ?? info  .z = null + 1  .w = [null, 1][0] }
+               |
+        "#]],
+    );
+}
+
+#[test]
+fn two_files_that_declare_one_source() {
+    check_files(
+        &[
+            (
+                "main.rules",
+                "use \"a.rules\" as a\nuse \"b.rules\" as b\nrule r on a::app { route to b::logs }\n",
+            ),
+            ("a.rules", "source app\n"),
+            ("b.rules", "source app\nsink logs : table(\"logs\")\n"),
+        ],
+        &expect![[r#"
+            error[E108]: two files declare the source `app`
+             --> b.rules:1:8
+              |
+            1 | source app
+              |        ^^^
+              |
+             ::: a.rules:1:8
+              |
+            1 | source app
+              |        --- the first one
+              |
+              = note: its connection is bound to the name, so a program has one of each
+        "#]],
+    );
+}
