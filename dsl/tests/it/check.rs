@@ -2,6 +2,7 @@
 
 mod errors;
 mod hostile;
+mod meaning;
 mod plans;
 mod samples;
 

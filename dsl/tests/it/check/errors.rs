@@ -1333,18 +1333,6 @@ rule d { .y = .a.b.c ?? info  .z = null + 1  .w = [null, 1][0] }
                |                               ---- ^
                |                               |
                |                               this is `null?`
-
-            warning[W201]: no type declares a field `a`
-              --> t.rules:11:16
-               |
-            11 | rule d { .y = .a.b.c ?? info  .z = null + 1  .w = [null, 1][0] }
-               |                ^ reads as absent unless events bring it
-               |
-            help: a field with a similar name exists
-               |
-            11 - rule d { .y = .a.b.c ?? info  .z = null + 1  .w = [null, 1][0] }
-            11 + rule d { .y = .x.b.c ?? info  .z = null + 1  .w = [null, 1][0] }
-               |
         "#]],
     );
 }
