@@ -1,6 +1,6 @@
 //! Hostile and broken programs: always an answer, in bounded time and stack.
 
-use std::path::Path;
+use std::{fmt::Write as _, path::Path};
 
 use logmon_dsl::{
     diagnostic::has_errors,
@@ -24,7 +24,7 @@ fn functions_that_double_are_bounded() {
         String::from("source app\nsink s : table(\"t\")\nfn f0(x: int?) -> int? = x + 1\n");
     for n in 1..30 {
         let below = n - 1;
-        text.push_str(&format!("fn f{n}(x: int?) -> int? = f{below}(x + 1) + f{below}(x * 2)\n"));
+        writeln!(text, "fn f{n}(x: int?) -> int? = f{below}(x + 1) + f{below}(x * 2)").unwrap();
     }
     text.push_str("rule r { .x = f29(int(.y)) }\ndefault route to s\n");
     compiles_or_says_why(&text);
@@ -52,9 +52,7 @@ fn chains_of_names_are_bounded() {
     );
     for n in 1..500 {
         let below = n - 1;
-        text.push_str(&format!(
-            "const C{n} = C{below}\ntype T{n} = list<T{below}>\nfn f{n}(x: int?) -> int? = -f{below}(-x)\n"
-        ));
+        writeln!(text, "const C{n} = C{below}\ntype T{n} = list<T{below}>\nfn f{n}(x: int?) -> int? = -f{below}(-x)").unwrap();
     }
     text.push_str("rule r { .x = f499(C499) }\ndefault route to s\n");
     compiles_or_says_why(&text);
