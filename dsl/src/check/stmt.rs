@@ -185,6 +185,11 @@ impl Checker<'_> {
             self.bind_unknown(pattern);
             return None;
         };
+        if otherwise.is_some() {
+            // Whoever comes behind the `else` has the value.
+            self.flow.present.insert(found.id);
+            self.flow.present.insert(self.build.pool.below_narrow(found.id));
+        }
         let local = self.new_local();
         let optional = found.ty.optional && otherwise.is_none();
         let ty = Ty { optional, ..found.ty.clone() };

@@ -1,10 +1,11 @@
 //! Hostile and broken programs: always an answer, in bounded time and stack.
 
-use std::{fmt::Write as _, path::Path};
+use std::{fmt::Write as _, path::Path, sync::Arc};
 
 use logmon_dsl::{
     diagnostic::has_errors,
     program::{Mode, compile},
+    test_block::run_test,
 };
 use proptest::prelude::*;
 
@@ -28,6 +29,17 @@ fn functions_that_double_are_bounded() {
     }
     text.push_str("rule r { .x = f29(int(.y)) }\ndefault route to s\n");
     compiles_or_says_why(&text);
+}
+
+#[test]
+fn what_nests_deeply_runs_on_a_small_stack() {
+    let body = "x".to_owned() + &" + 1".repeat(100);
+    let text = format!(
+        "source app\nsink s : table(\"t\")\nfn f(x: int?) -> int? = {body}\nrule r {{ .y = f(f(int(.x))) }}\ndefault route to s\ntest \"deep\" {{ given {{ x: 1 }} expect routed {{ .y == 201 }} }}\n"
+    );
+    let program = compile_text(&text, Mode::Test).program.unwrap();
+    let result = run_test(&Arc::new(program.plan), &program.tests[0]);
+    assert!(result.failures.is_empty());
 }
 
 #[test]

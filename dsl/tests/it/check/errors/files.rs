@@ -246,3 +246,11 @@ default route to logs
         "#]],
     );
 }
+
+#[test]
+fn a_library_checked_alone() {
+    check_files(
+        &[("main.rules", "const A = 1\ntype T = { a: int }\nfn f(x: int) -> int = x\n")],
+        &expect![[""]],
+    );
+}
