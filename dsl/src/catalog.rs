@@ -296,7 +296,7 @@ pub fn nearest<S: AsRef<str>>(name: &str, known: impl IntoIterator<Item = S>) ->
             let candidate = candidate.as_ref();
             // One letter off in a word of two letters is another word.
             let far = distance(name, candidate);
-            let enough = far <= allowed && far * 2 <= candidate.chars().count().max(2);
+            let enough = far <= allowed && far * 2 <= candidate.chars().count();
             (enough && candidate != name).then(|| (far, candidate.to_owned()))
         })
         .min()

@@ -260,6 +260,13 @@ impl Checker<'_> {
         self.report(diagnostic);
     }
 
+    /// What is left out of the plan must have been reported: nothing runs that is not what was written.
+    fn left_out(&mut self, at: Span) {
+        if !self.has_unread() {
+            self.report(Diagnostic::new(Code::E101, at, "this has no meaning"));
+        }
+    }
+
     /// Finds a declared name or reports it.
     fn find(&mut self, space: Space, what: &str, name: &ast::QName) -> Option<DeclId> {
         if let Some(id) = self.catalog.find(self.place.unit, space, name) {

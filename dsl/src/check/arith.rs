@@ -49,7 +49,8 @@ impl Checker<'_> {
                 return None;
             }
         };
-        if fitted.ty.optional && !want.optional {
+        // An undeclared value is always one that may be absent.
+        if fitted.ty.optional && !want.optional && want.base != Type::Any {
             let message = format!("{place} must be there, but this may be absent");
             self.report(
                 Diagnostic::new(Code::E103, fitted.span, message)

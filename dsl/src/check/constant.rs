@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, sync::Arc};
 
-use super::{Checked, Checker, Progress, event::join_ty};
+use super::{Checked, Checker, Progress, declare::FIELDS_MAX, event::join_ty};
 use crate::{
     catalog::{DeclId, DeclKind, Space},
     column::{Cidr, value::u128_to_ip},
@@ -349,6 +349,14 @@ impl Checker<'_> {
     }
 
     fn fold_record(&mut self, fields: &[RecordField], want: Option<&Type>) -> Option<Const> {
+        if fields.len() > FIELDS_MAX {
+            let first = match &fields[FIELDS_MAX] {
+                RecordField::Field { name, .. } => name.span,
+                RecordField::Spread(other) => other.span,
+            };
+            let message = format!("a record has at most {FIELDS_MAX} fields");
+            return self.fail(Code::E106, first, message);
+        }
         let mut out: Vec<(Arc<str>, Const)> = Vec::with_capacity(fields.len());
         for field in fields {
             let (name, value) = match field {

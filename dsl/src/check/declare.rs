@@ -7,6 +7,7 @@ use crate::{
     catalog::{DeclId, DeclKind, Space},
     diagnostic::{Code, Diagnostic},
     plan::{LookupDecl, SinkDecl, SinkType, SourceDecl},
+    span::Span,
     syntax::ast::{self, TypeKind},
     types::{FieldType, Shape, Ty, Type},
 };
@@ -27,6 +28,9 @@ const NAMED: &[(&str, Type)] = &[
 
 /// How many parts a type may have once the types it names are put in place: types that name types twice double.
 const TYPE_PARTS_MAX: usize = 10_000;
+
+/// How many fields a record may have: no table is wider, and they are looked for one by one.
+pub(super) const FIELDS_MAX: usize = 2_000;
 
 /// What an attribute may stand at.
 const SINK_ATTRS: &[&str] = &["accepts_sensitive", "allow"];
@@ -74,7 +78,23 @@ impl Checker<'_> {
         }
     }
 
+    /// Names that `logmon.toml` binds are names of the whole program.
+    fn bound_once(&mut self, word: &str, name: &ast::Ident, first: Option<Span>) {
+        // Two of one file were reported when the names were collected.
+        if let Some(first) = first.filter(|first| first.file != name.span.file) {
+            let message = format!("two files declare the {word} `{}`", name.name);
+            self.report(
+                Diagnostic::new(Code::E108, name.span, message)
+                    .related(first, "the first one")
+                    .note("its connection is bound to the name, so a program has one of each"),
+            );
+        }
+    }
+
     fn source(&mut self, id: DeclId, it: &ast::SourceDecl) {
+        let mut known = self.world.sources.iter();
+        let first = known.find(|known| *known.name == *it.name.name).map(|known| known.span);
+        self.bound_once("source", &it.name, first);
         self.attributes(&it.attrs, OTHER_ATTRS, "a source");
         let shape = match &it.ty {
             None => Some(Arc::new(Shape::log())),
@@ -92,6 +112,9 @@ impl Checker<'_> {
     }
 
     fn sink(&mut self, id: DeclId, it: &ast::SinkDecl) {
+        let mut known = self.world.sinks.iter();
+        let first = known.find(|known| *known.name == *it.name.name).map(|known| known.span);
+        self.bound_once("sink", &it.name, first);
         self.attributes(&it.attrs, SINK_ATTRS, "a sink");
         let ty = match &it.ty.kind {
             TypeKind::Table(name) => SinkType::Table(name.value.as_str().into()),
@@ -122,6 +145,9 @@ impl Checker<'_> {
     }
 
     fn lookup(&mut self, id: DeclId, it: &ast::LookupDecl) {
+        let mut known = self.world.lookups.iter();
+        let first = known.find(|known| *known.name == *it.name.name).map(|known| known.span);
+        self.bound_once("lookup", &it.name, first);
         self.attributes(&it.attrs, OTHER_ATTRS, "a lookup");
         let any = || Ty::optional(Type::Any);
         let keys = it.keys.iter().map(|key| self.ty(key).unwrap_or_else(any)).collect();
@@ -161,6 +187,10 @@ impl Checker<'_> {
             TypeKind::Record(record) => {
                 let mut fields: Vec<FieldType> = Vec::with_capacity(record.fields.len());
                 let mut whole = true;
+                if record.fields.len() > FIELDS_MAX {
+                    let message = format!("a record has at most {FIELDS_MAX} fields");
+                    return self.fail(Code::E106, ty.span, message);
+                }
                 for field in &record.fields {
                     if fields.iter().any(|known| *known.name == *field.name.name) {
                         let message = format!("the field `{}` is declared twice", field.name.name);
@@ -376,7 +406,7 @@ impl Checker<'_> {
 }
 
 /// The texts in an attribute's parentheses.
-pub(crate) fn attr_texts(attr: &ast::Attr) -> Vec<(&str, crate::span::Span)> {
+pub(crate) fn attr_texts(attr: &ast::Attr) -> Vec<(&str, Span)> {
     match &attr.args {
         ast::AttrArgs::List(args) => args
             .iter()

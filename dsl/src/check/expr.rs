@@ -214,7 +214,6 @@ impl Checker<'_> {
             },
             Type::Map(of) => Ty::optional((**of).clone()),
             Type::Any => Ty::optional(Type::Any),
-            Type::Null => return None,
             other => {
                 let message = format!("a `{other}` has no field `{}`", name.name);
                 self.report(
@@ -279,9 +278,9 @@ impl Checker<'_> {
         for operand in operands {
             let value = self.expr(operand, known.as_ref());
             if let (None, Some(value)) = (&known, &value)
-                && *value.base() == Type::Severity
+                && matches!(value.base(), Type::Severity | Type::Any)
             {
-                known = Some(Type::Severity);
+                known = Some(value.base().clone());
             }
             values.push(value);
         }

@@ -287,6 +287,11 @@ impl Checker<'_> {
     }
 
     fn maybe_misspelled(&mut self, name: &str, at: Span, known: &[Arc<str>]) {
+        /// Shorter names are too often near each other by chance.
+        const LETTERS_MIN: usize = 4;
+        if name.chars().count() < LETTERS_MIN {
+            return;
+        }
         let Some(near) = nearest(name, known) else { return };
         // A first read does not know what a later rule writes; an exact name among them is no slip.
         if known.iter().any(|key| **key == *name) {

@@ -168,6 +168,9 @@ impl Checker<'_> {
         if let Some(Some(when)) = when {
             self.learn(when, true);
         }
+        if let (Some(None), Some(e)) = (when, &rule.when) {
+            self.left_out(e.span);
+        }
         self.flush_w312();
         let mut exits = Exits::default();
         let body = self.block(&rule.body, &mut exits);

@@ -126,6 +126,10 @@ impl Checker<'_> {
             }
             StmtKind::Count { .. } => self.not_yet(stmt.span, "`count`"),
         };
+        let silent = matches!(stmt.kind, StmtKind::Error | StmtKind::Rename(_));
+        if made.is_none() && !silent {
+            self.left_out(stmt.span);
+        }
         body.stmts.extend(made);
     }
 
@@ -181,6 +185,11 @@ impl Checker<'_> {
             self.bind_unknown(pattern);
             return None;
         };
+        if otherwise.is_some() {
+            // Whoever comes behind the `else` has the value.
+            self.flow.present.insert(found.id);
+            self.flow.present.insert(self.build.pool.below_narrow(found.id));
+        }
         let local = self.new_local();
         let optional = found.ty.optional && otherwise.is_none();
         let ty = Ty { optional, ..found.ty.clone() };
