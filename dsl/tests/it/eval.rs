@@ -78,15 +78,15 @@ fn absent_values_write_nothing_and_count() {
     check(
         b,
         &[
-            (r#"{"x":1}"#, r#"routed | a#0 {"status":1,"x":1,"n":null,"d":7}"#),
+            (r#"{"x":1}"#, r#"routed | a#0 {"x":1,"status":1,"n":null,"d":7}"#),
             (
                 r#"{"x":"1","status":2,"n":3}"#,
                 r#"routed | a#0 {"status":2,"x":"1","n":null,"d":7} | site 0 type"#,
             ),
-            (r#"{"d":null}"#, r#"routed | a#0 {"n":null,"d":7} | site 0 missing"#),
+            (r#"{"d":null}"#, r#"routed | a#0 {"d":7,"n":null} | site 0 missing"#),
             (
                 r#"{"x":1.0,"d":false}"#,
-                r#"routed | a#0 {"x":1.0,"n":null,"d":false} | site 0 type"#,
+                r#"routed | a#0 {"x":1.0,"d":false,"n":null} | site 0 type"#,
             ),
         ],
     );
@@ -103,7 +103,7 @@ fn writing_below_makes_records_but_replaces_nothing_else() {
         b,
         &[
             ("{}", r#"routed | a#0 {"a":{"b":{"c":1}}}"#),
-            (r#"{"a":{"x":1}}"#, r#"routed | a#0 {"a":{"b":{"c":1},"x":1}}"#),
+            (r#"{"a":{"x":1}}"#, r#"routed | a#0 {"a":{"x":1,"b":{"c":1}}}"#),
             (r#"{"a":null}"#, r#"routed | a#0 {"a":{"b":{"c":1}}}"#),
             (r#"{"a":{"b":3}}"#, r#"routed | a#0 {"a":{"b":3}} | site 0 not_a_record"#),
             (r#"{"a":[]}"#, r#"routed | a#0 {"a":[]} | site 0 not_a_record"#),
@@ -161,7 +161,7 @@ fn del_keep_rename_and_tag_shape_the_event() {
         &[
             (
                 r#"{"c":[1],"a":{"z":0},"service":"s","tags":["y"]}"#,
-                r#"routed | a#0 {"service":"s","tags":["y","x"],"a":{"b":[1],"z":0}} | a#1 {"service":"s","tags":["y","x"],"a":{}} | b#2 {"service":"s"}"#,
+                r#"routed | a#0 {"service":"s","tags":["y","x"],"a":{"z":0,"b":[1]}} | a#1 {"service":"s","tags":["y","x"],"a":{}} | b#2 {"service":"s"}"#,
             ),
             (
                 r#"{"c":1,"a":2,"tags":"t"}"#,
@@ -193,7 +193,7 @@ fn flow_of_let_else_if_and_return() {
         &[
             (r#"{"x":11}"#, "dropped by r0 as big"),
             (r#"{"x":1}"#, r#"routed | b#0 {"x":1,"y":2}"#),
-            (r#"{"x":"q"}"#, r#"routed | a#0 {"tags":["bad"],"x":"q"} | site 0 type"#),
+            (r#"{"x":"q"}"#, r#"routed | a#0 {"x":"q","tags":["bad"]} | site 0 type"#),
             ("{}", r#"routed | a#0 {"tags":["bad"]}"#),
         ],
     );
@@ -457,7 +457,7 @@ fn the_whole_event_reads_as_an_object() {
         b,
         &[(
             r#"{"service":"s","u":{"v":[]}}"#,
-            r#"routed | a#0 {"service":"s","x":{"y":1},"copy":{"service":"s","x":{"y":1},"u":{"v":[]}},"u":{"v":[]}}"#,
+            r#"routed | a#0 {"service":"s","u":{"v":[]},"x":{"y":1},"copy":{"service":"s","u":{"v":[]},"x":{"y":1}}}"#,
         )],
     );
 }

@@ -5,6 +5,7 @@ mod check;
 mod diagnostics;
 mod eval;
 mod fmt;
+mod functions;
 mod parse;
 mod plans;
 mod programs;
