@@ -15,6 +15,7 @@ mod items;
 mod lambdas;
 pub mod lists;
 pub mod maps;
+mod needles;
 pub mod network;
 pub mod numbers;
 pub mod parsing;

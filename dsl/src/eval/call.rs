@@ -101,6 +101,14 @@ impl CallContext<'_, '_> {
         matches!(self.arg(index), Some(Arg::Lambda(_)))
     }
 
+    /// The static type of an argument that is a value.
+    pub fn arg_type(&self, index: usize) -> Option<&Ty> {
+        match self.arg(index) {
+            Some(Arg::Value(value)) => Some(&self.plan.expr(*value).ty),
+            _ => None,
+        }
+    }
+
     /// What a row kernel would know of that row.
     pub fn row_context(&self, row: usize) -> RowContext<'_> {
         let event = self.events.as_ref().map_or(row, |events| events[row] as usize);

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::{columns::each_row, items::ListText};
+use super::{columns::each_row, items::ListText, signature::element};
 use crate::{
     column::{Absence, Arena, Column, Kind, Mask, Value, View, blend, json, print},
     eval::CallContext,
@@ -62,6 +62,9 @@ fn results(context: &mut CallContext<'_, '_>, lists: &Lists) -> Arc<Column> {
         return Arc::new(Column::Json(Vec::new()));
     }
     let elements = Arc::new(Column::Json(lists.elements.clone()));
+    // The lambda's body was checked against the type of the list's elements.
+    let ty = context.arg_type(0).map_or(Type::Any, |ty| element(&ty.base));
+    let elements = blend::narrow(&mut context.batch.arena, &elements, &ty);
     context.lambda(1, vec![elements], &lists.parents)
 }
 

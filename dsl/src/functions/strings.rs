@@ -1,11 +1,9 @@
 //! Functions: strings. Positions and lengths count characters from 0.
 
-use std::borrow::Cow;
-
 use super::{
     Family, Function, Kernel, Param, RowArg, Takes, items,
     items::ListText,
-    recase,
+    needles, recase,
     signature::{
         INT, TEXT, TEXTS, WRONG_TYPE, bool, int, int_arg, json_ref, left_out, may, maybe_int,
         needs, part_of, same, text, text_arg, text_ref, texts, value_arg,
@@ -134,12 +132,7 @@ pub const FUNCTIONS: &[Function] = &[
         bool,
         "Whether any of the texts stands in `s`.",
         &[("contains_any(\"curl/8\", [\"bot\", \"curl\"])", "true")],
-        Kernel::Rows(|args, _| {
-            let Some((text, list)) = text_ref(args, 0).zip(json_ref(args, 1)) else {
-                return WRONG_TYPE;
-            };
-            Value::Bool(needles(list).any(|needle| text.contains(&*needle)))
-        }),
+        Kernel::Columns(needles::contains_any),
     ),
     entry(
         "contains_all",
@@ -147,12 +140,7 @@ pub const FUNCTIONS: &[Function] = &[
         bool,
         "Whether all of the texts stand in `s`.",
         &[("contains_all(\"a b c\", [\"a\", \"c\"])", "true")],
-        Kernel::Rows(|args, _| {
-            let Some((text, list)) = text_ref(args, 0).zip(json_ref(args, 1)) else {
-                return WRONG_TYPE;
-            };
-            Value::Bool(needles(list).all(|needle| text.contains(&*needle)))
-        }),
+        Kernel::Columns(needles::contains_all),
     ),
     entry(
         "index_of",
@@ -308,14 +296,6 @@ fn within<'a>(args: &[RowArg<'a>], find: impl Fn(&str) -> &str) -> Value<'a> {
     let Some(text) = text_arg(args, 0) else { return WRONG_TYPE };
     let found = find(&text);
     Value::Text(part_of(&text, found))
-}
-
-/// The texts of a list.
-fn needles(list: &str) -> impl Iterator<Item = Cow<'_, str>> {
-    items::elements(list).filter_map(|raw| match items::decode(raw) {
-        Value::Text(text) => Some(text),
-        _ => None,
-    })
 }
 
 fn len<'a>(args: &[RowArg<'a>], _: &RowContext<'a>) -> Value<'a> {

@@ -47,12 +47,9 @@ pub(super) fn kernel(context: &mut CallContext<'_, '_>, mask: &Mask) -> Arc<Colu
     let Type::Record(shape) = record_type(FIELDS).base else {
         return Arc::new(Column::missing(context.rows()));
     };
-    // Inside a lambda the elements have no record of their own: any of the batch is of the same hour.
-    let now = context.batch.meta.times.first().copied().unwrap_or(0);
-    let times = context.batch.meta.times.clone();
-    let times = if times.len() == context.rows() { times } else { Vec::new() };
+    let times: Vec<i64> = (0..context.rows()).map(|row| context.row_context(row).now).collect();
     each_record(context, mask, &shape, |arena, row, values| {
-        let now = times.get(row).copied().unwrap_or(now);
+        let now = times[row];
         match text_of(arena, &column, row)? {
             Cow::Borrowed(text) => values.extend(parse(text, now).ok_or(Absence::Parse)?),
             Cow::Owned(text) => {
