@@ -289,18 +289,14 @@ fn twice(name: &ast::Ident, first: Span) -> Diagnostic {
 
 /// The known name that was probably meant.
 pub fn nearest<S: AsRef<str>>(name: &str, known: impl IntoIterator<Item = S>) -> Option<String> {
-    let allowed = match name.chars().count() {
-        0..=2 => 1,
-        3..=5 => 2,
-        _ => 3,
-    };
+    let allowed = (name.chars().count() / 3).clamp(1, 3);
     known
         .into_iter()
         .filter_map(|candidate| {
             let candidate = candidate.as_ref();
             // One letter off in a word of two letters is another word.
             let far = distance(name, candidate);
-            let enough = far <= allowed && far * 2 <= candidate.chars().count().max(2);
+            let enough = far <= allowed && far * 2 <= candidate.chars().count();
             (enough && candidate != name).then(|| (far, candidate.to_owned()))
         })
         .min()

@@ -4,11 +4,14 @@
 
 mod arith;
 mod call;
+mod compare;
 mod constant;
 mod declare;
 mod event;
 mod expr;
+mod inline;
 mod literal;
+mod membership;
 mod path;
 mod pool;
 mod predicate;
@@ -17,6 +20,7 @@ mod routes;
 mod rule;
 mod stmt;
 mod test;
+mod text;
 mod write;
 
 use std::{
@@ -74,6 +78,9 @@ pub(crate) fn check(loaded: &Loaded, reader: &dyn Reader, mode: Mode) -> Output 
         written: BTreeSet::new(),
         groups: BTreeMap::new(),
     };
+    // What the parser said of a place need not be said again.
+    let said = loaded.diagnostics.iter().map(|diagnostic| (diagnostic.code, diagnostic.at));
+    checker.caches.reported.extend(said);
     checker.declarations();
     checker.rules();
     if checker.build.pool.too_many || checker.build.pool.too_deep {
@@ -101,6 +108,9 @@ pub(crate) struct World {
     lookup_of: BTreeMap<DeclId, usize>,
 }
 
+/// A function, its arguments, and the sources whose events it sees.
+type Call = (DeclId, Vec<ExprId>, Vec<usize>);
+
 /// The plan as far as it is built.
 #[derive(Clone, Default)]
 pub(crate) struct Build {
@@ -115,7 +125,7 @@ pub(crate) struct Build {
     /// One local for the elements of each list, so that equal predicates over them are equal.
     elements: BTreeMap<ExprId, LocalId>,
     /// Functions put in place before, by their arguments.
-    inlined: HashMap<(DeclId, Vec<ExprId>, Vec<usize>), (ExprId, Ty)>,
+    inlined: HashMap<Call, (ExprId, Ty)>,
 }
 
 /// What is known at this place of the program.
@@ -168,7 +178,10 @@ impl Named {
 
 #[derive(Default)]
 pub(crate) struct Caches {
-    types: BTreeMap<DeclId, Progress<Ty>>,
+    /// Declared types, each with how many parts it has.
+    types: BTreeMap<DeclId, Progress<(Ty, usize)>>,
+    /// How many parts of types were read so far.
+    type_parts: usize,
     consts: BTreeMap<DeclId, Progress<constant::Const>>,
     fns: BTreeMap<DeclId, Progress<Ty>>,
     regexes: HashMap<Span, Option<Arc<crate::functions::Regex>>>,
@@ -206,7 +219,7 @@ pub(crate) struct Checker<'a> {
     groups: BTreeMap<usize, Span>,
 }
 
-impl<'a> Checker<'a> {
+impl Checker<'_> {
     /// Reports, unless it is silenced here or was reported before.
     pub(crate) fn report(&mut self, diagnostic: Diagnostic) {
         let silenced =
@@ -245,6 +258,13 @@ impl<'a> Checker<'a> {
             diagnostic = diagnostic.suggest(message, vec![(name.span, near)]);
         }
         self.report(diagnostic);
+    }
+
+    /// What is left out of the plan must have been reported: nothing runs that is not what was written.
+    fn left_out(&mut self, at: Span) {
+        if !self.has_unread() {
+            self.report(Diagnostic::new(Code::E101, at, "this has no meaning"));
+        }
     }
 
     /// Finds a declared name or reports it.
@@ -324,10 +344,20 @@ impl<'a> Checker<'a> {
     }
 }
 
-/// A type for messages: `int`, `string`, `a record`.
+/// A type for messages: `int`, `string?`, `record`, `list<record>`. Records are not spelled out.
 fn said(ty: &Ty) -> String {
-    match &ty.base {
-        Type::Record(_) => if ty.optional { "record?" } else { "record" }.to_owned(),
-        _ => ty.to_string(),
+    let mut text = said_type(&ty.base);
+    if ty.optional {
+        text.push('?');
+    }
+    text
+}
+
+fn said_type(ty: &Type) -> String {
+    match ty {
+        Type::Record(_) => "record".to_owned(),
+        Type::List(of) => format!("list<{}>", said_type(of)),
+        Type::Map(of) => format!("map<{}>", said_type(of)),
+        other => other.to_string(),
     }
 }

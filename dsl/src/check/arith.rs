@@ -49,7 +49,8 @@ impl Checker<'_> {
                 return None;
             }
         };
-        if fitted.ty.optional && !want.optional {
+        // An undeclared value is always one that may be absent.
+        if fitted.ty.optional && !want.optional && want.base != Type::Any {
             let message = format!("{place} must be there, but this may be absent");
             self.report(
                 Diagnostic::new(Code::E103, fitted.span, message)
@@ -66,7 +67,8 @@ impl Checker<'_> {
 
     /// Reports a value of a wrong type, with a fix where one is near.
     pub(super) fn misfit(&mut self, value: &Checked, want: &Ty, place: &str) {
-        let message = format!("{place} takes `{}`, not `{}`", said(want), said(&value.ty));
+        let wanted = said(&Ty::required(want.base.clone()));
+        let message = format!("{place} takes `{wanted}`, not `{}`", said(&value.ty));
         let mut diagnostic = Diagnostic::new(Code::E101, value.span, message)
             .label(format!("this is `{}`", said(&value.ty)));
         if let Some((advice, edits)) = self.conversion(value, &want.base) {
@@ -99,6 +101,9 @@ impl Checker<'_> {
                 _ => return None,
             };
             return Some(("write it as what it is".to_owned(), vec![(value.span, literal)]));
+        }
+        if self.build.pool.literal(value.id).is_some() {
+            return None;
         }
         let function = match want {
             Type::Int => "int",

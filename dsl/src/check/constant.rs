@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, sync::Arc};
 
-use super::{Checked, Checker, Progress, event::join_ty};
+use super::{Checked, Checker, Progress, declare::FIELDS_MAX, event::join_ty};
 use crate::{
     catalog::{DeclId, DeclKind, Space},
     column::{Cidr, value::u128_to_ip},
@@ -323,7 +323,7 @@ impl Checker<'_> {
                 }
                 Some(Const::List(Arc::new(out)))
             }
-            ExprKind::Record(fields) => self.fold_record(fields),
+            ExprKind::Record(fields) => self.fold_record(fields, want),
             ExprKind::Name(name) => {
                 if let Some(id) = self.named_const(name) {
                     return self.constant(id);
@@ -348,13 +348,21 @@ impl Checker<'_> {
         }
     }
 
-    fn fold_record(&mut self, fields: &[RecordField]) -> Option<Const> {
+    fn fold_record(&mut self, fields: &[RecordField], want: Option<&Type>) -> Option<Const> {
+        if fields.len() > FIELDS_MAX {
+            let first = match &fields[FIELDS_MAX] {
+                RecordField::Field { name, .. } => name.span,
+                RecordField::Spread(other) => other.span,
+            };
+            let message = format!("a record has at most {FIELDS_MAX} fields");
+            return self.fail(Code::E106, first, message);
+        }
         let mut out: Vec<(Arc<str>, Const)> = Vec::with_capacity(fields.len());
         for field in fields {
             let (name, value) = match field {
                 RecordField::Field { name, value } => (name, value),
                 RecordField::Spread(other) => {
-                    let Const::Record(members) = self.fold(other, None)? else {
+                    let Const::Record(members) = self.fold(other, want)? else {
                         return Some(Const::Computed);
                     };
                     for (name, value) in members.iter() {
@@ -363,7 +371,7 @@ impl Checker<'_> {
                     continue;
                 }
             };
-            match self.fold(value, None)? {
+            match self.fold(value, want)? {
                 Const::Computed => return Some(Const::Computed),
                 value => put(&mut out, name.name.as_str().into(), value),
             }

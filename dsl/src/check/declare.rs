@@ -7,6 +7,7 @@ use crate::{
     catalog::{DeclId, DeclKind, Space},
     diagnostic::{Code, Diagnostic},
     plan::{LookupDecl, SinkDecl, SinkType, SourceDecl},
+    span::Span,
     syntax::ast::{self, TypeKind},
     types::{FieldType, Shape, Ty, Type},
 };
@@ -24,6 +25,12 @@ const NAMED: &[(&str, Type)] = &[
     ("severity", Type::Severity),
     ("any", Type::Any),
 ];
+
+/// How many parts a type may have once the types it names are put in place: types that name types twice double.
+const TYPE_PARTS_MAX: usize = 10_000;
+
+/// How many fields a record may have: no table is wider, and they are looked for one by one.
+pub(super) const FIELDS_MAX: usize = 2_000;
 
 /// What an attribute may stand at.
 const SINK_ATTRS: &[&str] = &["accepts_sensitive", "allow"];
@@ -71,7 +78,23 @@ impl Checker<'_> {
         }
     }
 
+    /// Names that `logmon.toml` binds are names of the whole program.
+    fn bound_once(&mut self, word: &str, name: &ast::Ident, first: Option<Span>) {
+        // Two of one file were reported when the names were collected.
+        if let Some(first) = first.filter(|first| first.file != name.span.file) {
+            let message = format!("two files declare the {word} `{}`", name.name);
+            self.report(
+                Diagnostic::new(Code::E108, name.span, message)
+                    .related(first, "the first one")
+                    .note("its connection is bound to the name, so a program has one of each"),
+            );
+        }
+    }
+
     fn source(&mut self, id: DeclId, it: &ast::SourceDecl) {
+        let mut known = self.world.sources.iter();
+        let first = known.find(|known| *known.name == *it.name.name).map(|known| known.span);
+        self.bound_once("source", &it.name, first);
         self.attributes(&it.attrs, OTHER_ATTRS, "a source");
         let shape = match &it.ty {
             None => Some(Arc::new(Shape::log())),
@@ -89,6 +112,9 @@ impl Checker<'_> {
     }
 
     fn sink(&mut self, id: DeclId, it: &ast::SinkDecl) {
+        let mut known = self.world.sinks.iter();
+        let first = known.find(|known| *known.name == *it.name.name).map(|known| known.span);
+        self.bound_once("sink", &it.name, first);
         self.attributes(&it.attrs, SINK_ATTRS, "a sink");
         let ty = match &it.ty.kind {
             TypeKind::Table(name) => SinkType::Table(name.value.as_str().into()),
@@ -119,6 +145,9 @@ impl Checker<'_> {
     }
 
     fn lookup(&mut self, id: DeclId, it: &ast::LookupDecl) {
+        let mut known = self.world.lookups.iter();
+        let first = known.find(|known| *known.name == *it.name.name).map(|known| known.span);
+        self.bound_once("lookup", &it.name, first);
         self.attributes(&it.attrs, OTHER_ATTRS, "a lookup");
         let any = || Ty::optional(Type::Any);
         let keys = it.keys.iter().map(|key| self.ty(key).unwrap_or_else(any)).collect();
@@ -150,6 +179,7 @@ impl Checker<'_> {
 
     /// The type that is written.
     pub(super) fn ty(&mut self, ty: &ast::Type) -> Option<Ty> {
+        self.caches.type_parts += 1;
         let found = match &ty.kind {
             TypeKind::Named(name) => self.named_type(name)?,
             TypeKind::List(of) => Ty::required(Type::list(self.ty(of)?.base)),
@@ -157,6 +187,10 @@ impl Checker<'_> {
             TypeKind::Record(record) => {
                 let mut fields: Vec<FieldType> = Vec::with_capacity(record.fields.len());
                 let mut whole = true;
+                if record.fields.len() > FIELDS_MAX {
+                    let message = format!("a record has at most {FIELDS_MAX} fields");
+                    return self.fail(Code::E106, ty.span, message);
+                }
                 for field in &record.fields {
                     if fields.iter().any(|known| *known.name == *field.name.name) {
                         let message = format!("the field `{}` is declared twice", field.name.name);
@@ -236,7 +270,11 @@ impl Checker<'_> {
             return None; // An enum, which was refused.
         };
         match self.caches.types.get(&id) {
-            Some(Progress::Done(ty)) => return ty.clone(),
+            Some(Progress::Done(found)) => {
+                let (ty, parts) = found.clone()?;
+                self.caches.type_parts += parts;
+                return Some(ty);
+            }
             Some(Progress::Open) => {
                 let message = format!("the type `{}` contains itself", it.name.name);
                 return self.fail(Code::E104, it.name.span, message);
@@ -246,14 +284,20 @@ impl Checker<'_> {
         self.caches.types.insert(id, Progress::Open);
         let unit = std::mem::replace(&mut self.place.unit, decl.unit);
         self.place.inlining += 1;
-        let ty = if self.place.inlining > super::call::INLINE_MAX {
+        let before = self.caches.type_parts;
+        let mut ty = if self.place.inlining > super::call::INLINE_MAX {
             self.fail(Code::E106, it.name.span, "types refer to each other too deeply")
         } else {
             self.ty(&it.ty)
         };
         self.place.inlining -= 1;
         self.place.unit = unit;
-        self.caches.types.insert(id, Progress::Done(ty.clone()));
+        let parts = self.caches.type_parts - before;
+        if parts > TYPE_PARTS_MAX {
+            let message = format!("this type has more than {TYPE_PARTS_MAX} parts");
+            ty = self.fail(Code::E106, it.name.span, message);
+        }
+        self.caches.types.insert(id, Progress::Done(ty.clone().map(|ty| (ty, parts))));
         ty
     }
 
@@ -362,7 +406,7 @@ impl Checker<'_> {
 }
 
 /// The texts in an attribute's parentheses.
-pub(crate) fn attr_texts(attr: &ast::Attr) -> Vec<(&str, crate::span::Span)> {
+pub(crate) fn attr_texts(attr: &ast::Attr) -> Vec<(&str, Span)> {
     match &attr.args {
         ast::AttrArgs::List(args) => args
             .iter()

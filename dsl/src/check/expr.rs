@@ -16,6 +16,9 @@ use crate::{
 /// How deep trees may nest: brackets are bounded by the parser, chains of operators only here.
 pub(super) const DEPTH_MAX: usize = 128;
 
+/// What is wrong was reported.
+struct Reported;
+
 impl Checker<'_> {
     /// Checks an expression. `want` is what the place takes, if one type: it gives bare names a meaning.
     pub(super) fn expr(&mut self, e: &Expr, want: Option<&Type>) -> Option<Checked> {
@@ -59,12 +62,12 @@ impl Checker<'_> {
             }
             ExprKind::Member { base, name } => {
                 let base = self.expr(base, None)?;
-                self.member(base, name, e.span)
+                self.member(&base, name, e.span)
             }
             ExprKind::Index { base, index } => {
                 let base = self.expr(base, None)?;
                 let index = self.expr(index, None)?;
-                self.index(base, index, e.span)
+                self.index(&base, index, e.span)
             }
             ExprKind::List(items) => self.list(e, items, want),
             ExprKind::Record(fields) => self.record(e.span, fields, want),
@@ -194,7 +197,7 @@ impl Checker<'_> {
     /// `base.name`
     pub(super) fn member(
         &mut self,
-        base: Checked,
+        base: &Checked,
         name: &ast::Ident,
         span: Span,
     ) -> Option<Checked> {
@@ -211,7 +214,6 @@ impl Checker<'_> {
             },
             Type::Map(of) => Ty::optional((**of).clone()),
             Type::Any => Ty::optional(Type::Any),
-            Type::Null => return None,
             other => {
                 let message = format!("a `{other}` has no field `{}`", name.name);
                 self.report(
@@ -227,7 +229,7 @@ impl Checker<'_> {
     }
 
     /// `base[index]`
-    pub(super) fn index(&mut self, base: Checked, index: Checked, span: Span) -> Option<Checked> {
+    pub(super) fn index(&mut self, base: &Checked, index: Checked, span: Span) -> Option<Checked> {
         let (ty, wants) = match base.base() {
             Type::List(of) => ((**of).clone(), Type::Int),
             Type::Map(of) => ((**of).clone(), Type::Text),
@@ -276,9 +278,9 @@ impl Checker<'_> {
         for operand in operands {
             let value = self.expr(operand, known.as_ref());
             if let (None, Some(value)) = (&known, &value)
-                && *value.base() == Type::Severity
+                && matches!(value.base(), Type::Severity | Type::Any)
             {
-                known = Some(Type::Severity);
+                known = Some(value.base().clone());
             }
             values.push(value);
         }
@@ -354,25 +356,23 @@ impl Checker<'_> {
             let mut any = false;
             for pattern in &arm.patterns {
                 match self.match_pattern(pattern, expected.as_ref()) {
-                    Some(Some(pattern)) => patterns.push(pattern),
-                    Some(None) => any = true,
-                    None => whole = false,
+                    Ok(Some(pattern)) => patterns.push(pattern),
+                    Ok(None) => any = true,
+                    Err(Reported) => whole = false,
                 }
             }
             let Some(value) = self.expr(&arm.value, want) else {
                 whole = false;
                 continue;
             };
-            result = match result {
-                None => Some(value.clone()),
-                Some(known) => match self.joined(&known, &value, "of `match`") {
-                    Some(ty) => Some(Checked { ty, ..known }),
-                    None => {
-                        whole = false;
-                        Some(known)
-                    }
-                },
+            let joined = match &result {
+                None => Some(value.ty.clone()),
+                Some(known) => self.joined(known, &value, "of `match`"),
             };
+            whole &= joined.is_some();
+            let first = result.take().unwrap_or_else(|| value.clone());
+            let ty = joined.unwrap_or_else(|| first.ty.clone());
+            result = Some(Checked { ty, ..first });
             if any {
                 total = true;
                 patterns.clear();
@@ -415,33 +415,32 @@ impl Checker<'_> {
         }
     }
 
-    /// A pattern: `Some(None)` is `_`.
+    /// A pattern; nothing is `_`.
     fn match_pattern(
         &mut self,
         pattern: &ast::Pattern,
         on: Option<&Type>,
-    ) -> Option<Option<MatchPattern>> {
+    ) -> Result<Option<MatchPattern>, Reported> {
         let found = match &pattern.kind {
-            PatternKind::Any => return Some(None),
-            PatternKind::Literal(e) => MatchPattern::Is(self.pattern_literal_value(e, on)?),
+            PatternKind::Any => return Ok(None),
+            PatternKind::Literal(e) => {
+                MatchPattern::Is(self.pattern_literal_value(e, on).ok_or(Reported)?)
+            }
             PatternKind::Range { from, to, inclusive } => {
-                let from = self.pattern_literal_value(from, on)?;
-                let to = self.pattern_literal_value(to, on)?;
+                let from = self.pattern_literal_value(from, on).ok_or(Reported)?;
+                let to = self.pattern_literal_value(to, on).ok_or(Reported)?;
                 if literal_type(&from).is_number() != literal_type(&to).is_number() {
-                    return self.fail(
-                        Code::E101,
-                        pattern.span,
-                        "both ends of a range have one type",
-                    );
+                    self.fail::<()>(Code::E101, pattern.span, "both ends of a range have one type");
+                    return Err(Reported);
                 }
                 MatchPattern::Range { from, to, inclusive: *inclusive }
             }
             PatternKind::Name(name) => {
                 let e = Expr { kind: ExprKind::Name(name.clone()), span: pattern.span };
-                MatchPattern::Is(self.pattern_literal_value(&e, on)?)
+                MatchPattern::Is(self.pattern_literal_value(&e, on).ok_or(Reported)?)
             }
         };
-        Some(Some(found))
+        Ok(Some(found))
     }
 
     fn pattern_literal_value(&mut self, e: &Expr, on: Option<&Type>) -> Option<Literal> {

@@ -32,13 +32,13 @@ impl Checker<'_> {
                     Some(block) => (Literal::Cidr(block), Type::Cidr),
                     None => return self.bad_literal(*raw_span, "not a block of addresses", raw),
                 },
-                Tag::Timestamp => match instant(raw) {
-                    Some(nanos) => (Literal::Timestamp(nanos), Type::Timestamp),
-                    None => {
+                Tag::Timestamp => {
+                    let Some(nanos) = instant(raw) else {
                         let why = "not a time: write it like `2026-05-01T10:00:00Z`";
                         return self.bad_literal(*raw_span, why, raw);
-                    }
-                },
+                    };
+                    (Literal::Timestamp(nanos), Type::Timestamp)
+                }
                 Tag::Regex | Tag::Pattern | Tag::Grok | Tag::Glob => return None,
             },
             ExprKind::Neg(inner) => match self.literal(inner)? {
@@ -125,7 +125,7 @@ impl Checker<'_> {
         let text = self.loaded.sources.get(at.file).map_or("", |source| &*source.text);
         let fits = text.get(at.range()).is_some();
         let message = if error.nonlinear {
-            format!("this {what} needs more than linear time: {}", first_line(&error.message))
+            first_line(&error.message).to_owned()
         } else {
             format!("this {what} is wrong: {}", first_line(&error.message))
         };

@@ -59,12 +59,12 @@ impl Checker<'_> {
             value = match &seg.kind {
                 SegKind::Field(name) => {
                     let name = Ident { name: name.clone(), span: seg.span };
-                    self.member(value, &name, span)?
+                    self.member(&value, &name, span)?
                 }
                 SegKind::Index(at) => {
                     let literal = Op::Literal(Literal::Int(*at));
                     let at = self.add(literal, Ty::required(Type::Int), seg.span);
-                    self.index(value, at, span)?
+                    self.index(&value, at, span)?
                 }
                 SegKind::Each => {
                     let keys = leading(rest);
@@ -287,6 +287,11 @@ impl Checker<'_> {
     }
 
     fn maybe_misspelled(&mut self, name: &str, at: Span, known: &[Arc<str>]) {
+        /// Shorter names are too often near each other by chance.
+        const LETTERS_MIN: usize = 4;
+        if name.chars().count() < LETTERS_MIN {
+            return;
+        }
         let Some(near) = nearest(name, known) else { return };
         // A first read does not know what a later rule writes; an exact name among them is no slip.
         if known.iter().any(|key| **key == *name) {
@@ -312,7 +317,12 @@ pub(super) fn leading(segs: &[Seg]) -> Vec<(&str, Span)> {
 
 /// A path as rules write it.
 pub(super) fn dotted(keys: &[Arc<str>]) -> String {
-    keys.iter().map(|key| format!(".{}", key_text(key))).collect()
+    let mut text = String::new();
+    for key in keys {
+        text.push('.');
+        text.push_str(&key_text(key));
+    }
+    text
 }
 
 /// A key as rules write it: in quotes where it is no identifier.

@@ -18,7 +18,7 @@ use crate::{
 pub(crate) const DEPTH_MAX: u16 = 256;
 
 /// How many distinct expressions a program may have. Functions that call functions twice could otherwise double without end.
-pub(crate) const EXPRS_MAX: usize = 200_000;
+pub(crate) const EXPRS_MAX: usize = 50_000;
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Pool {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Checked, Checker, constant::Const, event::join_ty};
+use super::{Checked, Checker, constant::Const, declare::FIELDS_MAX, event::join_ty};
 use crate::{
     diagnostic::Code,
     plan::{Op, RecordPart},
@@ -56,6 +56,10 @@ impl Checker<'_> {
             Some(Type::Record(shape)) => Some(shape.clone()),
             _ => None,
         };
+        if fields.len() > FIELDS_MAX {
+            let message = format!("a record has at most {FIELDS_MAX} fields");
+            return self.fail(Code::E106, span, message);
+        }
         let mut parts = Vec::with_capacity(fields.len());
         let mut shape = Shape::default();
         let mut whole = true;

@@ -36,9 +36,8 @@ impl Checker<'_> {
                 }
                 Item::Rule(rule) => {
                     self.unique(&mut seen, &rule.name);
-                    if let Some(id) = self.rule(rule, &labels[unit], &[]) {
-                        self.build.steps.push(Step::Rule(id));
-                    }
+                    let id = self.rule(rule, &labels[unit], &[]);
+                    self.build.steps.push(Step::Rule(id));
                 }
                 Item::Group(group) => {
                     for rule in &group.rules {
@@ -46,23 +45,21 @@ impl Checker<'_> {
                     }
                     self.group(group, &labels[unit]);
                 }
-                Item::DefaultRoute(it) => match default {
-                    Some(first) => {
-                        let first = *first;
+                Item::DefaultRoute(it) => {
+                    if let Some(first) = *default {
                         self.report(
                             Diagnostic::new(Code::E108, it.span, "`default route to` stands twice")
                                 .related(first, "here first"),
                         );
+                        continue;
                     }
-                    None => {
-                        *default = Some(it.span);
-                        self.place.on = self.all_sources();
-                        let flow = self.flow.clone();
-                        let targets = self.targets(&it.targets);
-                        self.flow = flow;
-                        self.build.default_route = targets;
-                    }
-                },
+                    *default = Some(it.span);
+                    self.place.on = self.all_sources();
+                    let flow = self.flow.clone();
+                    let targets = self.targets(&it.targets);
+                    self.flow = flow;
+                    self.build.default_route = targets;
+                }
                 Item::Window(it) => self.later(it.name.span, "a window"),
                 Item::Alert(it) => self.later(it.name.span, "an alert"),
                 Item::Use(_)
@@ -118,7 +115,7 @@ impl Checker<'_> {
                 // Whoever comes here was taken by no rule before, so none has written anything.
                 self.flow.clone_from(&inside);
             }
-            rules.extend(self.rule(rule, &label, &shared));
+            rules.push(self.rule(rule, &label, &shared));
             if first {
                 leaving.meet(&self.flow);
             }
@@ -145,7 +142,7 @@ impl Checker<'_> {
         });
     }
 
-    fn rule(&mut self, rule: &ast::Rule, above: &Arc<str>, shared: &[Code]) -> Option<RuleId> {
+    fn rule(&mut self, rule: &ast::Rule, above: &Arc<str>, shared: &[Code]) -> RuleId {
         let outer = std::mem::take(&mut self.allowed);
         self.allowed = self.rule_attributes(&rule.attrs, "a rule");
         self.allowed.extend_from_slice(shared);
@@ -160,7 +157,7 @@ impl Checker<'_> {
         self.build.rules.push(Rule {
             label: format!("{above}/{}", rule.name.name).into(),
             name: rule.name.name.as_str().into(),
-            on: on.clone().unwrap_or_default(),
+            on: on.unwrap_or_default(),
             when: None,
             body: Vec::new(),
             attributes: attributes(&rule.attrs),
@@ -170,6 +167,9 @@ impl Checker<'_> {
         let when = rule.when.as_ref().map(|when| self.condition(when, "the condition of a rule"));
         if let Some(Some(when)) = when {
             self.learn(when, true);
+        }
+        if let (Some(None), Some(e)) = (when, &rule.when) {
+            self.left_out(e.span);
         }
         self.flush_w312();
         let mut exits = Exits::default();
@@ -182,7 +182,7 @@ impl Checker<'_> {
         let made = &mut self.build.rules[id.0 as usize];
         made.body = body.stmts;
         made.when = when.flatten();
-        Some(id)
+        id
     }
 
     /// What is known behind a rule: where its ways out meet, and the way around it.

@@ -126,6 +126,10 @@ impl Checker<'_> {
             }
             StmtKind::Count { .. } => self.not_yet(stmt.span, "`count`"),
         };
+        let silent = matches!(stmt.kind, StmtKind::Error | StmtKind::Rename(_));
+        if made.is_none() && !silent {
+            self.left_out(stmt.span);
+        }
         body.stmts.extend(made);
     }
 
@@ -190,7 +194,7 @@ impl Checker<'_> {
             LetPattern::Name(name) => self.bind(name, Some(bound)),
             LetPattern::Fields(names) => {
                 for name in names {
-                    let member = self.member(bound.clone(), name, name.span);
+                    let member = self.member(&bound, name, name.span);
                     self.bind(name, member);
                 }
             }

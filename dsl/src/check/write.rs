@@ -112,17 +112,17 @@ impl Checker<'_> {
                     // An absent value writes nothing, the old one stays.
                     event::join_ty(&before, &Ty { optional: false, ..value.ty.clone() })
                 }
-                (AssignOp::Set, None) | (AssignOp::Set, Some(_)) => value.ty.clone(),
+                (AssignOp::Set, _) | (AssignOp::Default | AssignOp::Merge, None) => {
+                    value.ty.clone()
+                }
                 (AssignOp::Default, Some(before)) => {
                     let joined = event::join_ty(&before, &value.ty);
                     Ty { optional: before.optional && value.ty.optional, ..joined }
                 }
-                (AssignOp::Default, None) => value.ty.clone(),
                 (AssignOp::Merge, Some(before)) => Ty {
                     optional: before.optional && value.ty.optional,
                     ..merged(&before, &value.ty)
                 },
-                (AssignOp::Merge, None) => value.ty.clone(),
             };
             self.flow.shapes[source] = event::write(&shape, &target.keys, &ty);
         }

@@ -1,11 +1,12 @@
 //! Expressions of a plan as text, near to how rules write them.
 
 use crate::{
-    column::value::u128_to_ip,
+    column::{Severity, value::u128_to_ip},
     plan::{
         Arg, ArithOp, CompareOp, Detector, ExprId, FormatPart, IsTest, Literal, LiteralSet,
         MatchPattern, MetaField, Op, Plan, RecordPart, TextTest,
     },
+    types::Type,
 };
 
 /// How deep expressions are written out; what lies deeper is an ellipsis.
@@ -90,7 +91,10 @@ fn at(plan: &Plan, id: ExprId, depth: usize) -> String {
         Op::Compare { op, left, right } => {
             format!("{} {} {}", show(left), compare(*op), show(right))
         }
-        Op::InSet { value, set } => format!("{} in [{}]", show(value), members(set)),
+        Op::InSet { value, set } => {
+            let severities = plan.expr(*value).ty.base == Type::Severity;
+            format!("{} in [{}]", show(value), members(set, severities))
+        }
         Op::In { value, within } => format!("{} in {}", show(value), show(within)),
         Op::TextTest { test, value, needle, ignore_case } => {
             let word = match test {
@@ -157,9 +161,12 @@ fn literal_text(literal: &Literal) -> String {
     }
 }
 
-fn members(set: &LiteralSet) -> String {
+fn members(set: &LiteralSet, severities: bool) -> String {
     let mut out: Vec<String> = set.texts.iter().map(|text| format!("{text:?}")).collect();
-    out.extend(set.ints.iter().map(ToString::to_string));
+    out.extend(set.ints.iter().map(|value| match u8::try_from(*value) {
+        Ok(number) if severities => Severity(number).name().to_owned(),
+        _ => value.to_string(),
+    }));
     out.extend(set.floats.iter().map(|value| format!("{value:?}")));
     out.extend(set.cidrs.iter().map(|block| format!("cidr\"{block}\"")));
     out.extend(set.bools.iter().map(ToString::to_string));

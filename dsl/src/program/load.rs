@@ -183,7 +183,7 @@ impl Loader<'_> {
                 .advise("include the file instead of using it, or move the names to a file of their own"),
         };
         let diagnostic = match self.links_at[unit] {
-            Some(link) => diagnostic.related(link, "used here"),
+            Some(link) => diagnostic.related(link, "named here"),
             None => diagnostic,
         };
         self.loaded.diagnostics.push(diagnostic);

@@ -52,7 +52,7 @@ struct Printer<'t> {
     comments: Comments,
 }
 
-impl<'t> Printer<'t> {
+impl Printer<'_> {
     /// Copies what stands in the text, with the comments inside it.
     fn copy(&mut self, span: Span) -> Doc {
         self.comments.drop_inside(span);

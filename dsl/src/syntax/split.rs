@@ -67,7 +67,9 @@ fn before_attributes(text: &str, tokens: &[Token], idx: usize) -> usize {
             return first;
         }
         at = sign;
-        if tokens[at].leads {
+        // Behind an operator it is metadata: `= @topic`.
+        let is_complete = at == 0 || ends_operand(&tokens[at - 1], text);
+        if tokens[at].leads && is_complete {
             first = at;
         }
     }
@@ -86,8 +88,8 @@ mod tests {
     #[test]
     fn attributes_belong_to_what_follows() {
         assert_eq!(
-            pieces("fn f() = @topic == 1\n  @a @b(1)\n@c\nrule x { }\nrule y { }"),
-            ["fn f() = @topic == 1", "@a @b(1)\n@c\nrule x { }", "rule y { }"]
+            pieces("fn f() =\n @topic\n  @a @b(1)\n@c\nrule x { }\nrule y { }"),
+            ["fn f() =\n @topic", "@a @b(1)\n@c\nrule x { }", "rule y { }"]
         );
     }
 

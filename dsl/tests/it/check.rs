@@ -1,6 +1,8 @@
 //! What the checker accepts, what it says of mistakes, and what plans look like.
 
 mod errors;
+mod hostile;
+mod meaning;
 mod plans;
 mod samples;
 

@@ -9,4 +9,5 @@ mod functions;
 mod parse;
 mod plans;
 mod programs;
+mod recovery;
 mod robust;

@@ -26,10 +26,20 @@ impl Comments {
 
     /// Takes the comment that stands behind something on its line.
     pub(super) fn beside(&mut self, text: &str, end: usize) -> Option<Comment> {
-        self.left.pop_if(|comment| {
-            let between = text.get(end..comment.span.range().start);
-            between.is_some_and(|between| between.chars().all(|c| matches!(c, ' ' | '\t' | ',')))
+        self.behind(text, end, |gap| gap.chars().all(|c| matches!(c, ' ' | '\t' | ',')))
+    }
+
+    /// Takes the comment that stands behind an operand, which may be in parentheses.
+    pub(super) fn beside_operand(&mut self, text: &str, end: usize) -> Option<Comment> {
+        self.behind(text, end, |gap| {
+            let line = gap.rsplit('\n').next().unwrap_or(gap);
+            let is_beside = line.len() == gap.len() || line.contains(')');
+            is_beside && gap.chars().all(|c| matches!(c, ' ' | '\t' | '\n' | ')'))
         })
+    }
+
+    fn behind(&mut self, text: &str, end: usize, fits: impl Fn(&str) -> bool) -> Option<Comment> {
+        self.left.pop_if(|comment| text.get(end..comment.span.range().start).is_some_and(&fits))
     }
 
     /// Forgets the comments of a text that is copied with them.

@@ -82,7 +82,7 @@ impl Doc {
                 }
                 Self::HardLine => output.end_line(indent),
                 Self::Line | Self::WideLine | Self::SoftLine if is_broken => {
-                    output.end_line(indent)
+                    output.end_line(indent);
                 }
                 Self::Line => output.write(" "),
                 Self::WideLine => output.write("  "),

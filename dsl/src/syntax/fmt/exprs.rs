@@ -215,7 +215,8 @@ impl Printer<'_> {
             }
             target.push(self.expr_at(operand, least));
             if idx + 1 < operands.len()
-                && let Some(comment) = self.comments.beside(self.text, operand.span.range().end)
+                && let Some(comment) =
+                    self.comments.beside_operand(self.text, operand.span.range().end)
             {
                 target.push(Doc::Trailing(comment.text));
             }
@@ -334,13 +335,15 @@ impl Printer<'_> {
         };
         for seg in &path.segs {
             let source = seg.span.of(self.text);
-            written.push_str(&match &seg.kind {
-                SegKind::Field(name) if source.starts_with('[') => format!("[{}]", quote(name)),
-                SegKind::Field(name) if is_plain(name) => format!(".{name}"),
-                SegKind::Field(name) => format!(".{}", quote(name)),
-                SegKind::Index(position) => format!("[{position}]"),
-                SegKind::Each => "[*]".to_owned(),
-            });
+            match &seg.kind {
+                SegKind::Field(name) if source.starts_with('[') => {
+                    written.extend(["[", &quote(name), "]"]);
+                }
+                SegKind::Field(name) if is_plain(name) => written.extend([".", name]),
+                SegKind::Field(name) => written.extend([".", &quote(name)]),
+                SegKind::Index(position) => written.extend(["[", &position.to_string(), "]"]),
+                SegKind::Each => written.push_str("[*]"),
+            }
         }
         text(if written.is_empty() { ".".to_owned() } else { written })
     }

@@ -63,7 +63,7 @@ impl Printer<'_> {
         let mut before = span.start;
         for (word, name) in [("by", by), ("to", to)] {
             if let Some(name) = name {
-                head.push_str(&format!(" {word} {}", name.written()));
+                head.extend([" ", word, " ", &name.written()]);
                 before = name.span.end;
             }
         }

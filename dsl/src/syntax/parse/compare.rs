@@ -50,7 +50,8 @@ impl Lower<'_> {
         let equality = operator.comparison == Comparison::Eq;
         if equality && right.kind == ExprKind::Null {
             let negated = operator.negated;
-            self.slip_null(operator, right.span);
+            let null = self.span(&operand);
+            self.slip_null(operator, null);
             let kind =
                 ExprKind::Is { subject: Box::new(left), negated, presence: Presence::Absent };
             return Expr { kind, span };

@@ -76,22 +76,16 @@ pub(super) fn explain(parser: &Parser<'_>, mismatch: &Mismatch, piece: &Piece) -
     let diagnostic = Diagnostic::new(Code::E100, place, message).label(label);
     let Some(found) = found else { return diagnostic };
     let next = tokens.get(idx + 1).map(text);
-    advise(
-        diagnostic,
-        &expected,
-        Found { word: text(found), kind: found.kind, at: span(found), next },
-    )
-    .unwrap_or_else(|diagnostic| {
-        let is_prose = is_search(parser, piece)
-            && found.depth == 0
-            && found.kind == Kind::Word
-            && before.is_some_and(|before| before.kind == Kind::Word);
-        if is_prose {
-            diagnostic.advise("text to search for stands in quotes: \"connection reset\"")
-        } else {
-            diagnostic
-        }
-    })
+    let found_here = Found { word: text(found), kind: found.kind, at: span(found), next };
+    let diagnostic = advise(diagnostic, &expected, found_here);
+    let is_prose = is_search(parser, piece)
+        && found.depth == 0
+        && found.kind == Kind::Word
+        && before.is_some_and(|before| before.kind == Kind::Word);
+    if is_prose && diagnostic.help.is_none() {
+        return diagnostic.advise("text to search for stands in quotes: \"connection reset\"");
+    }
+    diagnostic
 }
 
 /// What stands for a whole line.
@@ -106,48 +100,41 @@ struct Found<'t> {
     next: Option<&'t str>,
 }
 
-/// Guesses what was meant; gives the diagnostic back where nothing comes to mind.
-fn advise(
-    diagnostic: Diagnostic,
-    expected: &[&str],
-    found: Found<'_>,
-) -> Result<Diagnostic, Diagnostic> {
+/// Guesses what was meant.
+fn advise(diagnostic: Diagnostic, expected: &[&str], found: Found<'_>) -> Diagnostic {
     let is_tried = |symbol: &str| expected.contains(&symbol);
     let Found { word, kind, at, next } = found;
     if kind == Kind::Text && is_tried("`as`") {
-        return Ok(diagnostic
-            .suggest("a reason stands behind `as`", vec![(at.before(), "as ".to_owned())]));
+        return diagnostic
+            .suggest("a reason stands behind `as`", vec![(at.before(), "as ".to_owned())]);
     }
     if kind != Kind::Word {
-        return Err(diagnostic);
+        return diagnostic;
     }
     if is_tried("`when`") && matches!(word, "if" | "where") {
-        return Ok(meant(diagnostic, at, "when"));
+        return meant(diagnostic, at, "when");
     }
     if RESERVED.contains(&word) && is_tried("a name") {
         let note = format!("`{word}` is a word of the language and cannot be a name");
-        return Ok(diagnostic.note(note));
+        return diagnostic.note(note);
     }
     if is_tried("a declaration") {
-        return Ok(match nearest(word, ITEM_WORDS.iter().copied()) {
-            Some(near) => meant(diagnostic, at, near),
-            None => {
-                let words: Vec<String> =
-                    ITEM_WORDS.iter().map(|word| format!("`{word}`")).collect();
-                diagnostic.note(format!("a declaration starts with {}", alternatives(&words)))
-            }
-        });
+        if let Some(near) = nearest(word, ITEM_WORDS.iter().copied()) {
+            return meant(diagnostic, at, near);
+        }
+        let words: Vec<String> = ITEM_WORDS.iter().map(|word| format!("`{word}`")).collect();
+        return diagnostic.note(format!("a declaration starts with {}", alternatives(&words)));
     }
     if !STARTS.iter().any(|start| is_tried(start)) {
-        return Err(diagnostic);
+        return diagnostic;
     }
     if matches!(next, Some("=" | "??=" | "|=")) && !STATEMENT_WORDS.contains(&word) {
         let edits = vec![(at.before(), ".".to_owned())];
-        return Ok(diagnostic.suggest("a field starts with a dot", edits));
+        return diagnostic.suggest("a field starts with a dot", edits);
     }
     match nearest(word, STATEMENT_WORDS.iter().copied()) {
-        Some(near) if near != word => Ok(meant(diagnostic, at, near)),
-        _ => Err(diagnostic),
+        Some(near) if near != word => meant(diagnostic, at, near),
+        _ => diagnostic,
     }
 }
 

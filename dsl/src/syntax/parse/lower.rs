@@ -31,7 +31,7 @@ pub(super) struct Lower<'t> {
     pub(super) depth: usize,
 }
 
-impl<'t> Lower<'t> {
+impl Lower<'_> {
     pub(super) fn report(&mut self, diagnostic: Diagnostic) {
         self.diagnostics.push(diagnostic);
     }

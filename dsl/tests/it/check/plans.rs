@@ -24,14 +24,36 @@ fn rule(text: &str, expected: &Expect) {
 
 #[test]
 fn the_smallest_program() {
-    plan(SMALLEST, &expect![[""]]);
+    plan(
+        SMALLEST,
+        &expect![[r#"
+        rule t/drop_debug on app
+          when .severity < info
+          reads .severity
+          drops as "debug"
+        rule t/where_from on app
+          when is_public((.client.ip as ip))
+          reads .client.ip
+          writes .geo
+        default route to logs
+    "#]],
+    );
 }
 
 #[test]
 fn negations_and_sets() {
     rule(
         r#"rule r when .service != "a" and .service is present and .host not in ["x", "y"] and not (.a.b is absent) { drop }"#,
-        &expect![[""]],
+        &expect![[r#"
+            rule t/r on every source
+              when not .service == "a"
+              when .service is present
+              when not .host in ["x", "y"]
+              when not .a.b is absent
+              reads .service, .host, .a.b
+              drops as "r"
+            default route to logs
+        "#]],
     );
 }
 
@@ -39,7 +61,16 @@ fn negations_and_sets() {
 fn an_undeclared_value_is_read_as_what_it_is_used_as() {
     rule(
         r#"rule r when .body.status >= 500 and .body.ok and .body.ip in cidr"10.0.0.0/8" and .severity in [warn, error] { .n = .body.n * 2 + .body.m }"#,
-        &expect![[""]],
+        &expect![[r#"
+            rule t/r on every source
+              when (.body.status as number) >= 500
+              when (.body.ok as bool)
+              when (.body.ip as ip) in [cidr"10.0.0.0/8"]
+              when .severity in [warn, error]
+              reads .body.status, .body.ok, .body.ip, .severity, .body.n, .body.m
+              writes .n
+            default route to logs
+        "#]],
     );
 }
 
@@ -50,7 +81,18 @@ fn functions_and_constants_are_put_in_place_and_equal_conditions_are_one() {
 fn is_slow(ms: float?) -> bool = ms > SLOW
 rule a when is_slow(float(.ms)) { .slow = true }
 rule b when is_slow(float(.ms)) and .slow { tag "slow" }"#,
-        &expect![[""]],
+        &expect![[r#"
+            rule t/a on every source
+              when float(.ms) > 250  (shared by 2 rules)
+              reads .ms
+              writes .slow
+            rule t/b on every source
+              when float(.ms) > 250  (shared by 2 rules)
+              when (.slow as bool)  (an earlier rule may write .slow)
+              reads .ms, .slow
+              writes .tags
+            default route to logs
+        "#]],
     );
 }
 
@@ -63,7 +105,13 @@ fn records_matches_and_text() {
   .k = if .a.b == 1 { "one" } else { null }
   route to logs
 }"#,
-        &expect![[""]],
+        &expect![[r#"
+            rule t/r on every source
+              reads .status, .service, .a.b
+              writes .http, .k
+              routes to logs
+            default route to logs
+        "#]],
     );
 }
 
@@ -75,7 +123,16 @@ fn lists_and_their_elements() {
   del .items, .attributes.*
   rename .host -> .node
 }"#,
-        &expect![[""]],
+        &expect![[r#"
+            rule t/r on every source
+              when any($0 of (.items as list<any>)[*].sku: $0 contains "X")
+              when not any($0 of (.items as list<any>)[*].sku: ($0 as string) == "Y")
+              when .tags[0] == "t"
+              when "z" in .tags
+              reads .items, .tags, .host
+              writes .items, .first, .attributes, .host, .node
+            default route to logs
+        "#]],
     );
 }
 
@@ -83,7 +140,16 @@ fn lists_and_their_elements() {
 fn a_sampled_rule_and_metadata() {
     rule(
         r#"rule r when @topic == "logs" and @headers."x-id" is present { sample 1/20 by .trace_id else { drop as "thin" } }"#,
-        &expect![[""]],
+        &expect![[r#"
+            rule t/r on every source
+              when @topic == "logs"
+              when @headers.x-id is present
+              reads .trace_id
+              writes .sample_weight
+              keeps 1 of 20
+              drops as "thin" (some events)
+            default route to logs
+        "#]],
     );
 }
 
@@ -91,6 +157,12 @@ fn a_sampled_rule_and_metadata() {
 fn case_is_folded_at_the_literal() {
     rule(
         r#"rule r when .message contains "ERROR"i or .service == "Web"i or .message has "oom killer"i { drop }"#,
-        &expect![[""]],
+        &expect![[r#"
+            rule t/r on every source
+              when (.message contains "error"i or lower(.service) == "web" or .message has "oom killer"i)
+              reads .message, .service
+              drops as "r"
+            default route to logs
+        "#]],
     );
 }

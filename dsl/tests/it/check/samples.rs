@@ -227,7 +227,7 @@ test "audit events go to the table and to Kafka, keyed by user" {
 }
 "#;
 
-const PROD: &str = r#"use "lib/world.rules"
+pub(super) const PROD: &str = r#"use "lib/world.rules"
 
 include "10-noise.rules"
 include "20-enrich.rules"
@@ -236,7 +236,19 @@ include "30-route.rules"
 default route to app_logs
 "#;
 
-fn files(main: &'static str) -> Vec<(&'static str, &'static str)> {
+/// The files of the samples that rules stand in, or names.
+pub(super) const ALL: &[(&str, &str)] = &[
+    ("main.rules", PROD),
+    ("10-noise.rules", NOISE),
+    ("20-enrich.rules", ENRICH),
+    ("30-route.rules", ROUTE),
+    ("lib/types.rules", TYPES),
+    ("lib/world.rules", WORLD),
+    ("lib/http.rules", HTTP),
+];
+
+/// All files of the samples, with this entry.
+pub(super) fn files<'f>(main: &'f str) -> Vec<(&'f str, &'f str)> {
     vec![
         ("main.rules", main),
         ("10-noise.rules", NOISE),

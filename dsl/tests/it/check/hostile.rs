@@ -1,0 +1,87 @@
+//! Hostile and broken programs: always an answer, in bounded time and stack.
+
+use std::path::Path;
+
+use logmon_dsl::{
+    diagnostic::has_errors,
+    program::{Mode, compile},
+};
+use proptest::prelude::*;
+
+use super::{Files, compile_text, samples};
+
+/// Compiling gives a program exactly where nothing is an error.
+fn compiles_or_says_why(text: &str) {
+    for mode in [Mode::Run, Mode::Test] {
+        let compilation = compile_text(text, mode);
+        assert_eq!(compilation.program.is_none(), has_errors(&compilation.diagnostics), "{text}");
+    }
+}
+
+#[test]
+fn functions_that_double_are_bounded() {
+    let mut text =
+        String::from("source app\nsink s : table(\"t\")\nfn f0(x: int?) -> int? = x + 1\n");
+    for n in 1..30 {
+        let below = n - 1;
+        text.push_str(&format!("fn f{n}(x: int?) -> int? = f{below}(x + 1) + f{below}(x * 2)\n"));
+    }
+    text.push_str("rule r { .x = f29(int(.y)) }\ndefault route to s\n");
+    compiles_or_says_why(&text);
+}
+
+#[test]
+fn long_chains_are_refused_or_read() {
+    for n in [10, 100, 5000] {
+        let sum = vec!["1"; n].join(" + ");
+        let and = vec![".a"; n].join(" and ");
+        let minus = format!("{}1", "-".repeat(n));
+        let calls = format!("{}1{}", "int(".repeat(n), ")".repeat(n));
+        let conditions = "if .a { ".repeat(n) + &"}".repeat(n);
+        let text = format!(
+            "source app\nsink s : table(\"t\")\nrule r when {and} {{ .a = {sum} .b = {minus} .c = {calls} {conditions} }}\ndefault route to s\n"
+        );
+        compiles_or_says_why(&text);
+    }
+}
+
+#[test]
+fn chains_of_names_are_bounded() {
+    let mut text = String::from(
+        "source app\nsink s : table(\"t\")\nconst C0 = 1\ntype T0 = int\nfn f0(x: int?) -> int? = -x\n",
+    );
+    for n in 1..500 {
+        let below = n - 1;
+        text.push_str(&format!(
+            "const C{n} = C{below}\ntype T{n} = list<T{below}>\nfn f{n}(x: int?) -> int? = -f{below}(-x)\n"
+        ));
+    }
+    text.push_str("rule r { .x = f499(C499) }\ndefault route to s\n");
+    compiles_or_says_why(&text);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn mangled_samples_are_answered(
+        which in 0..samples::ALL.len(),
+        cut in 0usize..4000,
+        drop in 0usize..40,
+        put in "[a-z.(){}\"=<>0-9?@ ]{0,6}",
+    ) {
+        let (name, text) = samples::ALL[which];
+        let chars: Vec<char> = text.chars().collect();
+        let cut = cut % chars.len();
+        let mut mangled: String = chars[..cut].iter().collect();
+        mangled.push_str(&put);
+        mangled.extend(chars.iter().skip(cut + drop));
+        let mut files = samples::files(samples::PROD);
+        if let Some(file) = files.iter_mut().find(|file| file.0 == name) {
+            file.1 = &mangled;
+        }
+        let files = Files::of(&files);
+        let compilation = compile(Path::new("main.rules"), &files, Mode::Test);
+        prop_assert_eq!(compilation.program.is_none(), has_errors(&compilation.diagnostics));
+    }
+}

@@ -1,0 +1,182 @@
+//! What checked programs do: their own `test` blocks hold.
+
+use std::{path::Path, sync::Arc};
+
+use logmon_dsl::{
+    program::{Mode, compile},
+    test_block::run_test,
+};
+
+use super::{Files, drawn};
+
+/// Runs the tests of a program: each line is one that failed, and how.
+#[track_caller]
+fn failures(files: &[(&str, &str)]) -> Vec<String> {
+    let compilation = compile(Path::new(files[0].0), &Files::of(files), Mode::Test);
+    let Some(program) = &compilation.program else {
+        panic!("the program has errors:\n{}", drawn(&compilation));
+    };
+    assert!(!program.tests.is_empty(), "there are tests");
+    let plan = Arc::new(program.plan.clone());
+    let mut failures = Vec::new();
+    for test in &program.tests {
+        for failure in run_test(&plan, test).failures {
+            let event = failure.event.unwrap_or_default();
+            failures
+                .push(format!("{}: {} ({}) {event}", test.name, failure.message, failure.label));
+        }
+    }
+    failures
+}
+
+/// Every test of a program holds.
+#[track_caller]
+fn holds(files: &[(&str, &str)]) {
+    assert_eq!(failures(files), Vec::<String>::new());
+}
+
+#[test]
+fn sources_that_declare_one_path_differently() {
+    holds(&[(
+        "main.rules",
+        r#"source numbers : { status: int coerce, ... }
+source texts   : { status: string, ... }
+sink logs : table("logs")
+
+rule big on numbers when .status >= 500 { .class = "big" }
+rule text on texts when .status starts_with "5" { .class = "text" }
+rule both on any when .status is string { .kind = "string" }
+default route to logs
+
+test "numbers are read as numbers, also out of text" {
+  given on numbers { status: 503 }
+  expect routed { .class == "big"  .kind is missing }
+  given on numbers { status: "503" }
+  expect routed { .class == "big"  .kind == "string" }
+  given on numbers { status: "abc" }
+  expect routed { .class is absent }
+}
+
+test "texts are read as text" {
+  given on texts { status: "503" }
+  expect routed { .class == "text"  .kind == "string" }
+  given on texts { status: 503 }
+  expect routed { .class is absent  .kind is absent }
+}
+"#,
+    )]);
+}
+
+#[test]
+fn undeclared_values_are_read_by_use() {
+    holds(&[
+        (
+            "main.rules",
+            r#"source app
+sink logs : table("logs")
+const LIMIT = 2 * 5
+const NETS = cidrs("nets.txt")
+const FROM = t"2026-01-01T00:00:00Z"
+fn near(ip: ip?) -> bool = ip in NETS
+fn label(n: int?, s: string?) -> string = f"{n ?? 0}-{s ?? "none"}"
+
+rule level when .lvl >= warn { tag "loud" }
+rule limit when .n > LIMIT and .n in [11, 12.5, "13"] { tag "limit" }
+rule net when near(.from) { tag "near" }
+rule when_it_was when .at > FROM and .at - FROM < 1h { tag "early" }
+rule items when .items[*].sku contains "X" and not (.items[*].sku == "Y") { .first = .items[0].sku }
+rule label { .label = label(int(.n), string(.s)) }
+rule folded when .word == "HeLLo"i or .word has "old world"i { tag "word" }
+rule class { .class = match .code { 200..=299 => "ok", 404 | 410 => "gone", _ => "other" } }
+default route to logs
+
+test "severities, numbers, addresses, times" {
+  given { lvl: "error", n: 11, from: "10.1.2.3", at: "2026-01-01T00:30:00Z" }
+  expect routed { "loud" in .tags  "limit" in .tags  "near" in .tags  "early" in .tags }
+  given { lvl: "debug", n: "11", from: "11.1.2.3", at: "2026-01-01T02:00:00Z" }
+  expect routed { .tags is absent  .label == "11-none" }
+  given { lvl: 13, n: 12.5, at: 5 }
+  expect routed { .tags == ["limit"] }
+}
+
+test "elements" {
+  given { items: [{ sku: "aX" }, { sku: "b" }, {}] }
+  expect routed { .first == "aX" }
+  given { items: [{ sku: "aX" }, { sku: "Y" }] }
+  expect routed { .first is missing }
+  given { items: "none" }
+  expect routed { .first is missing }
+}
+
+test "text" {
+  given { word: "hEllo" }
+  expect routed { "word" in .tags }
+  given { word: "an OLD world." }
+  expect routed { "word" in .tags }
+  given { word: "bold world" }
+  expect routed { .tags is missing }
+}
+
+test "match" {
+  given { code: 204 }
+  expect routed { .class == "ok" }
+  given { code: 410 }
+  expect routed { .class == "gone" }
+  given { code: "410" }
+  expect routed { .class == "other" }
+}
+"#,
+        ),
+        ("nets.txt", "10.0.0.0/8\n2001:db8::/32 # documentation\n"),
+    ]);
+}
+
+#[test]
+fn flow_and_absence() {
+    holds(&[(
+        "main.rules",
+        r#"source app : { a: int?, b: string?, c: { d: int?, ... }?, ... }
+sink logs : table("logs")
+lookup owner(string, int) -> { team: string, page: bool }?
+
+rule early when .b == "stop" { return }
+rule set {
+  .c.d ??= 7
+  .sum = .a + .c.d
+  .quot = .a / .zero else { .quot = -1 }
+  if .b is absent { .b = "none" } else if .b == "x" { .b = f"{.b}!" } else { del .b }
+}
+group one first {
+  rule first when .sum > 100 { .size = "big" }
+  rule second when not (.sum > 100) { .size = "small" }
+}
+rule owned {
+  let { team, page } = owner("svc", .c.d) else { .team = "nobody" return }
+  .team = team
+  if page { tag "page" }
+}
+rule away { rename .a -> .moved.a  .m |= { x: 1, ...{ y: 2 } }  .nothing = null }
+default route to logs
+
+test "values" {
+  mock owner { ["svc", 7] => { team: "core", page: true } }
+  given { a: 1, zero: 0, b: "x" }
+  expect routed {
+    .sum == 8  .quot == -1  .b == "x!"  .size == "small"  .team == "core"  "page" in .tags
+    .moved.a == 1  .a is missing  .m.x == 1  .m.y == 2  .nothing is null
+  }
+  given { a: 200, zero: 2, c: { d: 1, e: "kept" }, b: "other" }
+  expect routed { .sum == 201  .quot == 100.0  .b is missing  .size == "big"  .team == "nobody"  .c.e == "kept" }
+  given { b: 5 }
+  expect routed { .sum is absent  .size == "small"  .moved is absent }
+}
+"#,
+    )]);
+}
+
+#[test]
+fn a_wrong_expectation_is_a_failure() {
+    let world = "source app\nsink logs : table(\"logs\")\ndefault route to logs\n";
+    let test = "test \"t\" { given { a: 1 }  expect routed { .a == 2 } }\n";
+    assert_eq!(failures(&[("main.rules", &format!("{world}{test}"))]).len(), 1);
+}
