@@ -233,9 +233,7 @@ pub fn read(
                         gone: &snapshot.rest_gone,
                     };
                     event.object(&mut text, node, row);
-                    *view = batch
-                        .arena
-                        .build(crate::column::Kind::Object, |out| out.extend_from_slice(&text));
+                    *view = blend::store(&mut batch.arena, crate::column::Kind::Object, &text);
                 }
             }
         }
