@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use logmon_dsl::{
-    column::{NodeId, Severity},
-    eval::{Answer, Lookups},
+    column::{Batch, Names, NodeId, Severity, load, print},
+    eval::{Answer, Evaluator, Lookups, NoLookups, read},
     plan::{
         ArithOp, AssignOp, CompareOp, FormatPart, IsTest, Literal, LookupDecl, MatchPattern, Op,
         PathSet, Ratio, RecordPart, Step, Stmt, TextTest,
@@ -460,4 +460,57 @@ fn the_whole_event_reads_as_an_object() {
             r#"routed | a#0 {"service":"s","u":{"v":[]},"x":{"y":1},"copy":{"service":"s","u":{"v":[]},"x":{"y":1}}}"#,
         )],
     );
+}
+
+#[test]
+fn a_sink_reads_what_the_snapshot_holds() {
+    let mut b = Builder::new();
+    let (status, timestamp, x) = (b.node("status"), b.node("timestamp"), b.node("x"));
+    b.node("a.b");
+    let a = b.node("a");
+    let (old, one) = (b.field("status"), b.int(1));
+    let seven = b.lit(Literal::Float(7.5));
+    let is_one = b.compare(CompareOp::Eq, old, one);
+    let sum = b.expr(Op::Arith { op: ArithOp::Add, left: old, right: one }, Type::Int);
+    let body = vec![
+        Stmt::Route(vec![to(0)]),
+        Stmt::If { condition: is_one, then: vec![b.set("x", seven)], otherwise: vec![] },
+        b.set("status", sum),
+        Stmt::Route(vec![to(1)]),
+    ];
+    b.rule(None, body);
+    let plan = Arc::new(b.plan);
+    let events: [&[u8]; 3] = [
+        br#"{"status":"1","timestamp":"2026-05-01T10:00:00Z","a":{"b":1,"z":2}}"#,
+        br#"{"status":2.5,"x":"3.5","a":[1]}"#,
+        br#"{"status":null,"x":4}"#,
+    ];
+    let mut names = Names::default();
+    let mut batch = Batch::new(&plan.layout);
+    load::load(&mut batch, &plan.layout, &mut names, &events).unwrap();
+    batch.meta.times = vec![5; 3];
+    let outcome = Evaluator::new(plan.clone()).run(&mut batch, &names, &mut NoLookups, false);
+    let mut read = |place: usize, node, ty: &Type| -> Vec<String> {
+        let snapshot = &outcome.routed[place].snapshot;
+        let column = read(&mut batch, &plan, &names, snapshot, node, ty);
+        let show = |row| match column.absence(row) {
+            Some(why) => why.name().to_owned(),
+            None => {
+                let mut out = Vec::new();
+                print::cell(&mut out, &batch.arena, &column, row);
+                String::from_utf8(out).unwrap()
+            }
+        };
+        (0..3).map(show).collect()
+    };
+    assert_eq!(read(0, status, &Type::Int), ["1", "type", "null"]);
+    assert_eq!(read(1, status, &Type::Int), ["2", "type", "null"]);
+    assert_eq!(read(1, status, &Type::Any), ["2", "2.5", "null"]);
+    assert_eq!(read(0, x, &Type::Float), ["missing", "type", "4.0"]);
+    assert_eq!(read(1, x, &Type::Float), ["7.5", "type", "4.0"]);
+    let late = "\"1970-01-01T00:00:00.000000005Z\"";
+    let times = ["\"2026-05-01T10:00:00Z\"", late, late];
+    assert_eq!(read(1, timestamp, &Type::Timestamp), times);
+    assert_eq!(read(1, a, &Type::Any), [r#"{"b":1,"z":2}"#, "[1]", "missing"]);
+    assert_eq!(read(1, a, &Type::map(Type::Any)), [r#"{"b":1,"z":2}"#, "type", "missing"]);
 }

@@ -293,3 +293,31 @@ default route to out
         ],
     );
 }
+
+#[test]
+fn functions_put_into_each_other_stay_on_the_stack() {
+    let mut rules = String::from("source app : { n: int?, ... }\nsink out : { ... }\n");
+    let sum = ["("; 20].concat() + "x" + &[" + 1)"; 20].concat();
+    rules += &format!("fn f0(x: int?) -> int? = {sum}\n");
+    for n in 1..10 {
+        rules += &format!("fn f{n}(x: int?) -> int? = f{}({sum})\n", n - 1);
+    }
+    rules += "rule r on app { .n = f9(.n) }\ndefault route to out\n";
+    check(&rules, &[(r#"{"n":0}"#, r#"routed | out#0 {"n":200}"#)]);
+}
+
+#[test]
+fn text_that_doubles_again_and_again_ends_as_absent() {
+    let mut rules = String::from("source app : { ... }\nsink out : { ... }\nrule r on app {\n");
+    rules += "  .a = \"0123456789abcdef\"\n";
+    rules += &"  .a = f\"{.a}{.a}\"\n".repeat(40);
+    rules += "  .n = len(string(.a))\n  del .a\n}\ndefault route to out\n";
+    let plan = Arc::new(program(&[("main.rules", &rules)]).plan);
+    let (shown, outcome) = run_with(&plan, &["{}"], 0, &mut NoLookups);
+    assert!(
+        shown[0].starts_with(r#"routed | out#0 {"n":4194304} | .a = out_of_range"#),
+        "{}",
+        shown[0]
+    );
+    assert_eq!(outcome.faults.iter().map(|fault| fault.2).sum::<u32>(), 22);
+}
