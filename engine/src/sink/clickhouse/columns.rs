@@ -310,6 +310,8 @@ impl Low {
     fn append(&mut self, decoded: &Decoded, values: &Values, picks: &[u32], reading: Reading<'_>) {
         self.index.reserve(picks.len());
         let shift = u32::from(self.nullable);
+        // A value that all rows share, such as the topic, is looked up once.
+        let mut last = None;
         for &pick in picks {
             let pick = pick as usize;
             if self.nullable && decoded.state[pick] != 0 {
@@ -321,9 +323,16 @@ impl Low {
                     let width = self.width.expect("fixed values belong to a fixed-width type");
                     self.dictionary.number(&bytes[pick * width..(pick + 1) * width])
                 }
-                Values::Views(views) => {
-                    with_text(views[pick], reading.arena, |text| self.dictionary.number(text))
-                }
+                Values::Views(views) => match last {
+                    Some((view, number)) if view == views[pick] => number,
+                    _ => {
+                        let view = views[pick];
+                        let number =
+                            with_text(view, reading.arena, |text| self.dictionary.number(text));
+                        last = Some((view, number));
+                        number
+                    }
+                },
                 _ => unreachable!("low-cardinality values are scalars"),
             };
             self.index.push(number + shift);

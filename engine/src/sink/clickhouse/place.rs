@@ -44,6 +44,11 @@ impl<'a> Place<'a> {
         Self { raw: None, column: Some(column), written: None, all_written: true, node: None }
     }
 
+    /// The views as events brought them, if no rule wrote any.
+    pub(super) fn untouched(&self) -> Option<&'a [View]> {
+        if self.all_written || self.written.is_some() { None } else { self.raw }
+    }
+
     /// The row's value.
     #[inline]
     pub(super) fn cell(&self, row: usize) -> Cell {

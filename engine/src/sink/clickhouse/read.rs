@@ -173,8 +173,20 @@ impl Reader<'_> {
         let takes_objects = converter.is_none();
         let is_json = self.bound.ty == Type::Json;
         let mut converter = converter;
+        // Nearly always one path has values and no rule wrote it: then plain text needs no further look.
+        let untouched = match places {
+            [place] if takes_objects && !is_json => place.untouched(),
+            _ => None,
+        };
         for (at, &row) in routed.rows.iter().enumerate() {
             let row = row as usize;
+            if let (Some(raw), Values::Views(views)) = (untouched, &mut decoded.values)
+                && matches!(raw[row].kind(), Kind::Text | Kind::Escaped | Kind::Number)
+            {
+                views.push(raw[row]);
+                decoded.state.push(0);
+                continue;
+            }
             let (mut cell, place) = self.first(places, at, row);
             if let (Cell::View(view), Some(node)) = (cell, place.and_then(|place| place.node))
                 && (view.kind() == Kind::Spread
