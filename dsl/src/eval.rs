@@ -141,6 +141,11 @@ impl Evaluator {
         lookups: &mut dyn Lookups,
         keep_fault_rows: bool,
     ) -> Outcome {
+        assert_eq!(
+            batch.fields.len(),
+            self.plan.layout.len(),
+            "a batch follows the layout of the plan that runs over it"
+        );
         if batch.rows == 0 {
             return Outcome {
                 rules: vec![RuleCount::default(); self.plan.rules.len()],

@@ -12,11 +12,11 @@ use super::{
 };
 use crate::types::Type;
 
-/// The longest text one value may have: far above any record, far below what a view can say.
-const MAX_TEXT: usize = 64 << 20;
+/// The longest text one value may have: four times the largest record, and far below what a view can say.
+const MAX_TEXT: usize = 4 << 20;
 
-/// Where an arena stops to take computed text: half of what a view's offset can say.
-const MAX_ARENA: usize = 1 << 31;
+/// Where an arena stops to take computed text: five hundred times the payload of a micro-batch. Rules that double a text again and again end here.
+const MAX_ARENA: usize = 256 << 20;
 
 /// Returns the column read as that type: JSON numbers as numbers, JSON text as text, addresses and the like from text. What does not fit becomes absent.
 ///
@@ -185,6 +185,15 @@ fn overlay(base: &mut Column, over: &Column, mask: &Mask) {
         }
         (base, over) => unreachable!("{base:?} and {over:?} were found to be of one type"),
     }
+}
+
+/// Puts computed text into the arena. What is too long, or too much for one batch, becomes absent.
+pub fn store(arena: &mut Arena, kind: Kind, text: &[u8]) -> View {
+    if text.len() > MAX_TEXT || arena.len() + text.len() > MAX_ARENA {
+        return View::absent(Absence::OutOfRange);
+    }
+    let start = arena.push(text);
+    View::new(kind, start, text.len())
 }
 
 /// Returns a column with every row the same value.

@@ -9,7 +9,9 @@ use super::{
 };
 use crate::{
     column::{
-        Absence, Cells, Column, Kind, Mask, Record, Value, View, blend::Builder, json, print,
+        Absence, Cells, Column, Kind, Mask, Record, Value, View,
+        blend::{self, Builder},
+        json, print,
     },
     plan::{ArithOp, CompareOp, ExprId, FormatPart, MatchPattern, RecordPart},
     types::Type,
@@ -120,7 +122,7 @@ impl<'m> Machine<'m> {
                 }
             }
             text.push(b']');
-            found[row] = self.batch.arena.build(Kind::Array, |out| out.extend_from_slice(&text));
+            found[row] = blend::store(&mut self.batch.arena, Kind::Array, &text);
         }
         Arc::new(Column::Json(found))
     }
@@ -301,7 +303,7 @@ impl<'m> Machine<'m> {
                 super::fields::merge_text(&mut merged, &text, &part);
                 std::mem::swap(&mut text, &mut merged);
             }
-            views[row] = self.batch.arena.build(Kind::Object, |out| out.extend_from_slice(&text));
+            views[row] = blend::store(&mut self.batch.arena, Kind::Object, &text);
         }
         Arc::new(Column::Json(views))
     }
@@ -321,7 +323,7 @@ impl<'m> Machine<'m> {
                 print::cell(&mut text, &self.batch.arena, column, row);
             }
             text.push(b']');
-            views[row] = self.batch.arena.build(Kind::Array, |out| out.extend_from_slice(&text));
+            views[row] = blend::store(&mut self.batch.arena, Kind::Array, &text);
         }
         Arc::new(Column::Json(views))
     }
@@ -357,7 +359,7 @@ impl<'m> Machine<'m> {
             }
             views[row] = match absent {
                 Some(why) => View::absent(why),
-                None => self.batch.arena.text(&text),
+                None => blend::store(&mut self.batch.arena, Kind::Text, &text),
             };
         }
         self.state.scratch = text;

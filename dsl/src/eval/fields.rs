@@ -104,8 +104,7 @@ pub(super) fn assemble(machine: &mut Machine<'_>, node: NodeId, within: &Mask) -
         if is_record {
             scratch.clear();
             Event::now(machine.plan, machine.batch, machine.names).object(&mut scratch, node, row);
-            views[row] =
-                machine.batch.arena.build(Kind::Object, |out| out.extend_from_slice(&scratch));
+            views[row] = blend::store(&mut machine.batch.arena, Kind::Object, &scratch);
         }
     }
     machine.state.scratch = scratch;
@@ -217,8 +216,7 @@ impl Machine<'_> {
             }
             create.remove(&refused);
             if !create.is_empty() {
-                let empty =
-                    self.batch.arena.build(Kind::Object, |out| out.extend_from_slice(b"{}"));
+                let empty = blend::store(&mut self.batch.arena, Kind::Object, b"{}");
                 let views = vec![empty; rows.len()];
                 self.put_own(parent, &Arc::new(Column::Json(views)), &create);
             }
@@ -256,7 +254,7 @@ impl Machine<'_> {
         let field = self.batch.field(node);
         let with_text = Mask::filter(rows, |row| own_view(field, row).kind() == Kind::Object);
         if !with_text.is_empty() {
-            let empty = self.batch.arena.build(Kind::Object, |out| out.extend_from_slice(b"{}"));
+            let empty = blend::store(&mut self.batch.arena, Kind::Object, b"{}");
             let views = vec![empty; with_text.len()];
             self.put_own(node, &Arc::new(Column::Json(views)), &with_text);
         }
@@ -343,7 +341,7 @@ impl Machine<'_> {
             }
             if known {
                 rest.push(b'}');
-                own[row] = self.batch.arena.build(Kind::Object, |out| out.extend_from_slice(&rest));
+                own[row] = blend::store(&mut self.batch.arena, Kind::Object, &rest);
             }
         }
         self.put_own(node, &Arc::new(Column::Json(own)), rows);
@@ -394,7 +392,7 @@ impl Machine<'_> {
             }
             text.clear();
             merge_text(&mut text, self.batch.arena.get(l), self.batch.arena.get(r));
-            merged[row] = self.batch.arena.build(Kind::Object, |out| out.extend_from_slice(&text));
+            merged[row] = blend::store(&mut self.batch.arena, Kind::Object, &text);
         }
         let mut refused = rows.and_not(&fits);
         refused.add(&self.write(node, &Arc::new(Column::Json(merged)), &fits));

@@ -35,7 +35,7 @@ impl<'a> Event<'a> {
         }
     }
 
-    /// Appends the record at a node: its own text, known members, then attributes.
+    /// Appends the record at a node: its own text, known members that came with it, attributes, then what rules added.
     ///
     /// Recurses along known paths and attribute names, which no deeper event can make longer.
     pub(super) fn object(&self, out: &mut Vec<u8>, node: NodeId, row: usize) {
@@ -50,15 +50,7 @@ impl<'a> Event<'a> {
                 out.extend_from_slice(&text[member.key.start - 1..member.value.end]);
             }
         }
-        for &child in &self.layout.node(node).children {
-            let before = out.len();
-            separate(out, start);
-            json::write_string(out, self.layout.node(child).key.as_bytes());
-            out.push(b':');
-            if !self.value(out, child, row) {
-                out.truncate(before);
-            }
-        }
+        self.children(out, start, (node, row), true);
         let gone = self.gone[node.index()].as_ref().is_some_and(|gone| gone.has(row));
         if !gone && row < self.rest.ends.len() {
             let entries: Vec<(&[Box<str>], View)> = self
@@ -71,7 +63,25 @@ impl<'a> Event<'a> {
                 .collect();
             self.attributes(out, start, &entries);
         }
+        self.children(out, start, (node, row), false);
         out.push(b'}');
+    }
+
+    /// Appends members below a node: those that came with the event, or those that rules added.
+    fn children(&self, out: &mut Vec<u8>, start: usize, (node, row): (NodeId, usize), came: bool) {
+        for &child in &self.layout.node(node).children {
+            let raw = &self.fields[child.index()].raw;
+            if raw.as_ref().is_some_and(|raw| raw[row] != View::MISSING) != came {
+                continue;
+            }
+            let before = out.len();
+            separate(out, start);
+            json::write_string(out, self.layout.node(child).key.as_bytes());
+            out.push(b':');
+            if !self.value(out, child, row) {
+                out.truncate(before);
+            }
+        }
     }
 
     /// Appends the value at a node; `false` if there is none.
@@ -223,9 +233,7 @@ pub fn read(
                         gone: &snapshot.rest_gone,
                     };
                     event.object(&mut text, node, row);
-                    *view = batch
-                        .arena
-                        .build(crate::column::Kind::Object, |out| out.extend_from_slice(&text));
+                    *view = blend::store(&mut batch.arena, crate::column::Kind::Object, &text);
                 }
             }
         }

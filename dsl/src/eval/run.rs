@@ -9,9 +9,7 @@ use super::{
     machine::{Machine, Operand},
 };
 use crate::{
-    column::{
-        Absence, Cells, Column, Kind, Mask, NodeId, Value, View, batch::Snapshot, blend, print,
-    },
+    column::{Absence, Column, Kind, Mask, NodeId, Value, View, batch::Snapshot, blend, print},
     plan::{
         AssignOp, ExprId, Literal, LocalId, Op, PathSet, Ratio, RuleId, SiteId, Step, Stmt, Target,
     },
@@ -326,8 +324,7 @@ impl<'m> Run<'m> {
             text.clear();
             if fields::tagged(&mut text, list, texts) {
                 changed.set(row);
-                views[row] =
-                    self.machine.batch.arena.build(Kind::Array, |out| out.extend_from_slice(&text));
+                views[row] = blend::store(&mut self.machine.batch.arena, Kind::Array, &text);
             }
         }
         if !changed.is_empty() {
@@ -418,17 +415,24 @@ impl<'m> Run<'m> {
         }
         self.snapshot = None;
         let old = self.machine.value_at(weight, rows);
-        let old = blend::narrow(&mut self.machine.batch.arena, &old, &Type::Float);
         let factor = ratio.of / ratio.n;
-        let mut weights = Cells::absent(rows.len(), Absence::Missing);
-        for row in rows.rows() {
-            let before = match &*old {
-                Column::Float(cells) => cells.get(row).unwrap_or(1.0),
-                _ => 1.0,
+        let arena = &mut self.machine.batch.arena;
+        let mut weights = blend::Builder::new(arena, &Type::Any, rows.len());
+        for row in 0..rows.len() {
+            let product = match print::value(arena, &old, row) {
+                Value::Int(before) => before as f64 * factor,
+                Value::Float(before) => before * factor,
+                _ => factor,
             };
-            weights.set(row, Ok(before * factor));
+            // Twenty is 20, not 20.0: what is whole stays so.
+            let whole = product.fract() == 0.0 && product.abs() < 1e15;
+            weights.push(
+                arena,
+                if whole { Value::Int(product as i64) } else { Value::float(product) },
+            );
         }
-        self.machine.write(weight, &Arc::new(Column::Float(weights)), rows);
+        let weights = Arc::new(weights.finish(arena));
+        self.machine.write(weight, &weights, rows);
     }
 
     /// Counts a fault a row, by the cause in the column.

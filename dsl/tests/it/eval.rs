@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use logmon_dsl::{
-    column::{NodeId, Severity},
-    eval::{Answer, Lookups},
+    column::{Batch, Names, NodeId, Severity, load, print},
+    eval::{Answer, Evaluator, Lookups, NoLookups, read},
     plan::{
         ArithOp, AssignOp, CompareOp, FormatPart, IsTest, Literal, LookupDecl, MatchPattern, Op,
         PathSet, Ratio, RecordPart, Step, Stmt, TextTest,
@@ -78,15 +78,15 @@ fn absent_values_write_nothing_and_count() {
     check(
         b,
         &[
-            (r#"{"x":1}"#, r#"routed | a#0 {"status":1,"x":1,"n":null,"d":7}"#),
+            (r#"{"x":1}"#, r#"routed | a#0 {"x":1,"status":1,"n":null,"d":7}"#),
             (
                 r#"{"x":"1","status":2,"n":3}"#,
                 r#"routed | a#0 {"status":2,"x":"1","n":null,"d":7} | site 0 type"#,
             ),
-            (r#"{"d":null}"#, r#"routed | a#0 {"n":null,"d":7} | site 0 missing"#),
+            (r#"{"d":null}"#, r#"routed | a#0 {"d":7,"n":null} | site 0 missing"#),
             (
                 r#"{"x":1.0,"d":false}"#,
-                r#"routed | a#0 {"x":1.0,"n":null,"d":false} | site 0 type"#,
+                r#"routed | a#0 {"x":1.0,"d":false,"n":null} | site 0 type"#,
             ),
         ],
     );
@@ -103,7 +103,7 @@ fn writing_below_makes_records_but_replaces_nothing_else() {
         b,
         &[
             ("{}", r#"routed | a#0 {"a":{"b":{"c":1}}}"#),
-            (r#"{"a":{"x":1}}"#, r#"routed | a#0 {"a":{"b":{"c":1},"x":1}}"#),
+            (r#"{"a":{"x":1}}"#, r#"routed | a#0 {"a":{"x":1,"b":{"c":1}}}"#),
             (r#"{"a":null}"#, r#"routed | a#0 {"a":{"b":{"c":1}}}"#),
             (r#"{"a":{"b":3}}"#, r#"routed | a#0 {"a":{"b":3}} | site 0 not_a_record"#),
             (r#"{"a":[]}"#, r#"routed | a#0 {"a":[]} | site 0 not_a_record"#),
@@ -161,7 +161,7 @@ fn del_keep_rename_and_tag_shape_the_event() {
         &[
             (
                 r#"{"c":[1],"a":{"z":0},"service":"s","tags":["y"]}"#,
-                r#"routed | a#0 {"service":"s","tags":["y","x"],"a":{"b":[1],"z":0}} | a#1 {"service":"s","tags":["y","x"],"a":{}} | b#2 {"service":"s"}"#,
+                r#"routed | a#0 {"service":"s","tags":["y","x"],"a":{"z":0,"b":[1]}} | a#1 {"service":"s","tags":["y","x"],"a":{}} | b#2 {"service":"s"}"#,
             ),
             (
                 r#"{"c":1,"a":2,"tags":"t"}"#,
@@ -193,7 +193,7 @@ fn flow_of_let_else_if_and_return() {
         &[
             (r#"{"x":11}"#, "dropped by r0 as big"),
             (r#"{"x":1}"#, r#"routed | b#0 {"x":1,"y":2}"#),
-            (r#"{"x":"q"}"#, r#"routed | a#0 {"tags":["bad"],"x":"q"} | site 0 type"#),
+            (r#"{"x":"q"}"#, r#"routed | a#0 {"x":"q","tags":["bad"]} | site 0 type"#),
             ("{}", r#"routed | a#0 {"tags":["bad"]}"#),
         ],
     );
@@ -420,7 +420,7 @@ fn samples_keep_their_share_whole_and_weigh_it() {
     assert!((800..1200).contains(&kept), "{kept}");
     for (event, pair) in shown.chunks(2).enumerate() {
         assert_eq!(pair[0], pair[1], "one key, one lot");
-        let expected = format!(r#"routed | a#0 {{"service":"s{event}","sample_weight":8.0}}"#);
+        let expected = format!(r#"routed | a#0 {{"service":"s{event}","sample_weight":8}}"#);
         assert!(pair[0] == expected || pair[0] == "dropped by r0 as sample", "{}", pair[0]);
     }
 }
@@ -457,7 +457,60 @@ fn the_whole_event_reads_as_an_object() {
         b,
         &[(
             r#"{"service":"s","u":{"v":[]}}"#,
-            r#"routed | a#0 {"service":"s","x":{"y":1},"copy":{"service":"s","x":{"y":1},"u":{"v":[]}},"u":{"v":[]}}"#,
+            r#"routed | a#0 {"service":"s","u":{"v":[]},"x":{"y":1},"copy":{"service":"s","u":{"v":[]},"x":{"y":1}}}"#,
         )],
     );
+}
+
+#[test]
+fn a_sink_reads_what_the_snapshot_holds() {
+    let mut b = Builder::new();
+    let (status, timestamp, x) = (b.node("status"), b.node("timestamp"), b.node("x"));
+    b.node("a.b");
+    let a = b.node("a");
+    let (old, one) = (b.field("status"), b.int(1));
+    let seven = b.lit(Literal::Float(7.5));
+    let is_one = b.compare(CompareOp::Eq, old, one);
+    let sum = b.expr(Op::Arith { op: ArithOp::Add, left: old, right: one }, Type::Int);
+    let body = vec![
+        Stmt::Route(vec![to(0)]),
+        Stmt::If { condition: is_one, then: vec![b.set("x", seven)], otherwise: vec![] },
+        b.set("status", sum),
+        Stmt::Route(vec![to(1)]),
+    ];
+    b.rule(None, body);
+    let plan = Arc::new(b.plan);
+    let events: [&[u8]; 3] = [
+        br#"{"status":"1","timestamp":"2026-05-01T10:00:00Z","a":{"b":1,"z":2}}"#,
+        br#"{"status":2.5,"x":"3.5","a":[1]}"#,
+        br#"{"status":null,"x":4}"#,
+    ];
+    let mut names = Names::default();
+    let mut batch = Batch::new(&plan.layout);
+    load::load(&mut batch, &plan.layout, &mut names, &events).unwrap();
+    batch.meta.times = vec![5; 3];
+    let outcome = Evaluator::new(plan.clone()).run(&mut batch, &names, &mut NoLookups, false);
+    let mut read = |place: usize, node, ty: &Type| -> Vec<String> {
+        let snapshot = &outcome.routed[place].snapshot;
+        let column = read(&mut batch, &plan, &names, snapshot, node, ty);
+        let show = |row| match column.absence(row) {
+            Some(why) => why.name().to_owned(),
+            None => {
+                let mut out = Vec::new();
+                print::cell(&mut out, &batch.arena, &column, row);
+                String::from_utf8(out).unwrap()
+            }
+        };
+        (0..3).map(show).collect()
+    };
+    assert_eq!(read(0, status, &Type::Int), ["1", "type", "null"]);
+    assert_eq!(read(1, status, &Type::Int), ["2", "type", "null"]);
+    assert_eq!(read(1, status, &Type::Any), ["2", "2.5", "null"]);
+    assert_eq!(read(0, x, &Type::Float), ["missing", "type", "4.0"]);
+    assert_eq!(read(1, x, &Type::Float), ["7.5", "type", "4.0"]);
+    let late = "\"1970-01-01T00:00:00.000000005Z\"";
+    let times = ["\"2026-05-01T10:00:00Z\"", late, late];
+    assert_eq!(read(1, timestamp, &Type::Timestamp), times);
+    assert_eq!(read(1, a, &Type::Any), [r#"{"b":1,"z":2}"#, "[1]", "missing"]);
+    assert_eq!(read(1, a, &Type::map(Type::Any)), [r#"{"b":1,"z":2}"#, "type", "missing"]);
 }

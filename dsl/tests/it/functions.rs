@@ -1,6 +1,7 @@
 //! Every function on values, through the evaluator: arguments in, JSON out.
 
 mod examples;
+mod robust;
 mod texts;
 mod values;
 

@@ -222,11 +222,102 @@ test "t" {
     assert_eq!(
         failures(&[("main.rules", rules)]),
         [
-            r#"t: the condition does not hold (expected 5, found 4) {"severity":"error","page":true,"n":4,"message":"boom","timestamp":"2026-01-01T00:00:00Z"}"#,
-            r#"t: the event was not dropped by `main/noise` (it was routed to `out`) {"severity":"error","page":true,"n":4,"message":"boom","timestamp":"2026-01-01T00:00:00Z"}"#,
-            r#"t: the condition does not hold (expected a missing field, found 4) {"severity":"error","page":true,"n":4,"message":"boom","timestamp":"2026-01-01T00:00:00Z"}"#,
+            r#"t: the condition does not hold (expected 5, found 4) {"severity":"error","message":"boom","timestamp":"2026-01-01T00:00:00Z","page":true,"n":4}"#,
+            r#"t: the event was not dropped by `main/noise` (it was routed to `out`) {"severity":"error","message":"boom","timestamp":"2026-01-01T00:00:00Z","page":true,"n":4}"#,
+            r#"t: the condition does not hold (expected a missing field, found 4) {"severity":"error","message":"boom","timestamp":"2026-01-01T00:00:00Z","page":true,"n":4}"#,
             r#"t: the event was not routed to `out` (it was dropped by `main/noise` as "silence") {"message":"noise","timestamp":"2026-01-01T00:00:00Z"}"#,
             "t: the count is 1 (expected 2) ",
         ]
     );
+}
+
+#[test]
+fn lambdas_see_elements_fields_and_lets() {
+    check(
+        r#"
+source app : { prefix: string?, limit: int?, ... }
+sink out : { ... }
+rule r on app {
+  let more = .limit ?? 0
+  .up = map(.tags, |t| f"{.prefix}{upper(string(t) ?? "?")}")
+  .big = filter(.ns, |n| int(n) > more)
+  .nested = map(.lists, |l| len(filter(l, |n| int(n) >= len(string(.prefix) ?? ""))))
+  .any = any(.ns, |n| int(n) == more)
+  if .lists[*].x == 1 { .found = true }
+}
+default route to out
+"#,
+        &[
+            (
+                r#"{"prefix":"p-","limit":2,"tags":["a",3],"ns":[1,2,3],"lists":[[1,2,3],[],[2]]}"#,
+                r#"routed | out#0 {"limit":2,"tags":["a",3],"prefix":"p-","ns":[1,2,3],"lists":[[1,2,3],[],[2]],"up":["p-A","p-3"],"big":[3],"nested":[2,0,1],"any":true}"#,
+            ),
+            (
+                r#"{"prefix":"","tags":[],"ns":[5],"lists":[{"x":1}]}"#,
+                r#"routed | out#0 {"tags":[],"prefix":"","ns":[5],"lists":[{"x":1}],"up":[],"big":[5],"nested":[null],"any":false,"found":true}"#,
+            ),
+        ],
+    );
+}
+
+#[test]
+fn times_addresses_and_severities_are_typed() {
+    check(
+        r#"
+source app
+sink out : { ... }
+rule r on app {
+  .late = .timestamp > now() - 15m
+  .office = ip(.peer) in cidr"10.0.0.0/8" or ip(.peer) in [ip"192.0.2.1", cidr"198.51.100.0/24"]
+  .age = now() - .timestamp
+  .level = .severity ?? warn
+  .net = ip_mask(ip(.peer), v4: 24, v6: 48)
+  .timestamp = floor_time(.timestamp, 1h)
+}
+rule again on app when .level >= warn and .net is present { .grave = f"{.level} at {.timestamp}" }
+default route to out
+"#,
+        &[
+            (
+                r#"{"timestamp":1767225000,"severity":4,"peer":"198.51.100.7"}"#,
+                r#"routed | out#0 {"timestamp":"2025-12-31T23:00:00Z","peer":"198.51.100.7","severity":4,"late":true,"office":true,"age":"10m","level":"warn","net":"198.51.100.0/24","grave":"warn at 2025-12-31T23:00:00Z"}"#,
+            ),
+            (
+                r#"{"timestamp":"2025-12-31T23:00:00.000000001Z","severity":"info"}"#,
+                r#"routed | out#0 {"timestamp":"2025-12-31T23:00:00Z","severity":"info","late":false,"office":false,"age":"1h999ms999us999ns","level":"info"} | .net = missing"#,
+            ),
+            (
+                r#"{"peer":"::1"}"#,
+                r#"routed | out#0 {"peer":"::1","late":true,"timestamp":"2026-01-01T00:00:00Z","office":false,"age":"0s","level":"warn","net":"::/48","grave":"warn at 2026-01-01T00:00:00Z"}"#,
+            ),
+        ],
+    );
+}
+
+#[test]
+fn functions_put_into_each_other_stay_on_the_stack() {
+    let mut rules = String::from("source app : { n: int?, ... }\nsink out : { ... }\n");
+    let sum = ["("; 20].concat() + "x" + &[" + 1)"; 20].concat();
+    rules += &format!("fn f0(x: int?) -> int? = {sum}\n");
+    for n in 1..10 {
+        rules += &format!("fn f{n}(x: int?) -> int? = f{}({sum})\n", n - 1);
+    }
+    rules += "rule r on app { .n = f9(.n) }\ndefault route to out\n";
+    check(&rules, &[(r#"{"n":0}"#, r#"routed | out#0 {"n":200}"#)]);
+}
+
+#[test]
+fn text_that_doubles_again_and_again_ends_as_absent() {
+    let mut rules = String::from("source app : { ... }\nsink out : { ... }\nrule r on app {\n");
+    rules += "  .a = \"0123456789abcdef\"\n";
+    rules += &"  .a = f\"{.a}{.a}\"\n".repeat(40);
+    rules += "  .n = len(string(.a))\n  del .a\n}\ndefault route to out\n";
+    let plan = Arc::new(program(&[("main.rules", &rules)]).plan);
+    let (shown, outcome) = run_with(&plan, &["{}"], 0, &mut NoLookups);
+    assert!(
+        shown[0].starts_with(r#"routed | out#0 {"n":4194304} | .a = out_of_range"#),
+        "{}",
+        shown[0]
+    );
+    assert_eq!(outcome.faults.iter().map(|fault| fault.2).sum::<u32>(), 22);
 }
