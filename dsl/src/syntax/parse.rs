@@ -31,6 +31,9 @@ pub const MAX_FILE_BYTES: usize = 1 << 20;
 /// How many mistakes of one declaration are looked for; more are noise.
 const MAX_MISTAKES: usize = 20;
 
+/// How many mistakes of one file are explained. Nobody reads more, and explaining is what costs.
+const MAX_DIAGNOSTICS: usize = 100;
+
 /// Reads a file.
 ///
 /// The tree holds everything that could be read; `Error` nodes stand where a diagnostic explains
@@ -107,7 +110,7 @@ impl<'t> Parser<'t> {
     fn piece(&mut self, piece: &Piece, items: &mut Vec<Item>) {
         let start = piece.bytes.start;
         let failed = Item::Error(Span::new(self.file, start, piece.bytes.end));
-        if !self.nesting(piece) {
+        if MAX_DIAGNOSTICS <= self.diagnostics.len() || !self.nesting(piece) {
             items.push(failed);
             return;
         }
