@@ -173,7 +173,9 @@ impl<'p> Explainer<'p> {
                     self.reads(otherwise.as_deref().unwrap_or_default(), out);
                 }
                 Stmt::Let { bindings, otherwise, .. } => {
-                    bindings.iter().for_each(|(_, value)| self.paths(*value, out));
+                    for (_, value) in bindings {
+                        self.paths(*value, out);
+                    }
                     self.reads(otherwise.as_deref().unwrap_or_default(), out);
                 }
                 Stmt::If { condition, then, otherwise } => {
@@ -182,7 +184,9 @@ impl<'p> Explainer<'p> {
                     self.reads(otherwise, out);
                 }
                 Stmt::Sample { by, otherwise, .. } => {
-                    by.iter().for_each(|key| self.paths(*key, out));
+                    for key in by {
+                        self.paths(*key, out);
+                    }
                     self.reads(otherwise.as_deref().unwrap_or_default(), out);
                 }
                 Stmt::Route(targets) => {

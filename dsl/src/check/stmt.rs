@@ -71,6 +71,8 @@ impl Checker<'_> {
     }
 
     fn stmt(&mut self, stmt: &ast::Stmt, body: &mut Body, exits: &mut Exits) {
+        // Functions may read fields, whose types are other ones now.
+        self.build.inlined.clear();
         let made = match &stmt.kind {
             StmtKind::Error => None,
             StmtKind::Let { pattern, value, otherwise } => {
@@ -185,6 +187,11 @@ impl Checker<'_> {
             self.bind_unknown(pattern);
             return None;
         };
+        if otherwise.is_some() {
+            // Whoever comes behind the `else` has the value.
+            self.flow.present.insert(found.id);
+            self.flow.present.insert(self.build.pool.below_narrow(found.id));
+        }
         let local = self.new_local();
         let optional = found.ty.optional && otherwise.is_none();
         let ty = Ty { optional, ..found.ty.clone() };

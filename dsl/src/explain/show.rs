@@ -31,8 +31,8 @@ fn at(plan: &Plan, id: ExprId, depth: usize) -> String {
         Op::Member { of, key } => format!("{}.{key}", show(of)),
         Op::Index { of, index } => format!("{}[{}]", show(of), show(index)),
         Op::Each { of, keys } => {
-            let keys: String = keys.iter().map(|key| format!(".{key}")).collect();
-            format!("{}[*]{keys}", show(of))
+            let keys = std::iter::once(String::new()).chain(keys.iter().map(ToString::to_string));
+            format!("{}[*]{}", show(of), keys.collect::<Vec<_>>().join("."))
         }
         Op::Narrow(of) => format!("({} as {})", show(of), plan.expr(id).ty.base),
         Op::Call { function, args } => {

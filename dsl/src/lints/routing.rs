@@ -166,7 +166,7 @@ fn walk(body: &[Stmt]) -> (bool, bool) {
             }
             Stmt::Let { otherwise: Some(block), .. } => {
                 let (block_leaks, block_done) = walk(block);
-                leaks |= block_leaks | !block_done;
+                leaks |= block_leaks || !block_done;
             }
             Stmt::Assign { otherwise: Some(block), .. }
             | Stmt::Sample { otherwise: Some(block), .. } => leaks |= walk(block).0,

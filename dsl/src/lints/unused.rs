@@ -10,8 +10,11 @@ use crate::{
 /// Reports unused names. A used file is a library: what this program leaves alone another one may need.
 pub(super) fn report(checker: &mut Checker<'_>) {
     let catalog = checker.catalog;
+    // A file without rules is a library also where it is checked alone.
+    let library = checker.build.rules.is_empty();
     for decl in &catalog.decls {
-        if decl.used.get() || checker.loaded.units[decl.unit].role == Role::Used {
+        let used = checker.loaded.units[decl.unit].role == Role::Used;
+        if decl.used.get() || used || library {
             continue;
         }
         let word = match decl.kind {

@@ -1,10 +1,11 @@
 //! Hostile and broken programs: always an answer, in bounded time and stack.
 
-use std::path::Path;
+use std::{fmt::Write as _, path::Path, sync::Arc};
 
 use logmon_dsl::{
     diagnostic::has_errors,
     program::{Mode, compile},
+    test_block::run_test,
 };
 use proptest::prelude::*;
 
@@ -24,10 +25,21 @@ fn functions_that_double_are_bounded() {
         String::from("source app\nsink s : table(\"t\")\nfn f0(x: int?) -> int? = x + 1\n");
     for n in 1..30 {
         let below = n - 1;
-        text.push_str(&format!("fn f{n}(x: int?) -> int? = f{below}(x + 1) + f{below}(x * 2)\n"));
+        writeln!(text, "fn f{n}(x: int?) -> int? = f{below}(x + 1) + f{below}(x * 2)").unwrap();
     }
     text.push_str("rule r { .x = f29(int(.y)) }\ndefault route to s\n");
     compiles_or_says_why(&text);
+}
+
+#[test]
+fn what_nests_deeply_runs_on_a_small_stack() {
+    let body = "x".to_owned() + &" + 1".repeat(100);
+    let text = format!(
+        "source app\nsink s : table(\"t\")\nfn f(x: int?) -> int? = {body}\nrule r {{ .y = f(f(int(.x))) }}\ndefault route to s\ntest \"deep\" {{ given {{ x: 1 }} expect routed {{ .y == 201 }} }}\n"
+    );
+    let program = compile_text(&text, Mode::Test).program.unwrap();
+    let result = run_test(&Arc::new(program.plan), &program.tests[0]);
+    assert!(result.failures.is_empty());
 }
 
 #[test]
@@ -52,9 +64,7 @@ fn chains_of_names_are_bounded() {
     );
     for n in 1..500 {
         let below = n - 1;
-        text.push_str(&format!(
-            "const C{n} = C{below}\ntype T{n} = list<T{below}>\nfn f{n}(x: int?) -> int? = -f{below}(-x)\n"
-        ));
+        writeln!(text, "const C{n} = C{below}\ntype T{n} = list<T{below}>\nfn f{n}(x: int?) -> int? = -f{below}(-x)").unwrap();
     }
     text.push_str("rule r { .x = f499(C499) }\ndefault route to s\n");
     compiles_or_says_why(&text);
@@ -64,7 +74,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn mangled_samples_are_answered(
+    fn mangled_samples_are_answered_and_run(
         which in 0..samples::ALL.len(),
         cut in 0usize..4000,
         drop in 0usize..40,
@@ -83,5 +93,13 @@ proptest! {
         let files = Files::of(&files);
         let compilation = compile(Path::new("main.rules"), &files, Mode::Test);
         prop_assert_eq!(compilation.program.is_none(), has_errors(&compilation.diagnostics));
+        // What still compiles means something else now, and runs.
+        if let Some(program) = compilation.program {
+            let plan = Arc::new(program.plan);
+            for test in &program.tests {
+                let result = run_test(&plan, test);
+                prop_assert!(result.failures.iter().all(|failure| !failure.message.is_empty()));
+            }
+        }
     }
 }

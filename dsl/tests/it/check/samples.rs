@@ -248,7 +248,7 @@ pub(super) const ALL: &[(&str, &str)] = &[
 ];
 
 /// All files of the samples, with this entry.
-pub(super) fn files<'f>(main: &'f str) -> Vec<(&'f str, &'f str)> {
+pub(super) fn files(main: &str) -> Vec<(&str, &str)> {
     vec![
         ("main.rules", main),
         ("10-noise.rules", NOISE),

@@ -1,0 +1,241 @@
+//! Literals, habits of other languages, and what comes later.
+
+use expect_test::expect;
+
+use super::rules;
+
+#[test]
+fn literals_that_say_nothing() {
+    rules(
+        r#"const BAD = re"a(b"
+rule r when .message matches re"(a" or .message matches BAD { drop }
+rule s when .ip == ip"300.1.1.1" or .ip in cidr"10.0.0.0/99" or .timestamp > t"yesterday" { drop }
+rule t when .message matches re"a(?=b)" or .message matches re"(a)\1" { drop }
+rule u { .p = parse_pattern(.message, pat"<a:nothing>") }
+rule v { sample 200% }
+"#,
+        &expect![[r#"
+            error[E120]: this regex is wrong: unclosed group
+             --> t.rules:8:17
+              |
+            8 | const BAD = re"a(b"
+              |                 ^
+
+            error[E120]: this regex is wrong: unclosed group
+             --> t.rules:9:33
+              |
+            9 | rule r when .message matches re"(a" or .message matches BAD { drop }
+              |                                 ^
+
+            error[E120]: `300.1.1.1` is not an address
+              --> t.rules:10:23
+               |
+            10 | rule s when .ip == ip"300.1.1.1" or .ip in cidr"10.0.0.0/99" or .timestamp > t"yesterday" { drop }
+               |                       ^^^^^^^^^
+
+            error[E120]: `10.0.0.0/99` is not a block of addresses
+              --> t.rules:10:49
+               |
+            10 | rule s when .ip == ip"300.1.1.1" or .ip in cidr"10.0.0.0/99" or .timestamp > t"yesterday" { drop }
+               |                                                 ^^^^^^^^^^^
+
+            error[E120]: `yesterday` is not a time: write it like `2026-05-01T10:00:00Z`
+              --> t.rules:10:80
+               |
+            10 | rule s when .ip == ip"300.1.1.1" or .ip in cidr"10.0.0.0/99" or .timestamp > t"yesterday" { drop }
+               |                                                                                ^^^^^^^^^
+
+            error[E121]: look-around is not supported: regexes run in linear time
+              --> t.rules:11:34
+               |
+            11 | rule t when .message matches re"a(?=b)" or .message matches re"(a)\1" { drop }
+               |                                  ^^^
+               |
+               = help: match what follows as well, and put a group around the wanted part
+
+            error[E121]: back-references are not supported: regexes run in linear time
+              --> t.rules:11:67
+               |
+            11 | rule t when .message matches re"a(?=b)" or .message matches re"(a)\1" { drop }
+               |                                                                   ^^
+               |
+               = help: take both parts with groups and compare them: `captures(x, re"…")`
+
+            error[E120]: this pattern is wrong: `nothing` is no type of a capture
+              --> t.rules:12:44
+               |
+            12 | rule u { .p = parse_pattern(.message, pat"<a:nothing>") }
+               |                                            ^^^^^^^^^
+               |
+               = help: there are int, float, string, bool, ip, cidr, timestamp, timestamp("…"), duration, severity
+
+            error[E120]: a share lies between nothing and all
+              --> t.rules:13:17
+               |
+            13 | rule v { sample 200% }
+               |                 ^^^^ not within 0% and 100%
+        "#]],
+    );
+}
+
+#[test]
+fn habits_from_other_languages_are_reported_once() {
+    rules(
+        r#"rule a when .a == null or .b = 1 { drop }
+rule b when .a && .b || !.c { drop }
+rule c when 1 < .a < 3 { .x = null.y }
+rule d { .y = .a.b.c ?? info  .z = null + 1  .w = [null, 1][0] }
+"#,
+        &expect![[r#"
+            error[E105]: nothing equals `null`
+             --> t.rules:8:16
+              |
+            8 | rule a when .a == null or .b = 1 { drop }
+              |                ^^^^^^^ always false
+              |
+              = note: `is absent` asks for no value at all, `is null` for a JSON null alone
+            help: write `is absent`
+              |
+            8 - rule a when .a == null or .b = 1 { drop }
+            8 + rule a when .a is absent or .b = 1 { drop }
+              |
+
+            error[E105]: `=` does not compare
+             --> t.rules:8:30
+              |
+            8 | rule a when .a == null or .b = 1 { drop }
+              |                              ^ this assigns
+              |
+            help: write `==`
+              |
+            8 | rule a when .a == null or .b == 1 { drop }
+              |                               +
+
+            error[E105]: `&&` is spelled `and`
+             --> t.rules:9:16
+              |
+            9 | rule b when .a && .b || !.c { drop }
+              |                ^^ operators on conditions are words
+              |
+            help: write `and`
+              |
+            9 - rule b when .a && .b || !.c { drop }
+            9 + rule b when .a and .b || !.c { drop }
+              |
+
+            error[E105]: `||` is spelled `or`
+             --> t.rules:9:22
+              |
+            9 | rule b when .a && .b || !.c { drop }
+              |                      ^^ operators on conditions are words
+              |
+            help: write `or`
+              |
+            9 - rule b when .a && .b || !.c { drop }
+            9 + rule b when .a && .b or !.c { drop }
+              |
+
+            error[E105]: `!` is spelled `not`
+             --> t.rules:9:25
+              |
+            9 | rule b when .a && .b || !.c { drop }
+              |                         ^ operators on conditions are words
+              |
+              = note: `not` takes the whole comparison: `not a == b` is `a != b`
+            help: write `not`
+              |
+            9 - rule b when .a && .b || !.c { drop }
+            9 + rule b when .a && .b || not .c { drop }
+              |
+
+            error[E105]: comparisons do not chain
+              --> t.rules:10:20
+               |
+            10 | rule c when 1 < .a < 3 { .x = null.y }
+               |               -    ^ a second comparison
+               |               |
+               |               the first
+               |
+            help: compare twice
+               |
+            10 | rule c when 1 < .a and .a < 3 { .x = null.y }
+               |                    ++++++
+
+            error[E201]: a `null` has no field `y`
+              --> t.rules:10:36
+               |
+            10 | rule c when 1 < .a < 3 { .x = null.y }
+               |                               ---- ^
+               |                               |
+               |                               this is `null?`
+        "#]],
+    );
+}
+
+#[test]
+fn parts_of_the_language_that_come_later() {
+    rules(
+        r#"enum tier ordered { free, paid }
+@shadow
+rule a { limit 10/s  dedup by .x within 5s  count hits  emit each .items as .item }
+window w on any { over 5m by .host let n = count() route to logs }
+alert b on any { over 5m let n = count() fire when n == 0 severity warn }
+rule c { .x = count() }
+"#,
+        &expect![[r#"
+            error[E107]: an enum cannot run yet
+             --> t.rules:8:6
+              |
+            8 | enum tier ordered { free, paid }
+              |      ^^^^ this version reads it, but does not run it
+
+            error[E107]: `@shadow` cannot run yet
+             --> t.rules:9:1
+              |
+            9 | @shadow
+              | ^^^^^^^ this version reads it, but does not run it
+
+            error[E107]: `limit` cannot run yet
+              --> t.rules:10:10
+               |
+            10 | rule a { limit 10/s  dedup by .x within 5s  count hits  emit each .items as .item }
+               |          ^^^^^^^^^^ this version reads it, but does not run it
+
+            error[E107]: `dedup` cannot run yet
+              --> t.rules:10:22
+               |
+            10 | rule a { limit 10/s  dedup by .x within 5s  count hits  emit each .items as .item }
+               |                      ^^^^^^^^^^^^^^^^^^^^^ this version reads it, but does not run it
+
+            error[E107]: `count` cannot run yet
+              --> t.rules:10:45
+               |
+            10 | rule a { limit 10/s  dedup by .x within 5s  count hits  emit each .items as .item }
+               |                                             ^^^^^^^^^^ this version reads it, but does not run it
+
+            error[E107]: `emit each` cannot run yet
+              --> t.rules:10:57
+               |
+            10 | rule a { limit 10/s  dedup by .x within 5s  count hits  emit each .items as .item }
+               |                                                         ^^^^^^^^^^^^^^^^^^^^^^^^^ this version reads it, but does not run it
+
+            error[E107]: a window cannot run yet
+              --> t.rules:11:8
+               |
+            11 | window w on any { over 5m by .host let n = count() route to logs }
+               |        ^ this version reads it, but does not run it
+
+            error[E107]: an alert cannot run yet
+              --> t.rules:12:7
+               |
+            12 | alert b on any { over 5m let n = count() fire when n == 0 severity warn }
+               |       ^ this version reads it, but does not run it
+
+            error[E102]: `count` is an aggregate
+              --> t.rules:13:15
+               |
+            13 | rule c { .x = count() }
+               |               ^^^^^ stands in windows and alerts only
+        "#]],
+    );
+}
