@@ -28,6 +28,9 @@ const SHIPPED: [(&str, &str); 8] = [
     ("lib/lists/bot_agents.txt", include_str!("../../../../rules/lib/lists/bot_agents.txt")),
 ];
 
+/// The tables that the demo's rules fill.
+pub(super) const TABLES: [&str; 3] = ["logs", "errors", "dead_letters"];
+
 /// Where the entry file stands in a checkout.
 const CHECKOUT: &str = "rules/prod.rules";
 
@@ -117,6 +120,11 @@ impl Stage {
     pub(super) fn count(&self, sql: &str) -> anyhow::Result<u64> {
         let sql = sql.replace("{db}", &self.database);
         Ok(self.runtime.block_on(self.client.query(&sql).fetch_one::<u64>())?)
+    }
+
+    /// Rows in all tables.
+    pub(super) fn rows(&self) -> anyhow::Result<u64> {
+        TABLES.iter().map(|table| self.count(&format!("SELECT count() FROM {{db}}.{table}"))).sum()
     }
 
     fn configuration(&self, geoip: &Path) -> String {

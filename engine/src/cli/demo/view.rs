@@ -34,7 +34,7 @@ impl View {
 
     /// Shows the state now.
     pub(super) fn draw(&mut self, stage: &Stage, engine: &Engine, events: &Events, produced: u64) -> anyhow::Result<()> {
-        let rows = stage.count("SELECT (SELECT count() FROM {db}.logs) + (SELECT count() FROM {db}.errors) + (SELECT count() FROM {db}.dead_letters)")?;
+        let rows = stage.rows()?;
         let seconds = self.at.elapsed().as_secs_f64().max(0.001);
         self.at = Instant::now();
         let rate = (events.read - self.read.min(events.read)) as f64 / seconds;
