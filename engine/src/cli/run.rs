@@ -73,9 +73,8 @@ fn start(arguments: &Arguments) -> Result<Running, Exit> {
 /// A running engine.
 pub(super) struct Running {
     runtime: tokio::runtime::Runtime,
-    pub(super) pipeline: Pipeline,
-    pub(super) status: Arc<Status>,
-    pub(super) address: SocketAddr,
+    pipeline: Pipeline,
+    status: Arc<Status>,
     observer: Arc<Observer>,
     cancel: CancellationToken,
     reloader: std::thread::JoinHandle<()>,
@@ -118,7 +117,7 @@ impl Running {
                 eprintln!("no thread for the reloader: {error}");
                 Exit::World
             })?;
-        Ok(Self { runtime, pipeline, observer, status, address, cancel, reloader })
+        Ok(Self { runtime, pipeline, observer, status, cancel, reloader })
     }
 
     /// Runs until a signal says stop or a thread fails.
@@ -144,7 +143,7 @@ impl Running {
     /// Drains, commits, ends. Returns whether everything that was read is settled.
     pub(super) fn stop(self) -> bool {
         tracing::info!("stopping: what was read is finished first");
-        let Self { runtime, pipeline, observer, status, cancel, reloader, .. } = self;
+        let Self { runtime, pipeline, observer, status, cancel, reloader } = self;
         status.phase(Phase::Stopping);
         let done = pipeline.shut_down();
         observer.look();

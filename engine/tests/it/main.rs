@@ -1,11 +1,22 @@
 //! The test binary of the engine.
 
+#[cfg(test)]
 mod clickhouse;
+#[cfg(test)]
 mod config;
+#[cfg(test)]
 mod decode;
+#[cfg(test)]
+mod e2e;
+#[cfg(test)]
 mod http;
+#[cfg(test)]
 mod lookup;
+#[cfg(test)]
 mod metrics;
+#[cfg(test)]
 mod mmdb;
+#[cfg(test)]
 mod tidy;
+#[cfg(test)]
 mod tls;

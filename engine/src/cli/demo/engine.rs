@@ -45,7 +45,6 @@ struct Page {
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Rule {
     pub(super) rule: String,
-    pub(super) evaluated: u64,
     pub(super) matched: u64,
     #[serde(default)]
     pub(super) dropped: std::collections::BTreeMap<String, u64>,

@@ -33,7 +33,7 @@ impl Summary {
         let mut duplicates = 0;
         for table in TABLES {
             duplicates += stage.count(&format!(
-                "SELECT count() - uniqExact(kafka_topic, kafka_partition, kafka_offset, emit_ix, incarnation) FROM {{db}}.{table}"
+                "SELECT toUInt64(count() - uniqExact(kafka_topic, kafka_partition, kafka_offset, emit_ix, incarnation)) FROM {{db}}.{table}"
             ))?;
         }
         Ok(Self {
