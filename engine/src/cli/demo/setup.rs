@@ -69,7 +69,8 @@ impl Stage {
             None if Path::new(CHECKOUT).is_file() => PathBuf::from(CHECKOUT),
             None => ship(&dir)?,
         };
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let client = clickhouse::Client::default()
             .with_url(clickhouse.url())
             .with_user(clickhouse.user())
@@ -95,10 +96,13 @@ impl Stage {
     fn make_topic(&self, partitions: u32) -> anyhow::Result<()> {
         let admin: AdminClient<DefaultClientContext> =
             ClientConfig::new().set("bootstrap.servers", self.kafka.brokers()).create()?;
-        let topic = NewTopic::new(&self.topic, partitions.max(1) as i32, TopicReplication::Fixed(1));
+        let topic =
+            NewTopic::new(&self.topic, partitions.max(1) as i32, TopicReplication::Fixed(1));
         let made = self.runtime.block_on(admin.create_topics([&topic], &AdminOptions::new()))?;
         for outcome in made {
-            outcome.map_err(|(topic, code)| anyhow::anyhow!("the topic {topic} cannot be made: {code}"))?;
+            outcome.map_err(|(topic, code)| {
+                anyhow::anyhow!("the topic {topic} cannot be made: {code}")
+            })?;
         }
         Ok(())
     }
@@ -111,7 +115,9 @@ impl Stage {
             ddl::dead_letters(&self.database, "dead_letters"),
         ];
         for statement in statements {
-            self.runtime.block_on(self.client.query(&statement).execute()).with_context(|| statement)?;
+            self.runtime
+                .block_on(self.client.query(&statement).execute())
+                .with_context(|| statement)?;
         }
         Ok(())
     }

@@ -51,7 +51,9 @@ impl Summary {
 
     /// Whether every event has its fate and none is doubled.
     pub(super) fn balances(&self) -> bool {
-        self.read == self.delivered + self.dropped + self.dead_lettered && self.open == 0 && self.duplicates == 0
+        self.read == self.delivered + self.dropped + self.dead_lettered
+            && self.open == 0
+            && self.duplicates == 0
     }
 }
 
