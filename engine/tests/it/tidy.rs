@@ -24,8 +24,8 @@ const DSL: &[(&str, &[&str])] = &[
     ("functions", &["column", "eval", "plan", "types"]),
     ("eval", &["column", "functions", "plan", "types"]),
     ("test_block", &["column", "diagnostic", "eval", "functions", "plan", "span", "types"]),
-    ("explain", &["column", "functions", "plan", "types"]),
-    ("catalog", &["column", "diagnostic", "functions", "plan", "span", "types"]),
+    ("explain", &["check", "column", "functions", "plan", "types"]),
+    ("catalog", &["column", "diagnostic", "functions", "plan", "program", "span", "syntax", "types"]),
     (
         "check",
         &[

@@ -8,7 +8,7 @@ use rdkafka::{
     error::{KafkaError, RDKafkaErrorCode},
 };
 
-use super::explain;
+use super::{explain, is_tls_failure};
 
 /// A client context that remembers what went wrong.
 #[derive(Debug)]
@@ -61,6 +61,9 @@ impl Witness {
 impl ClientContext for Witness {
     fn log(&self, _level: rdkafka::config::RDKafkaLogLevel, facility: &str, message: &str) {
         tracing::debug!(source = %self.source, facility, "{message}");
+        if is_tls_failure(message) {
+            self.hear(&KafkaError::Global(RDKafkaErrorCode::SSL));
+        }
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
