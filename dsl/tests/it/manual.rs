@@ -157,6 +157,7 @@ fn param(param: &Param) -> String {
         Takes::Choice(names) => names.join(" | "),
         Takes::Regex => "regex".to_owned(),
         Takes::TextOrRegex => "string | regex".to_owned(),
+        Takes::Detectors([]) => "list of regexes".to_owned(),
         Takes::Detectors(names) => format!("list of regexes and {}", names.join(", ")),
         Takes::Pattern => "pattern".to_owned(),
         Takes::Lambda(_) => "lambda".to_owned(),
