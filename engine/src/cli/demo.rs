@@ -48,7 +48,7 @@ const LINE: Duration = Duration::from_secs(2);
 const RATE: u64 = 2_000;
 
 /// How long the engine may take to settle the last events.
-const SETTLE: Duration = Duration::from_secs(120);
+const SETTLE: Duration = Duration::from_mins(2);
 
 pub(super) fn demo(arguments: &Arguments) -> Exit {
     match run(arguments) {

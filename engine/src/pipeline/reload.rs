@@ -167,7 +167,7 @@ impl Reloader {
         let resolved: Vec<Resolved> =
             diagnostics.iter().map(|diagnostic| diagnostic.resolve(&sources)).collect();
         let refuse = |message: String| {
-            self.note(ReloadOutcome::Refused, message + "; the rules that run go on", &resolved)
+            self.note(ReloadOutcome::Refused, message + "; the rules that run go on", &resolved);
         };
         let Some(tested) = program else {
             let drawn = render(&diagnostics, &sources, false);
@@ -220,7 +220,7 @@ impl Reloader {
         match outcome {
             ReloadOutcome::Refused => tracing::error!("reload refused: {message}"),
             ReloadOutcome::Applied | ReloadOutcome::Unchanged => {
-                tracing::info!("reload: {message}")
+                tracing::info!("reload: {message}");
             }
         }
         let diagnostics = diagnostics

@@ -71,13 +71,13 @@ impl View {
         ];
         for rule in engine.rules()? {
             let before =
-                self.before.insert(rule.rule.clone(), rule.matched).unwrap_or(rule.matched);
+                self.before.insert(rule.label.clone(), rule.matched).unwrap_or(rule.matched);
             let matched = rule.matched.saturating_sub(before) as f64 / seconds;
             let dropped: u64 = rule.dropped.values().sum();
             let faults: u64 = rule.faults.values().sum();
             lines.push(format!(
                 "  {:<40} {matched:>10.0} {:>12} {dropped:>12} {faults:>9}",
-                rule.rule, rule.matched
+                rule.label, rule.matched
             ));
         }
         lines.push(String::new());

@@ -1,0 +1,207 @@
+//! The manual holds: every program in it compiles, its tests pass, mistakes are drawn as it shows them, and the reference of
+//! functions is the table's.
+//!
+//! `UPDATE_EXPECT=1 cargo test` writes what is drawn, and the reference, into the manual.
+
+mod blocks;
+
+use std::{collections::HashMap, fmt::Write as _, path::Path, sync::Arc};
+
+use expect_test::expect_file;
+use logmon_dsl::{
+    functions::{self, Family, Function, Param, Takes},
+    program::{Compilation, Mode, Reader, compile},
+    render::render,
+    test_block::run_test,
+    types::{Ty, Type},
+};
+
+/// The files that a page has shown so far.
+#[derive(Default)]
+struct Shelf(HashMap<String, String>);
+
+impl Reader for Shelf {
+    fn read(&self, path: &Path) -> Result<String, String> {
+        let name = path.to_string_lossy();
+        self.0.get(&*name).cloned().ok_or_else(|| format!("there is no file {name}"))
+    }
+}
+
+/// A page, from the root of the checkout.
+fn page(path: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path))
+        .expect("a page of the manual")
+}
+
+/// Compiles every program of a page and runs its tests. Returns the page with its diagnostics as they are drawn.
+fn hold(path: &str) -> String {
+    let text = page(path);
+    let mut shelf = Shelf::default();
+    let (mut wrong, mut programs) = (Vec::new(), 0);
+    let (mut drawn, mut texts) = (None, Vec::new());
+    for block in blocks::blocks(&text) {
+        let place = format!("{path}:{}", block.line);
+        match block.kind.as_str() {
+            "rules" => {
+                programs += 1;
+                let name = blocks::name(&block.text).unwrap_or("example.rules").to_owned();
+                shelf.0.insert(name.clone(), blocks::whole(&block.text));
+                let compiled = compile(Path::new(&name), &shelf, Mode::Test);
+                if !compiled.diagnostics.is_empty() {
+                    wrong.push(format!(
+                        "{place}\n{}",
+                        render(&compiled.diagnostics, &compiled.sources, false)
+                    ));
+                }
+                wrong.extend(
+                    failures(compiled).into_iter().map(|failure| format!("{place}\n{failure}")),
+                );
+            }
+            "rules wrong" => {
+                shelf.0.insert("example.rules".to_owned(), block.text);
+                let compiled = compile(Path::new("example.rules"), &shelf, Mode::Test);
+                assert!(compiled.program.is_none(), "{place}: nothing is wrong with this program");
+                drawn = Some(render(&compiled.diagnostics, &compiled.sources, false));
+            }
+            "diagnostic" => {
+                let said = drawn
+                    .take()
+                    .unwrap_or_else(|| panic!("{place}: a wrong program stands before this"));
+                texts.push((block.line, said));
+            }
+            _ => {}
+        }
+    }
+    assert!(programs > 0, "{path} shows no program");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+    blocks::with_texts(&text, &texts)
+}
+
+/// What the tests of a program say that fail.
+fn failures(compiled: Compilation) -> Vec<String> {
+    let Some(program) = compiled.program else { return Vec::new() };
+    let plan = Arc::new(program.plan);
+    let failed = program.tests.iter().flat_map(|test| {
+        let result = run_test(&plan, test);
+        result
+            .failures
+            .into_iter()
+            .map(|failure| format!("the test \"{}\": {}", test.name, failure.message))
+            .collect::<Vec<_>>()
+    });
+    failed.collect()
+}
+
+#[test]
+fn readme() {
+    expect_file!["../../../README.md"].assert_eq(&hold("README.md"));
+}
+
+#[test]
+fn writing_rules() {
+    expect_file!["../../../docs/writing-rules.md"].assert_eq(&hold("docs/writing-rules.md"));
+}
+
+const REFERENCE: &str = "\
+# Functions
+
+Made from the function table: `UPDATE_EXPECT=1 cargo test -p logmon-dsl manual` writes this page anew, and every example runs as a test.
+
+The first argument is the value, options are named: `truncate(.message, 80, suffix: \"…\")`. A parameter with `?` may be left out, one with `…` takes any
+number of arguments. An absent argument gives an absent result, with the first cause, unless the sentence says otherwise. A result with `?` may be
+absent although all arguments are there; the cause is counted where the value is used.
+";
+
+#[test]
+fn function_reference() {
+    let mut text = REFERENCE.to_owned();
+    let mut families: Vec<Family> = Vec::new();
+    for function in functions::all() {
+        if !families.contains(&function.family) {
+            families.push(function.family);
+            let _ = write!(text, "\n## {}\n", title(function.family));
+        }
+        let _ = write!(
+            text,
+            "\n### {}\n\n`{}`\n\n{}\n",
+            function.name,
+            signature(function),
+            function.doc
+        );
+        if !function.examples.is_empty() {
+            text.push_str("\n```text\n");
+            for (expression, result) in function.examples {
+                let _ = writeln!(text, "{expression}\n  → {result}");
+            }
+            text.push_str("```\n");
+        }
+    }
+    expect_file!["../../../docs/functions.md"].assert_eq(&text);
+}
+
+fn title(family: Family) -> &'static str {
+    match family {
+        Family::Conversion => "Conversion and presence",
+        Family::Strings => "Strings",
+        Family::Patterns => "Regexes and patterns",
+        Family::Parsing => "Parsing",
+        Family::Encoding => "Encoding",
+        Family::Hashing => "Hashing and identity",
+        Family::Privacy => "Privacy",
+        Family::Network => "Network",
+        Family::Time => "Time",
+        Family::Numbers => "Numbers",
+        Family::Lists => "Lists",
+        Family::Maps => "Maps",
+        Family::Event => "The event itself",
+    }
+}
+
+/// `name(a: string, b: int?) -> string`
+fn signature(function: &Function) -> String {
+    let params: Vec<String> = function.params.iter().map(param).collect();
+    let types: Vec<Option<Ty>> =
+        function.params.iter().map(|param| stands_for(param.takes).map(Ty::required)).collect();
+    format!("{}({}) -> {}", function.name, params.join(", "), (function.returns)(&types))
+}
+
+fn param(param: &Param) -> String {
+    let takes = match param.takes {
+        Takes::Any => "any".to_owned(),
+        Takes::Type(ty) => ty().to_string(),
+        Takes::Number => "int | float".to_owned(),
+        Takes::List => "list".to_owned(),
+        Takes::Map => "map".to_owned(),
+        Takes::Sized => "string | list | map".to_owned(),
+        Takes::Choice(names) => names.join(" | "),
+        Takes::Regex => "regex".to_owned(),
+        Takes::TextOrRegex => "string | regex".to_owned(),
+        Takes::Detectors([]) => "list of regexes".to_owned(),
+        Takes::Detectors(names) => format!("list of regexes and {}", names.join(", ")),
+        Takes::Pattern => "pattern".to_owned(),
+        Takes::Lambda(_) => "lambda".to_owned(),
+        Takes::TextOrLambda => "string | lambda".to_owned(),
+    };
+    match (param.rest, param.optional) {
+        (true, _) => format!("{}: {takes} …", param.name),
+        (false, true) => format!("{}?: {takes}", param.name),
+        (false, false) => format!("{}: {takes}", param.name),
+    }
+}
+
+/// The type that an argument has in a signature.
+fn stands_for(takes: Takes) -> Option<Type> {
+    match takes {
+        Takes::Any => Some(Type::Any),
+        Takes::Type(ty) => Some(ty()),
+        Takes::Number => Some(Type::Number),
+        Takes::List => Some(Type::list(Type::Any)),
+        Takes::Map => Some(Type::map(Type::Any)),
+        Takes::Sized | Takes::TextOrRegex | Takes::TextOrLambda => Some(Type::Text),
+        Takes::Choice(_)
+        | Takes::Regex
+        | Takes::Detectors(_)
+        | Takes::Pattern
+        | Takes::Lambda(_) => None,
+    }
+}
