@@ -172,7 +172,8 @@ impl Reloader {
         let Some(tested) = program else {
             let drawn = render(&diagnostics, &sources, false);
             let n = diagnostics.iter().filter(|one| has_errors(std::slice::from_ref(one))).count();
-            let message = format!("{n} errors in the rules; those that run go on\n{drawn}");
+            let errors = if n == 1 { "error" } else { "errors" };
+            let message = format!("{n} {errors} in the rules; those that run go on\n{drawn}");
             return self.note(ReloadOutcome::Refused, message, &resolved);
         };
         if tested.hash.to_hex().as_str() == self.bundle.load().hash {

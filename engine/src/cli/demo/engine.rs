@@ -4,6 +4,7 @@ use std::{
     fs::{self, File},
     io::{Read as _, Write as _},
     net::TcpStream,
+    os::unix::process::CommandExt as _,
     path::PathBuf,
     process::{Child, Command, Stdio},
     sync::Mutex,
@@ -66,6 +67,8 @@ impl Engine {
             // It ends when our end of the pipe closes, so it never outlives the demo.
             .arg("--stop-with-stdin")
             .stdin(Stdio::piped())
+            // Ctrl-C is for the demo, which then lets the engine drain.
+            .process_group(0)
             .stdout(file.try_clone()?)
             .stderr(file)
             .spawn()

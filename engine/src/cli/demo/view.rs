@@ -21,9 +21,6 @@ pub(super) struct View {
     at: Instant,
 }
 
-/// Lines of the engine's log that are shown.
-const SAID: usize = 8;
-
 impl View {
     pub(super) fn new(terminal: bool) -> Self {
         if terminal {
@@ -82,11 +79,16 @@ impl View {
         }
         lines.push(String::new());
         lines.push(format!("  {}   edit and save: reloads show below", stage.rules.display()));
-        lines.extend(engine.said(SAID).lines().map(|line| format!("  {line}")));
         let (width, height) = terminal::size().unwrap_or((120, 40));
+        let (width, height) = (usize::from(width.max(20)), usize::from(height.max(2)) - 1);
+        let said: Vec<String> =
+            engine.said(height).lines().flat_map(|line| wrap(line, width - 2)).collect();
+        let room = height.saturating_sub(lines.len());
+        lines
+            .extend(said[said.len().saturating_sub(room)..].iter().map(|line| format!("  {line}")));
         queue!(out, cursor::MoveTo(0, 0))?;
-        for line in lines.iter().take(height.saturating_sub(1) as usize) {
-            let shown: String = line.chars().take(width as usize).collect();
+        for line in lines.iter().take(height) {
+            let shown: String = line.chars().take(width).collect();
             write!(out, "{shown}")?;
             queue!(out, terminal::Clear(terminal::ClearType::UntilNewLine))?;
             write!(out, "\r\n")?;
@@ -102,4 +104,13 @@ impl View {
             let _shown = execute!(io::stdout(), cursor::Show);
         }
     }
+}
+
+/// Cuts a line into pieces that fit the screen, so that the end of a sentence is never lost.
+fn wrap(line: &str, width: usize) -> Vec<String> {
+    let chars: Vec<char> = line.chars().collect();
+    if chars.is_empty() {
+        return vec![String::new()];
+    }
+    chars.chunks(width).map(|piece| piece.iter().collect()).collect()
 }
