@@ -133,16 +133,6 @@ impl Engine {
         Ok(body.to_owned())
     }
 
-    /// The sum of a metric's series that contain every one of the labels.
-    pub fn metric(&self, name: &str, labels: &[&str]) -> anyhow::Result<f64> {
-        let page = self.get("/metrics")?;
-        let series = page.lines().filter(|line| {
-            line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']))
-                && labels.iter().all(|label| line.contains(label))
-        });
-        Ok(series.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum())
-    }
-
     /// CPU seconds so far.
     pub fn cpu_seconds(&self) -> f64 {
         process::cpu_seconds(self.child.id())

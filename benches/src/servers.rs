@@ -10,9 +10,10 @@ use anyhow::{Context as _, ensure};
 use logmon_engine::sink::clickhouse::ddl;
 use logmon_services::{ClickHouse, Kafka, KafkaOptions};
 use rdkafka::{
-    ClientConfig,
+    ClientConfig, TopicPartitionList,
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
     client::DefaultClientContext,
+    consumer::{BaseConsumer, Consumer as _},
     error::{KafkaError, RDKafkaErrorCode},
     producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer},
 };
@@ -24,6 +25,7 @@ use crate::{
 };
 
 const DATABASE: &str = "bench";
+const GROUP: &str = "bench";
 const TOPIC: &str = "bench.events";
 const SEED: u64 = 20_261_121;
 /// How long the broker may take to take what is still on its way.
@@ -109,6 +111,23 @@ impl Servers {
         Ok(self.sql("SELECT count() FROM system.merges FORMAT TSV")?.trim().parse()?)
     }
 
+    /// How many records the engine's group has committed, over all partitions.
+    pub fn committed(&self) -> anyhow::Result<i64> {
+        let consumer: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", self.kafka.brokers())
+            .set("group.id", GROUP)
+            .create()?;
+        let mut list = TopicPartitionList::new();
+        list.add_partition_range(TOPIC, 0, self.setting.partitions as i32 - 1);
+        let list = consumer.committed_offsets(list, FLUSH)?;
+        Ok(list
+            .elements()
+            .iter()
+            .filter_map(|one| one.offset().to_raw())
+            .filter(|offset| *offset > 0)
+            .sum())
+    }
+
     /// Produces events round the partitions and notes what must come of each; `go_on` is asked before every event. Returns when the broker has all.
     pub fn produce(&self, mut go_on: impl FnMut(usize) -> bool) -> anyhow::Result<Ledger> {
         let producer: ThreadedProducer<DefaultProducerContext> = ClientConfig::new()
@@ -159,7 +178,7 @@ impl Servers {
         };
         format!(
             "[engine]\n{}\n\n[http]\nlisten = \"127.0.0.1:0\"\n\n\
-             [source.app]\nkind = \"kafka\"\nbrokers = [\"{}\"]\ntopics = [\"{TOPIC}\"]\ngroup = \"bench\"\nstart = \"earliest\"\n\n{}{}",
+             [source.app]\nkind = \"kafka\"\nbrokers = [\"{}\"]\ntopics = [\"{TOPIC}\"]\ngroup = \"{GROUP}\"\nstart = \"earliest\"\n\n{}{}",
             self.setting.engine,
             self.kafka.brokers(),
             sink("logs"),

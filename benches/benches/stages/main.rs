@@ -1,5 +1,7 @@
 //! CPU nanoseconds per event by stage: `cargo bench -p logmon-benches --bench stages -- --json FILE`.
 
+mod yardsticks;
+
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -15,6 +17,8 @@ use logmon_benches::{
 };
 use logmon_engine::sink::clickhouse::Compression;
 use serde::Serialize;
+
+use yardsticks::{Vrl, serde_walk};
 
 /// More than any cache of this machine's kind holds: some 72 MB of JSON.
 const EVENTS: usize = 100_000;
@@ -42,6 +46,9 @@ struct Results {
     whole_ns: f64,
     whole_uncompressed_ns: f64,
     copy_ns: f64,
+    vrl_ns: f64,
+    serde_json_ns: f64,
+    vrl_times: f64,
     summaries: Summaries,
 }
 
@@ -55,6 +62,8 @@ struct Summaries {
     whole: Summary,
     whole_uncompressed: Summary,
     copy: Summary,
+    vrl: Summary,
+    serde_json: Summary,
 }
 
 /// What each round adds to.
@@ -67,6 +76,8 @@ struct Figures {
     whole: Figure,
     whole_uncompressed: Figure,
     copy: Figure,
+    vrl: Figure,
+    serde_json: Figure,
 }
 
 impl Figures {
@@ -89,6 +100,8 @@ impl Figures {
             whole: self.whole.summary(),
             whole_uncompressed: self.whole_uncompressed.summary(),
             copy: self.copy.summary(),
+            vrl: self.vrl.summary(),
+            serde_json: self.serde_json.summary(),
         }
     }
 }
@@ -108,6 +121,12 @@ fn main() -> anyhow::Result<()> {
     // A first walk that does not count: the decoder learns its keys, memory is taken from the system.
     let (_, produced) = desk.walk(&events, Compression::Lz4);
     check(&produced, count)?;
+    let mut vrl = Vrl::new()?;
+    let (_, printed) = vrl.walk(&events)?;
+    ensure!(
+        printed.kept == count - produced.dropped && printed.kept + printed.errors == produced.rows,
+        "both programs mean the same: {printed:?}, {produced:?}"
+    );
     let mut figures = Figures::default();
     for _ in 0..rounds {
         let (spent, again) = desk.walk(&events, Compression::Lz4);
@@ -116,6 +135,10 @@ fn main() -> anyhow::Result<()> {
         let (spent, again) = desk.walk(&events, Compression::None);
         ensure!(again.rows == produced.rows, "compression changes no row");
         figures.whole_uncompressed.add(spent.stages() as f64 / count as f64);
+        let (spent, again) = vrl.walk(&events)?;
+        ensure!(again == printed, "every walk prints the same: {again:?}, {printed:?}");
+        figures.vrl.add(spent as f64 / count as f64);
+        figures.serde_json.add(serde_walk(&events)? as f64 / count as f64);
     }
 
     let summaries = figures.summaries();
@@ -139,6 +162,9 @@ fn main() -> anyhow::Result<()> {
         whole_ns: summaries.whole.median,
         whole_uncompressed_ns: summaries.whole_uncompressed.median,
         copy_ns: summaries.copy.median,
+        vrl_ns: summaries.vrl.median,
+        serde_json_ns: summaries.serde_json.median,
+        vrl_times: summaries.vrl.median / summaries.whole.median,
         summaries,
     };
     print(&results)?;
@@ -177,11 +203,14 @@ fn print(results: &Results) -> anyhow::Result<()> {
         ("whole", all.whole),
         ("whole, not compressed", all.whole_uncompressed),
         ("copy, before all stages", all.copy),
+        ("VRL, the same program", all.vrl),
+        ("serde_json, no program", all.serde_json),
     ] {
         say(&format!(
             "{name:<26} {:>9.0} {:>9.0} {:>9.0}",
             summary.median, summary.best, summary.worst
         ))?;
     }
+    say(&format!("{:<26} {:>9.1}", "VRL / whole", results.vrl_times))?;
     Ok(())
 }
