@@ -1,10 +1,14 @@
 //! The command line: one file a subcommand.
 //!
 //! Invariant: only here are texts printed for a person. Exit codes: 0 fine, 1 the rules or tests say no, 2 usage or configuration, 3 the world.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the one place that talks to a terminal")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "this is the one place that talks to a terminal"
+)]
 
 mod check;
-mod config;
+mod configuration;
 mod demo;
 mod eval;
 mod explain;
@@ -12,17 +16,25 @@ mod fmt;
 mod run;
 mod test;
 
-use std::{io::IsTerminal as _, path::{Path, PathBuf}, process::ExitCode, sync::Arc};
+use std::{
+    io::IsTerminal as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
 
 use clap::{Parser, Subcommand};
 use logmon_dsl::{
-    diagnostic::{Diagnostic, has_errors},
+    diagnostic::{Code, Diagnostic, has_errors},
     program::{self, Compilation, Mode, Program, Reader},
     render::render,
     span::Sources,
 };
 
-use crate::error::Exit;
+use crate::{
+    config::{self, Config},
+    error::Exit,
+};
 
 /// Runs rules over Kafka partitions and delivers the outcome to ClickHouse.
 #[derive(Debug, Parser)]
@@ -50,7 +62,7 @@ enum Command {
     Demo(demo::Arguments),
     /// About logmon.toml
     #[command(subcommand)]
-    Config(config::Command),
+    Config(configuration::Command),
 }
 
 /// Runs the command that the process was started with.
@@ -71,7 +83,7 @@ pub fn main() -> ExitCode {
         Command::Explain(arguments) => explain::explain(&arguments),
         Command::Eval(arguments) => eval::eval(&arguments),
         Command::Demo(arguments) => demo::demo(&arguments),
-        Command::Config(command) => config::config(&command),
+        Command::Config(command) => configuration::configuration(&command),
     };
     exit.into()
 }
@@ -83,7 +95,8 @@ pub(crate) struct FileSystem;
 impl Reader for FileSystem {
     fn read(&self, path: &Path) -> Result<String, String> {
         let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
-        String::from_utf8(bytes).map_err(|error| format!("byte {} is not UTF-8", error.utf8_error().valid_up_to()))
+        String::from_utf8(bytes)
+            .map_err(|error| format!("byte {} is not UTF-8", error.utf8_error().valid_up_to()))
     }
 }
 
@@ -99,11 +112,34 @@ fn draw(diagnostics: &[Diagnostic], sources: &Sources) {
     }
 }
 
+/// Compiles a file. A sink that only the configuration uses, as the dead letter, is not unused.
+fn compilation(entry: &Path, mode: Mode) -> Compilation {
+    let mut compilation = program::compile(entry, &FileSystem, mode);
+    let dead_letter = dead_letter(entry);
+    let sources = &compilation.sources;
+    compilation.diagnostics.retain(|diagnostic| {
+        diagnostic.code != Code::W110 || sources.text(diagnostic.at) != dead_letter
+    });
+    compilation
+}
+
+/// The sink that takes dead letters: the configuration's, where there is one, otherwise a sink called `dlq`.
+fn dead_letter(entry: &Path) -> String {
+    config::find(entry, None)
+        .and_then(|path| Config::load(&path).ok())
+        .and_then(|config| config.dead_letter)
+        .map_or_else(|| "dlq".to_owned(), |dead_letter| dead_letter.sink.to_string())
+}
+
 /// Compiles a file and draws what is wrong with it.
 fn compile(entry: &Path, mode: Mode) -> Result<Program, Exit> {
-    let Compilation { sources, diagnostics, program } = program::compile(entry, &FileSystem, mode);
+    let Compilation { sources, diagnostics, program } = compilation(entry, mode);
     draw(&diagnostics, &sources);
-    program.ok_or(if has_errors(&diagnostics) && !entry.exists() { Exit::Usage } else { Exit::Rules })
+    program.ok_or(if has_errors(&diagnostics) && !entry.exists() {
+        Exit::Usage
+    } else {
+        Exit::Rules
+    })
 }
 
 /// The name by which a person knows a rule: the bare one where it is unique, otherwise the label.

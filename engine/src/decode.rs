@@ -13,11 +13,7 @@ mod value;
 
 use std::sync::Arc;
 
-use logmon_dsl::column::{
-    Batch, Layout, Names,
-    batch::Payload,
-    view::PADDING,
-};
+use logmon_dsl::column::{Batch, Layout, Names, batch::Payload, view::PADDING};
 
 pub use self::reject::Reject;
 use self::{

@@ -21,7 +21,10 @@ use std::{
 
 use arc_swap::ArcSwap;
 use crossbeam_channel::Sender;
-use rdkafka::{ClientConfig, consumer::{BaseConsumer, Consumer as _}};
+use rdkafka::{
+    ClientConfig,
+    consumer::{BaseConsumer, Consumer as _},
+};
 
 use self::{
     bundle::{BindError, Bundle, World},
@@ -41,6 +44,9 @@ const INBOX: usize = 16_384;
 
 /// How long shutdown may take: below the 30 seconds that orchestrators wait before they kill.
 pub const SHUTDOWN_MAX: Duration = Duration::from_secs(25);
+
+/// How long leaving the groups may take when everything else is done.
+const LEAVE_MAX: Duration = Duration::from_secs(2);
 
 /// Payload bytes of a micro-batch: it and the columns made of it fit half of a core's L2 cache.
 const BATCH_BYTES: usize = 384 << 10;
@@ -74,7 +80,8 @@ impl Pipeline {
         let mut workers = Vec::new();
         for number in 0..world.config.engine.threads.max(1) {
             let (sender, inbox) = crossbeam_channel::bounded(INBOX);
-            let (world, bundle, failed) = (Arc::clone(&world), Arc::clone(&bundle), Arc::clone(&failed));
+            let (world, bundle, failed) =
+                (Arc::clone(&world), Arc::clone(&bundle), Arc::clone(&failed));
             let thread = thread::Builder::new()
                 .name(format!("worker-{number}"))
                 .spawn(move || {
@@ -93,7 +100,12 @@ impl Pipeline {
         let n_sources = sources.len() as u64;
         for source in &sources {
             let settings = &world.config.sources[&source.name];
-            let one = Lanes::new(settings.clone(), senders.clone(), Arc::clone(&world.budget), Arc::clone(&world.status));
+            let one = Lanes::new(
+                settings.clone(),
+                senders.clone(),
+                Arc::clone(&world.budget),
+                Arc::clone(&world.status),
+            );
             let client = client(settings, world.config.engine.memory / CLIENT_SHARE / n_sources);
             let reading = Settings {
                 name: source.name.to_string(),
@@ -141,8 +153,11 @@ impl Pipeline {
         }
         let done = self.lanes.iter().all(|lanes| lanes.wait_idle(deadline));
         self.stop.store(true, Ordering::Release);
-        for reader in self.readers.drain(..) {
-            let _panicked = reader.join();
+        // A group in the middle of a rebalance can hold a leaving member for long; the deadline is ours, not the group's.
+        let deadline =
+            (Instant::now() + LEAVE_MAX).max(deadline.min(Instant::now() + LEAVE_MAX * 3));
+        while self.readers.iter().any(|reader| !reader.is_finished()) && Instant::now() < deadline {
+            thread::park_timeout(Duration::from_millis(5));
         }
         if !done {
             self.world.abandon.cancel();
@@ -188,6 +203,9 @@ fn client(source: &Source, queue_bytes: u64) -> ClientConfig {
     client
         .set("group.id", &source.group)
         .set("partition.assignment.strategy", "cooperative-sticky")
+        // A member that dies is noticed within these eight seconds, and its partitions move on; heartbeats have a thread of their own.
+        .set("session.timeout.ms", "8000")
+        .set("heartbeat.interval.ms", "2000")
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
         .set("auto.offset.reset", "error")
@@ -225,18 +243,24 @@ fn check_source(source: &Source) -> Result<(), String> {
     };
     let deadline = Instant::now() + ASK;
     let metadata = loop {
-        // Errors of the connection arrive as events, and only polling hears them.
-        let _event = consumer.poll(Duration::ZERO);
         match consumer.fetch_metadata(None, Duration::from_millis(1500)) {
             Ok(metadata) => break metadata,
             Err(error) => {
-                let _event = consumer.poll(Duration::ZERO);
+                // Errors of the connection arrive as events, and only polling hears them.
+                while let Some(event) = consumer.poll(Duration::ZERO) {
+                    if let Err(error) = event {
+                        consumer.context().hear(&error);
+                    }
+                }
                 if let Some(sentence) = consumer.context().decisive() {
                     return Err(sentence);
                 }
                 if Instant::now() > deadline {
                     return Err(consumer.context().last().unwrap_or_else(|| {
-                        format!("no broker answers ({error}): see `brokers` in [source.{}]", source.name)
+                        format!(
+                            "no broker answers ({error}): see `brokers` in [source.{}]",
+                            source.name
+                        )
                     }));
                 }
             }
@@ -244,11 +268,16 @@ fn check_source(source: &Source) -> Result<(), String> {
     };
     let missing: Vec<&str> = names
         .into_iter()
-        .filter(|name| !metadata.topics().iter().any(|topic| topic.name() == *name && topic.error().is_none()))
+        .filter(|name| {
+            !metadata.topics().iter().any(|topic| topic.name() == *name && topic.error().is_none())
+        })
         .collect();
     if missing.is_empty() {
         return Ok(());
     }
     let list = missing.join(", ");
-    Err(format!("the topic {list} does not exist, or this user may not see it: see `topics` in [source.{}]", source.name))
+    Err(format!(
+        "the topic {list} does not exist, or this user may not see it: see `topics` in [source.{}]",
+        source.name
+    ))
 }

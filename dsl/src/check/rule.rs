@@ -98,6 +98,7 @@ impl Checker<'_> {
         self.allowed = self.rule_attributes(&group.attrs, "a group");
         self.place.on = self.all_sources();
         self.place.rule = Some(RuleId(self.build.rules.len() as u32));
+        self.build.inlined.clear();
         let when = group.when.as_ref().map(|when| self.condition(when, "the condition of a group"));
         self.flush_w312();
         let shared = self.allowed.clone();
@@ -163,6 +164,7 @@ impl Checker<'_> {
             attributes: attributes(&rule.attrs),
             span: rule.name.span,
         });
+        self.build.inlined.clear();
         let entry = self.flow.clone();
         let when = rule.when.as_ref().map(|when| self.condition(when, "the condition of a rule"));
         if let Some(Some(when)) = when {

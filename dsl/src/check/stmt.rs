@@ -71,6 +71,8 @@ impl Checker<'_> {
     }
 
     fn stmt(&mut self, stmt: &ast::Stmt, body: &mut Body, exits: &mut Exits) {
+        // Functions may read fields, whose types are other ones now.
+        self.build.inlined.clear();
         let made = match &stmt.kind {
             StmtKind::Error => None,
             StmtKind::Let { pattern, value, otherwise } => {

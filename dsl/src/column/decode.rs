@@ -20,7 +20,7 @@ pub fn column(arena: &mut Arena, views: &[View], ty: &Type, coerce: bool) -> Col
                 Err(Absence::Type) if coerce => whole(text),
                 number => number,
             },
-            Kind::Text if coerce => parsed(json::int(text)),
+            Kind::Text if coerce => parsed(json::int(text.strip_prefix(b"+").unwrap_or(text))),
             Kind::Text
             | Kind::Absent
             | Kind::Escaped
@@ -31,7 +31,7 @@ pub fn column(arena: &mut Arena, views: &[View], ty: &Type, coerce: bool) -> Col
         })),
         Type::Float => Column::Float(cells(arena, views, |view, text| match view.kind() {
             Kind::Number => float(text),
-            Kind::Text if coerce => float(text),
+            Kind::Text if coerce => text_float(text),
             Kind::Text
             | Kind::Absent
             | Kind::Escaped
@@ -178,34 +178,54 @@ pub fn float(text: &[u8]) -> Result<f64, Absence> {
     }
 }
 
-/// Reads a number since 1970 as seconds, milli-, micro- or nanoseconds, told apart by magnitude.
+/// Reads a float in text: words for infinity and the like are no numbers.
+fn text_float(text: &[u8]) -> Result<f64, Absence> {
+    let digits = text.strip_prefix(b"+").or(text.strip_prefix(b"-")).unwrap_or(text);
+    match digits.first() {
+        Some(b'0'..=b'9' | b'.') => float(text),
+        _ => Err(Absence::Parse),
+    }
+}
+
+/// Reads a number since 1970 as seconds, milli-, micro- or nanoseconds, told apart by magnitude. A fraction is read exactly as it is written.
 pub fn epoch(text: &[u8]) -> Result<i64, Absence> {
-    match json::int(text) {
-        Ok(number) => epoch_int(number),
-        Err(Absence::Type) => {
-            let seconds = float(text)?;
-            let scale = match seconds.abs() {
-                small if small < 1e11 => 1e9,
-                small if small < 1e14 => 1e6,
-                small if small < 1e17 => 1e3,
-                _ => 1.0,
-            };
-            let nanos = seconds * scale;
-            if nanos.abs() < 9.2e18 { Ok(nanos.round() as i64) } else { Err(Absence::OutOfRange) }
-        }
-        Err(why) => Err(why),
+    let Some(point) = text.iter().position(|&byte| byte == b'.') else {
+        return match json::int(text) {
+            Err(Absence::Type) => epoch_int(whole(text)?),
+            Ok(number) => epoch_int(number),
+            Err(why) => Err(why),
+        };
+    };
+    let (whole, fraction) = (&text[..point], &text[point + 1..]);
+    let negative = whole.first() == Some(&b'-');
+    if !fraction.iter().all(u8::is_ascii_digit) {
+        return epoch_int(self::whole(text)?);
+    }
+    let number = json::int(whole)?;
+    let mut unit = epoch_scale(number);
+    let mut nanos = number.checked_mul(unit).ok_or(Absence::OutOfRange)?;
+    for digit in fraction {
+        unit /= 10;
+        let part = i64::from(digit - b'0') * unit;
+        nanos =
+            nanos.checked_add(if negative { -part } else { part }).ok_or(Absence::OutOfRange)?;
+    }
+    Ok(nanos)
+}
+
+/// Nanoseconds in the unit that an epoch number of this size counts in.
+fn epoch_scale(number: i64) -> i64 {
+    match number.unsigned_abs() {
+        small if small < 100_000_000_000 => 1_000_000_000,
+        small if small < 100_000_000_000_000 => 1_000_000,
+        small if small < 100_000_000_000_000_000 => 1_000,
+        _ => 1,
     }
 }
 
 /// Reads an integer since 1970: below 1e11 seconds, below 1e14 milliseconds, below 1e17 microseconds, else nanoseconds.
 pub fn epoch_int(number: i64) -> Result<i64, Absence> {
-    let scale = match number.unsigned_abs() {
-        small if small < 100_000_000_000 => 1_000_000_000,
-        small if small < 100_000_000_000_000 => 1_000_000,
-        small if small < 100_000_000_000_000_000 => 1_000,
-        _ => 1,
-    };
-    number.checked_mul(scale).ok_or(Absence::OutOfRange)
+    number.checked_mul(epoch_scale(number)).ok_or(Absence::OutOfRange)
 }
 
 /// Reads an address; IPv4 in its usual form without a detour.
@@ -533,6 +553,16 @@ mod tests {
         );
         let Column::Text(texts) = column(&mut arena, &views, &Type::Text, false) else { panic!() };
         assert_eq!(arena.get(texts[7]), b"ab");
+        let Column::Float(floats) = column(&mut arena, &views, &Type::Float, true) else {
+            panic!()
+        };
+        assert_eq!((floats.get(0), floats.get(2)), (Ok(503.0), Ok(200.0)));
+        assert_eq!((text_float(b"inf"), text_float(b"+.5")), (Err(Absence::Parse), Ok(0.5)));
+        assert_eq!(epoch(b"1777629600.123"), Ok(1_777_629_600_123_000_000));
+        assert_eq!(epoch(b"-1.5"), Ok(-1_500_000_000));
+        assert_eq!(epoch(b"1.7776296e9"), Ok(1_777_629_600_000_000_000));
+        assert_eq!(epoch(b"1e300"), Err(Absence::OutOfRange));
+        assert_eq!(epoch(b"1777629600123"), Ok(1_777_629_600_123_000_000));
         let severities = column(&mut arena, &views, &Type::Severity, true);
         let Column::Severity(severities) = severities else { panic!() };
         assert_eq!(severities.get(5), Ok(Severity(13)));

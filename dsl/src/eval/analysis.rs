@@ -3,10 +3,10 @@
 use memchr::memmem::Finder;
 
 use crate::{
-    column::Layout,
     plan::{
         Arg, ExprId, FormatPart, Literal, LiteralSet, LocalId, MatchPattern, Op, Plan, RecordPart,
     },
+    types::Type,
 };
 
 /// One expression's reads and cost.
@@ -39,7 +39,7 @@ pub(crate) fn analyze(plan: &Plan) -> Vec<ExprFacts> {
     for expr in &plan.exprs {
         let mut nodes = Vec::new();
         let mut locals = Vec::new();
-        let mut costly = is_costly(&expr.op, &plan.layout);
+        let mut costly = is_costly(&expr.op, plan);
         let mut bound = Vec::new();
         for operand in operands(&expr.op, &mut bound) {
             let fact = &facts[operand.0 as usize];
@@ -67,12 +67,15 @@ pub(crate) fn analyze(plan: &Plan) -> Vec<ExprFacts> {
     facts
 }
 
-fn is_costly(op: &Op, layout: &Layout) -> bool {
+fn is_costly(op: &Op, plan: &Plan) -> bool {
     match op {
-        Op::Field(node) => layout.node(*node).is_interior(),
+        Op::Field(node) => plan.layout.node(*node).is_interior(),
+        // A member of what is not a record of columns is searched for in its text.
+        Op::Member { of, .. } => !matches!(plan.expr(*of).ty.base, Type::Record(_)),
         Op::Call { .. }
         | Op::Lookup { .. }
         | Op::Each { .. }
+        | Op::Index { .. }
         | Op::List(_)
         | Op::Format(_)
         | Op::Like { .. }
@@ -85,8 +88,6 @@ fn is_costly(op: &Op, layout: &Layout) -> bool {
         Op::Literal(_)
         | Op::Meta(_)
         | Op::Local(_)
-        | Op::Member { .. }
-        | Op::Index { .. }
         | Op::Narrow(_)
         | Op::Neg(_)
         | Op::Arith { .. }

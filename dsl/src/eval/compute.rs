@@ -39,21 +39,25 @@ impl<'m> Machine<'m> {
             }
             Column::Json(views) => {
                 let arena = &self.batch.arena;
-                let found = views.iter().map(|&view| match view.kind() {
-                    Kind::Absent => view,
-                    Kind::Object => {
-                        let text = arena.get(view);
-                        json::member(text, key.as_bytes())
-                            .map_or(View::MISSING, |at| json::view(text, at, view.offset()))
-                    }
-                    Kind::Text
-                    | Kind::Escaped
-                    | Kind::Number
-                    | Kind::Bool
-                    | Kind::Array
-                    | Kind::Spread => View::absent(Absence::Type),
-                });
-                Arc::new(Column::Json(found.collect()))
+                let mut found = vec![View::MISSING; views.len()];
+                for row in within.rows() {
+                    let view = views[row];
+                    found[row] = match view.kind() {
+                        Kind::Absent => view,
+                        Kind::Object => {
+                            let text = arena.get(view);
+                            json::member(text, key.as_bytes())
+                                .map_or(View::MISSING, |at| json::view(text, at, view.offset()))
+                        }
+                        Kind::Text
+                        | Kind::Escaped
+                        | Kind::Number
+                        | Kind::Bool
+                        | Kind::Array
+                        | Kind::Spread => View::absent(Absence::Type),
+                    };
+                }
+                Arc::new(Column::Json(found))
             }
             other => Arc::new(Column::Json(
                 (0..other.len())

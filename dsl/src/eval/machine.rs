@@ -35,15 +35,52 @@ pub(super) struct Frame {
     pub(super) parents: Vec<u32>,
     /// Bound here: a lambda's parameters, or the `let`s of the plan.
     pub(super) locals: HashMap<LocalId, Arc<Column>>,
-    memos: HashMap<ExprId, Memo>,
+    memos: Memos,
+}
+
+/// Results by expression: one place for each in the frame of events, a table where only a lambda's body is computed.
+#[derive(Debug)]
+enum Memos {
+    All(Vec<Option<Memo>>),
+    Few(HashMap<ExprId, Memo>),
+}
+
+impl Default for Memos {
+    fn default() -> Self {
+        Self::All(Vec::new())
+    }
+}
+
+impl Memos {
+    /// The result that was computed from inputs of this stamp.
+    fn get(&self, id: ExprId, stamp: u64) -> Option<&Memo> {
+        let memo = match self {
+            Self::All(memos) => memos.get(id.0 as usize)?.as_ref(),
+            Self::Few(memos) => memos.get(&id),
+        };
+        memo.filter(|memo| memo.stamp == stamp)
+    }
+
+    fn set(&mut self, id: ExprId, memo: Memo) {
+        match self {
+            Self::All(memos) => {
+                let place = id.0 as usize;
+                if memos.len() <= place {
+                    memos.resize_with(place + 1, || None);
+                }
+                memos[place] = Some(memo);
+            }
+            Self::Few(memos) => drop(memos.insert(id, memo)),
+        }
+    }
 }
 
 #[derive(Debug)]
 struct Memo {
     /// The sum of the versions of all that was read: versions only grow, so equal sums mean equal inputs.
     stamp: u64,
-    /// The rows it holds for.
-    valid: Mask,
+    /// The rows it holds for; `None` means all.
+    valid: Option<Mask>,
     result: Computed,
 }
 
@@ -139,7 +176,7 @@ impl<'m> Machine<'m> {
             rows: parents.len(),
             parents,
             locals: locals.into_iter().collect(),
-            memos: HashMap::new(),
+            memos: Memos::Few(HashMap::new()),
         });
         self.frame = before + 1;
         let result = inner(self);
@@ -217,30 +254,31 @@ impl<'m> Machine<'m> {
         }
         let stamp = self.stamp(id);
         let costly = self.facts[id.0 as usize].costly;
-        let memo = self.state.frames[self.frame].memos.get(&id);
-        let old = match memo {
-            Some(Memo { stamp: at, valid, result: Computed::Column(column) }) if *at == stamp => {
-                if within.and_not(valid).is_empty() {
-                    return column.clone();
-                }
-                Some((valid.clone(), column.clone()))
-            }
+        let old = match self.state.frames[self.frame].memos.get(id, stamp) {
+            Some(Memo { valid, result: Computed::Column(column), .. }) => match valid {
+                None => return column.clone(),
+                Some(valid) if within.and_not(valid).is_empty() => return column.clone(),
+                Some(valid) => Some((valid.clone(), column.clone())),
+            },
             _ => None,
         };
-        let mut valid = if costly { within.clone() } else { Mask::all(self.rows()) };
-        let mut column = if let Some((known, before)) = old {
-            let need = valid.and_not(&known);
-            let new = self.compute(expr, id, &need);
-            valid.add(&known);
-            blend::blend(&mut self.batch.arena, before, &new, &need)
-        } else {
-            self.compute(expr, id, &valid)
+        let mut valid = costly.then(|| within.clone());
+        let mut column = match old {
+            Some((known, before)) => {
+                let asked = valid.unwrap_or_else(|| Mask::all(self.rows()));
+                let need = asked.and_not(&known);
+                let new = self.compute(expr, id, &need);
+                valid = Some(asked.or(&known));
+                blend::blend(&mut self.batch.arena, before, &new, &need)
+            }
+            None if costly => self.compute(expr, id, within),
+            None => self.compute(expr, id, &Mask::all(self.rows())),
         };
         if !fits(&column, &expr.ty.base) {
             column = blend::narrow(&mut self.batch.arena, &column, &expr.ty.base);
         }
         let result = Computed::Column(column.clone());
-        self.state.frames[self.frame].memos.insert(id, Memo { stamp, valid, result });
+        self.state.frames[self.frame].memos.set(id, Memo { stamp, valid, result });
         column
     }
 
@@ -262,24 +300,39 @@ impl<'m> Machine<'m> {
         }
         let stamp = self.stamp(id);
         let costly = self.facts[id.0 as usize].costly;
-        let (mut valid, mut mask) = (Mask::none(within.len()), Mask::none(within.len()));
-        if let Some(Memo { stamp: at, valid: known, result: Computed::Mask(before) }) =
-            self.state.frames[self.frame].memos.get(&id)
-            && *at == stamp
-        {
-            if within.and_not(known).is_empty() {
-                return before.and(within);
+        if !costly {
+            if let Some(Memo { result: Computed::Mask(mask), .. }) =
+                self.state.frames[self.frame].memos.get(id, stamp)
+            {
+                return mask.and(within);
             }
-            (valid, mask) = (known.clone(), before.clone());
+            let all = Mask::all(self.rows());
+            let mask = self.test(expr, id, &all);
+            let result = mask.and(within);
+            let memo = Memo { stamp, valid: None, result: Computed::Mask(mask) };
+            self.state.frames[self.frame].memos.set(id, memo);
+            return result;
         }
-        let asked = if costly { within.clone() } else { Mask::all(self.rows()) };
-        let need = asked.and_not(&valid);
-        let new = self.test(expr, id, &need).and(&need);
-        mask.add(&new);
-        valid.add(&need);
+        let known = match self.state.frames[self.frame].memos.get(id, stamp) {
+            Some(Memo { valid: Some(valid), result: Computed::Mask(mask), .. }) => {
+                Some((valid.clone(), mask.clone()))
+            }
+            _ => None,
+        };
+        let (valid, mask) = match known {
+            Some((mut valid, mut mask)) => {
+                let need = within.and_not(&valid);
+                if !need.is_empty() {
+                    mask.add(&self.test(expr, id, &need).and(&need));
+                    valid.add(&need);
+                }
+                (valid, mask)
+            }
+            None => (within.clone(), self.test(expr, id, within).and(within)),
+        };
         let result = mask.and(within);
-        let memo = Memo { stamp, valid, result: Computed::Mask(mask) };
-        self.state.frames[self.frame].memos.insert(id, memo);
+        let memo = Memo { stamp, valid: Some(valid), result: Computed::Mask(mask) };
+        self.state.frames[self.frame].memos.set(id, memo);
         result
     }
 

@@ -4,8 +4,8 @@ use std::{collections::HashMap, sync::Arc};
 
 use super::{Counter, Expectation, MetricName, Test, TestStep, given};
 use crate::{
-    diagnostic::{Code, Diagnostic},
     column::{Absence, Batch, Column, Names, View, load, print},
+    diagnostic::{Code, Diagnostic},
     eval::{Answer, Evaluator, Lookups, Outcome, Routed, RowFate, print_event},
     plan::{CompareOp, ExprId, FormatPart, IsTest, Op, Plan, RuleId, SinkId},
     span::Span,
@@ -46,7 +46,8 @@ pub struct Failure {
 impl Failure {
     /// The failure as it is drawn for a person.
     pub fn diagnostic(&self) -> Diagnostic {
-        let drawn = Diagnostic::new(Code::E700, self.at, self.message.clone()).label(self.label.clone());
+        let drawn =
+            Diagnostic::new(Code::E700, self.at, self.message.clone()).label(self.label.clone());
         match &self.event {
             Some(event) => drawn.note(format!("the event: {event}")),
             None => drawn,

@@ -493,13 +493,13 @@ fn a_sink_reads_what_the_snapshot_holds() {
     let mut read = |place: usize, node, ty: &Type| -> Vec<String> {
         let snapshot = &outcome.routed[place].snapshot;
         let column = read(&mut batch, &plan, &names, snapshot, node, ty);
-        let show = |row| match column.absence(row) {
-            Some(why) => why.name().to_owned(),
-            None => {
-                let mut out = Vec::new();
-                print::cell(&mut out, &batch.arena, &column, row);
-                String::from_utf8(out).unwrap()
+        let show = |row| {
+            if let Some(why) = column.absence(row) {
+                return why.name().to_owned();
             }
+            let mut out = Vec::new();
+            print::cell(&mut out, &batch.arena, &column, row);
+            String::from_utf8(out).unwrap()
         };
         (0..3).map(show).collect()
     };

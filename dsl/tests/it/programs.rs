@@ -298,9 +298,21 @@ default route to out
 fn functions_put_into_each_other_stay_on_the_stack() {
     let mut rules = String::from("source app : { n: int?, ... }\nsink out : { ... }\n");
     let sum = ["("; 20].concat() + "x" + &[" + 1)"; 20].concat();
-    rules += &format!("fn f0(x: int?) -> int? = {sum}\n");
+    rules.extend(["fn f0(x: int?) -> int? = ", &sum, "\n"]);
     for n in 1..10 {
-        rules += &format!("fn f{n}(x: int?) -> int? = f{}({sum})\n", n - 1);
+        let below = n - 1;
+        rules.push_str(
+            &[
+                "fn f",
+                &n.to_string(),
+                "(x: int?) -> int? = f",
+                &below.to_string(),
+                "(",
+                &sum,
+                ")\n",
+            ]
+            .concat(),
+        );
     }
     rules += "rule r on app { .n = f9(.n) }\ndefault route to out\n";
     check(&rules, &[(r#"{"n":0}"#, r#"routed | out#0 {"n":200}"#)]);

@@ -2,10 +2,10 @@
 
 use logmon_dsl::{
     diagnostic::{Resolved, has_errors},
-    program::{self, Mode},
+    program::Mode,
 };
 
-use super::{Entry, FileSystem, draw};
+use super::{Entry, compilation, draw};
 use crate::error::Exit;
 
 #[derive(Debug, clap::Args)]
@@ -18,11 +18,17 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn check(arguments: &Arguments) -> Exit {
-    let compilation = program::compile(&arguments.entry.rules, &FileSystem, Mode::Test);
+    let compilation = compilation(&arguments.entry.rules, Mode::Test);
     if arguments.json {
-        let resolved: Vec<Resolved> =
-            compilation.diagnostics.iter().map(|diagnostic| diagnostic.resolve(&compilation.sources)).collect();
-        println!("{}", serde_json::to_string_pretty(&resolved).expect("diagnostics are plain data"));
+        let resolved: Vec<Resolved> = compilation
+            .diagnostics
+            .iter()
+            .map(|diagnostic| diagnostic.resolve(&compilation.sources))
+            .collect();
+        println!(
+            "{}",
+            serde_json::to_string_pretty(&resolved).expect("diagnostics are plain data")
+        );
     } else {
         draw(&compilation.diagnostics, &compilation.sources);
         if let Some(program) = &compilation.program {

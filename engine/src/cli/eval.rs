@@ -8,21 +8,15 @@ use std::{
 };
 
 use logmon_dsl::{
-    column::{
-        Batch, View,
-        batch::Payload,
-        json,
-        print,
-    },
+    column::{Batch, View, batch::Payload, json, print},
     eval::{Evaluator, Outcome, RowFate, print_routed},
     plan::Plan,
     program::Mode,
 };
 
-use super::{Entry, compile, rule_name};
+use super::{Entry, compile, dead_letter, rule_name};
 use crate::{
     clock::{Clock as _, SystemClock},
-    config::{self, Config},
     decode::{Decoder, Limits, Reject},
     error::Exit,
     lookup::LookupSet,
@@ -63,14 +57,17 @@ pub(super) fn eval(arguments: &Arguments) -> Exit {
 
 fn evaluate(arguments: &Arguments) -> Result<(), (Exit, String)> {
     let usage = |message: String| (Exit::Usage, message);
-    let program = compile(&arguments.entry.rules, Mode::Run).map_err(|exit| (exit, String::new()))?;
+    let program =
+        compile(&arguments.entry.rules, Mode::Run).map_err(|exit| (exit, String::new()))?;
     let plan = Arc::new(program.plan);
     let source = match &arguments.source {
         None => 0,
-        Some(name) => plan.sources.iter().position(|source| *source.name == **name).ok_or_else(|| {
-            let known: Vec<&str> = plan.sources.iter().map(|source| &*source.name).collect();
-            usage(format!("no source is called `{name}`; there are: {}", known.join(", ")))
-        })?,
+        Some(name) => {
+            plan.sources.iter().position(|source| *source.name == **name).ok_or_else(|| {
+                let known: Vec<&str> = plan.sources.iter().map(|source| &*source.name).collect();
+                usage(format!("no source is called `{name}`; there are: {}", known.join(", ")))
+            })?
+        }
     };
     let now = match &arguments.now {
         None => SystemClock::new().now(),
@@ -78,12 +75,16 @@ fn evaluate(arguments: &Arguments) -> Result<(), (Exit, String)> {
             .parse::<jiff::Timestamp>()
             .ok()
             .and_then(|time| i64::try_from(time.as_nanosecond()).ok())
-            .ok_or_else(|| usage(format!("`{text}` is no time; write it like 2026-05-01T10:00:00Z")))?,
+            .ok_or_else(|| {
+                usage(format!("`{text}` is no time; write it like 2026-05-01T10:00:00Z"))
+            })?,
     };
     let mut files = BTreeMap::new();
     for binding in &arguments.lookup {
         let Some((name, file)) = binding.split_once('=') else {
-            return Err(usage(format!("`{binding}` binds no lookup; write it like users=users.json")));
+            return Err(usage(format!(
+                "`{binding}` binds no lookup; write it like users=users.json"
+            )));
         };
         if !plan.lookups.iter().any(|lookup| *lookup.name == *name) {
             return Err(usage(format!("no lookup is called `{name}`")));
@@ -94,7 +95,7 @@ fn evaluate(arguments: &Arguments) -> Result<(), (Exit, String)> {
         let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
         usage(lines.join("\n"))
     })?;
-    let dead_letter = dead_letter_sink(arguments);
+    let dead_letter = dead_letter(&arguments.entry.rules);
     let mut desk = Desk {
         decoder: Decoder::new(Arc::new(plan.layout.clone())),
         evaluator: Evaluator::new(Arc::clone(&plan)),
@@ -106,15 +107,8 @@ fn evaluate(arguments: &Arguments) -> Result<(), (Exit, String)> {
         dead_letter,
         line: 0,
     };
-    desk.run(&mut io::stdin().lock(), &mut io::stdout().lock()).map_err(|error| (Exit::World, error.to_string()))
-}
-
-/// The sink whose events count as dead-lettered: the configuration's, where there is one, otherwise a sink called `dlq`.
-fn dead_letter_sink(arguments: &Arguments) -> String {
-    config::find(&arguments.entry.rules, None)
-        .and_then(|path| Config::load(&path).ok())
-        .and_then(|config| config.dead_letter)
-        .map_or_else(|| "dlq".to_owned(), |dead_letter| dead_letter.sink.to_string())
+    desk.run(&mut io::stdin().lock(), &mut io::stdout().lock())
+        .map_err(|error| (Exit::World, error.to_string()))
 }
 
 struct Desk {
@@ -166,7 +160,8 @@ impl Desk {
         let first = self.line;
         batch.meta.source = self.source;
         batch.meta.topic = Arc::clone(&self.plan.sources[self.source].name);
-        batch.meta.offsets = decoded.kept.iter().map(|&record| (first + u64::from(record)) as i64).collect();
+        batch.meta.offsets =
+            decoded.kept.iter().map(|&record| (first + u64::from(record)) as i64).collect();
         batch.meta.times = vec![self.now; decoded.kept.len()];
         batch.meta.keys = vec![View::MISSING; decoded.kept.len()];
         batch.meta.headers = vec![View::MISSING; decoded.kept.len()];
@@ -195,7 +190,9 @@ impl Desk {
     }
 
     fn write_head(&self, out: &mut Vec<u8>, fate: &str, by: Option<&str>, reason: Option<&str>) {
-        out.extend_from_slice(format!("{{\"line\":{},\"fate\":\"{fate}\",\"by\":", self.line).as_bytes());
+        out.extend_from_slice(
+            format!("{{\"line\":{},\"fate\":\"{fate}\",\"by\":", self.line).as_bytes(),
+        );
         for (index, text) in [by, reason].into_iter().enumerate() {
             if index > 0 {
                 out.extend_from_slice(b",\"reason\":");
@@ -213,19 +210,28 @@ impl Desk {
             .iter()
             .filter(|routed| routed.rows.binary_search(&(row as u32)).is_ok())
             .collect();
-        let sink_name = |routed: &&logmon_dsl::eval::Routed| Arc::clone(&self.plan.sinks[routed.sink.0 as usize].name);
+        let sink_name = |routed: &&logmon_dsl::eval::Routed| {
+            Arc::clone(&self.plan.sinks[routed.sink.0 as usize].name)
+        };
         let dead = routes.iter().find(|routed| *sink_name(routed) == *self.dead_letter);
         match (dead, routes.first(), outcome.fates[row]) {
             (Some(dead), ..) => {
-                let reason = dead.args.iter().find(|(path, _)| path.len() == 1 && &*path[0] == "reason").map(|(_, column)| {
-                    let mut text = Vec::new();
-                    print::plain(&mut text, &print::value(&self.batch.arena, column, row));
-                    String::from_utf8_lossy(&text).into_owned()
-                });
-                let by = dead.rule.map_or_else(|| sink_name(dead), |rule| rule_name(&self.plan, rule));
+                let reason = dead
+                    .args
+                    .iter()
+                    .find(|(path, _)| path.len() == 1 && &*path[0] == "reason")
+                    .map(|(_, column)| {
+                        let mut text = Vec::new();
+                        print::plain(&mut text, &print::value(&self.batch.arena, column, row));
+                        String::from_utf8_lossy(&text).into_owned()
+                    });
+                let by =
+                    dead.rule.map_or_else(|| sink_name(dead), |rule| rule_name(&self.plan, rule));
                 self.write_head(out, "dead_lettered", Some(&by), reason.as_deref());
             }
-            (None, Some(first), _) => self.write_head(out, "delivered", Some(&sink_name(first)), None),
+            (None, Some(first), _) => {
+                self.write_head(out, "delivered", Some(&sink_name(first)), None)
+            }
             (None, None, RowFate::Dropped { rule, reason }) => {
                 let reason = &outcome.reasons[reason as usize];
                 self.write_head(out, "dropped", Some(&rule_name(&self.plan, rule)), Some(reason));

@@ -47,7 +47,10 @@ pub(super) fn run(arguments: &Arguments) -> Exit {
 pub(super) fn log(json: bool) {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false);
     // A second subscriber in one process (the demo after a failed start) is not worth an error.
     let _set = if json { lines.json().try_init() } else { lines.compact().try_init() };
 }
@@ -73,9 +76,8 @@ fn start(arguments: &Arguments) -> Result<Running, Exit> {
 /// A running engine.
 pub(super) struct Running {
     runtime: tokio::runtime::Runtime,
-    pub(super) pipeline: Pipeline,
-    pub(super) status: Arc<Status>,
-    pub(super) address: SocketAddr,
+    pipeline: Pipeline,
+    status: Arc<Status>,
     observer: Arc<Observer>,
     cancel: CancellationToken,
     reloader: std::thread::JoinHandle<()>,
@@ -98,13 +100,21 @@ impl Running {
             })?;
         let listen = config.http.listen;
         let status = Status::new(Metrics::new(), Arc::new(SystemClock::new()));
-        let world = World::new(config, Arc::clone(&status), runtime.handle().clone(), incarnation());
+        let world =
+            World::new(config, Arc::clone(&status), runtime.handle().clone(), incarnation());
         let bundle = world.bind(program, None).map_err(|errors| say(&errors))?;
         pipeline::check_sources(&world, &bundle).map_err(|errors| say(&errors))?;
-        status.bundle(&bundle.hash, entry.clone(), Arc::clone(&bundle.plan), bundle.lookups.clone());
+        status.bundle(
+            &bundle.hash,
+            entry.clone(),
+            Arc::clone(&bundle.plan),
+            bundle.lookups.clone(),
+        );
         tracing::info!(bundle = bundle.short(), rules = bundle.plan.rules.len(), "rules");
-        let pipeline = Pipeline::start(Arc::clone(&world), bundle).map_err(|error| say(&[error]))?;
-        let mut reloader = Reloader::new(Arc::clone(&world), Arc::clone(&pipeline.bundle), &entry, &FileSystem);
+        let pipeline =
+            Pipeline::start(Arc::clone(&world), bundle).map_err(|error| say(&[error]))?;
+        let mut reloader =
+            Reloader::new(Arc::clone(&world), Arc::clone(&pipeline.bundle), &entry, &FileSystem);
         let cancel = CancellationToken::new();
         let observer = Arc::new(Observer::new(&pipeline));
         let address = serve(&runtime, listen, &status, &observer, &cancel)?;
@@ -118,7 +128,7 @@ impl Running {
                 eprintln!("no thread for the reloader: {error}");
                 Exit::World
             })?;
-        Ok(Self { runtime, pipeline, observer, status, address, cancel, reloader })
+        Ok(Self { runtime, pipeline, observer, status, cancel, reloader })
     }
 
     /// Runs until a signal says stop or a thread fails.
@@ -135,7 +145,9 @@ impl Running {
             }
         });
         if !signaled {
-            tracing::error!("a thread ended that must not; what was not committed is read again after a restart");
+            tracing::error!(
+                "a thread ended that must not; what was not committed is read again after a restart"
+            );
         }
         let done = self.stop();
         if signaled && done { Exit::Fine } else { Exit::World }
@@ -144,7 +156,7 @@ impl Running {
     /// Drains, commits, ends. Returns whether everything that was read is settled.
     pub(super) fn stop(self) -> bool {
         tracing::info!("stopping: what was read is finished first");
-        let Self { runtime, pipeline, observer, status, cancel, reloader, .. } = self;
+        let Self { runtime, pipeline, observer, status, cancel, reloader } = self;
         status.phase(Phase::Stopping);
         let done = pipeline.shut_down();
         observer.look();
@@ -195,7 +207,11 @@ fn say(errors: &[BindError]) -> Exit {
         eprintln!("{error}");
     }
     // What a person wrote wrong is said before what the world does wrong.
-    if errors.iter().any(|error| matches!(error, BindError::Config(_))) { Exit::Usage } else { Exit::World }
+    if errors.iter().any(|error| matches!(error, BindError::Config(_))) {
+        Exit::Usage
+    } else {
+        Exit::World
+    }
 }
 
 /// A number that no earlier start of the engine had: the clock and the process id, mixed.

@@ -2,13 +2,9 @@
 
 use std::sync::Arc;
 
-use logmon_dsl::{
-    diagnostic::has_errors,
-    program::{self, Mode},
-    test_block,
-};
+use logmon_dsl::{diagnostic::has_errors, program::Mode, test_block};
 
-use super::{Entry, FileSystem, draw};
+use super::{Entry, compilation, draw};
 use crate::error::Exit;
 
 #[derive(Debug, clap::Args)]
@@ -38,7 +34,7 @@ struct Line {
 }
 
 pub(super) fn test(arguments: &Arguments) -> Exit {
-    let compilation = program::compile(&arguments.entry.rules, &FileSystem, Mode::Test);
+    let compilation = compilation(&arguments.entry.rules, Mode::Test);
     draw(&compilation.diagnostics, &compilation.sources);
     let Some(program) = compilation.program else {
         return if has_errors(&compilation.diagnostics) { Exit::Rules } else { Exit::Usage };
@@ -54,7 +50,8 @@ pub(super) fn test(arguments: &Arguments) -> Exit {
         *(if passed { &mut report.passed } else { &mut report.failed }) += 1;
         if !arguments.json {
             println!("{} {}", if passed { "ok    " } else { "FAILED" }, test.name);
-            let drawn: Vec<_> = result.failures.iter().map(test_block::Failure::diagnostic).collect();
+            let drawn: Vec<_> =
+                result.failures.iter().map(test_block::Failure::diagnostic).collect();
             draw(&drawn, &compilation.sources);
         }
         let failures = result.failures.iter().map(|failure| failure.message.clone()).collect();

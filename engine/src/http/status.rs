@@ -243,7 +243,8 @@ impl Status {
     pub fn trouble(&self, part: Part, name: &str, message: impl Into<String>) -> bool {
         let (now, message) = (self.clock.now(), message.into());
         let mut known = self.write();
-        let said = &mut known.troubles.entry((part, name.to_owned())).or_insert((String::new(), now)).0;
+        let said =
+            &mut known.troubles.entry((part, name.to_owned())).or_insert((String::new(), now)).0;
         let news = *said != message;
         *said = message;
         news

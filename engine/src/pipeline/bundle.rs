@@ -145,7 +145,12 @@ impl Bundle {
 
 impl World {
     /// A world for that configuration.
-    pub fn new(config: Config, status: Arc<Status>, runtime: Handle, incarnation: u64) -> Arc<Self> {
+    pub fn new(
+        config: Config,
+        status: Arc<Status>,
+        runtime: Handle,
+        incarnation: u64,
+    ) -> Arc<Self> {
         let budget = Budget::new(usize::try_from(config.engine.memory).unwrap_or(usize::MAX));
         Arc::new(Self {
             config,
@@ -163,7 +168,12 @@ impl World {
 
     /// Every sink's queue, by name.
     pub fn outboxes(&self) -> Vec<Arc<Outbox>> {
-        self.outboxes.lock().expect("no thread panics while it holds the outboxes").values().cloned().collect()
+        self.outboxes
+            .lock()
+            .expect("no thread panics while it holds the outboxes")
+            .values()
+            .cloned()
+            .collect()
     }
 
     /// Lets the sinks' tasks end once their queues are empty. No bundle may be in use any more.
@@ -172,7 +182,11 @@ impl World {
     }
 
     /// Binds a program: reads tables, opens lookups, takes counters. Reports everything that is missing at once.
-    pub fn bind(self: &Arc<Self>, program: Program, previous: Option<&Bundle>) -> Result<Bundle, Vec<BindError>> {
+    pub fn bind(
+        self: &Arc<Self>,
+        program: Program,
+        previous: Option<&Bundle>,
+    ) -> Result<Bundle, Vec<BindError>> {
         let Program { mut plan, files, hash, .. } = program;
         let mut errors = self.names(&plan);
         if !errors.is_empty() {
@@ -187,15 +201,17 @@ impl World {
         }
         let dead_letters = self.dead_letters(&plan).map_err(|error| errors.push(error)).ok();
         let previous = previous.map(|bundle| &bundle.lookups);
-        let lookups = LookupSet::open(&plan.lookups, &self.config, &self.runtime, &self.metrics, previous)
-            .map_err(|failed| {
-                errors.extend(failed.into_iter().map(|error| match error {
-                    OpenError::Config(message) => BindError::Config(message),
-                    OpenError::World(error) => BindError::World(sentence(&error)),
-                }));
-            })
-            .ok();
-        let (Some(dead_letters), Some(lookups), true) = (dead_letters, lookups, errors.is_empty()) else {
+        let lookups =
+            LookupSet::open(&plan.lookups, &self.config, &self.runtime, &self.metrics, previous)
+                .map_err(|failed| {
+                    errors.extend(failed.into_iter().map(|error| match error {
+                        OpenError::Config(message) => BindError::Config(message),
+                        OpenError::World(error) => BindError::World(sentence(&error)),
+                    }));
+                })
+                .ok();
+        let (Some(dead_letters), Some(lookups), true) = (dead_letters, lookups, errors.is_empty())
+        else {
             return Err(errors);
         };
         let outlets = bound
@@ -227,9 +243,12 @@ impl World {
     fn names(&self, plan: &Plan) -> Vec<BindError> {
         let path = self.config.path.display();
         let lacks = |kind: &str, name: &str| {
-            BindError::Config(format!("{path}: the rules declare the {kind} `{name}`, but there is no [{kind}.{name}]"))
+            BindError::Config(format!(
+                "{path}: the rules declare the {kind} `{name}`, but there is no [{kind}.{name}]"
+            ))
         };
-        let sources = plan.sources.iter().filter(|source| !self.config.sources.contains_key(&source.name));
+        let sources =
+            plan.sources.iter().filter(|source| !self.config.sources.contains_key(&source.name));
         let sinks = plan.sinks.iter().filter(|sink| !self.config.sinks.contains_key(&sink.name));
         sources
             .map(|source| lacks("source", &source.name))
@@ -248,19 +267,23 @@ impl World {
                     SinkType::Record(_) => None,
                 };
                 let Some(at) = table.table.as_deref().or(declared) else {
-                    return Err(BindError::Config(format!("[sink.{name}] needs `table`: the rules do not name one")));
+                    return Err(BindError::Config(format!(
+                        "[sink.{name}] needs `table`: the rules do not name one"
+                    )));
                 };
                 let client = client(&name, table)?;
                 if self.config.dead_letter.as_ref().is_some_and(|dead| dead.sink == name) {
                     self.make_dead_letter_table(&client, at)?;
                 }
                 let read = self.runtime.block_on(Table::read(&client, at)).map_err(world)?;
-                let binding = bind_named(&mut plan.layout, &name, &Arc::new(read), &options(table)).map_err(world)?;
+                let binding = bind_named(&mut plan.layout, &name, &Arc::new(read), &options(table))
+                    .map_err(world)?;
                 let outbox = self.outbox(&name, || Ok(carrier(client, settings.compression)))?;
                 Ok(Unsealed::Table { binding, limits: table.batch, outbox })
             }
             SinkKind::Kafka(topic) => {
-                let outbox = self.topic(&name, &topic.connection, &topic.topic, settings.timeout)?;
+                let outbox =
+                    self.topic(&name, &topic.connection, &topic.topic, settings.timeout)?;
                 Ok(Unsealed::Topic { outbox })
             }
         }
@@ -275,7 +298,8 @@ impl World {
             });
             let Some((sink, table)) = first else {
                 return Err(BindError::Config(
-                    "records that are no events need a place: set `sink` in [dead_letter]".to_owned(),
+                    "records that are no events need a place: set `sink` in [dead_letter]"
+                        .to_owned(),
                 ));
             };
             let dead = self.dead_table(&sink.name, sink.compression, table, DEAD_LETTER_TABLE)?;
@@ -300,7 +324,9 @@ impl World {
             (None, own) => own,
             (Some(topic), _) => {
                 // The topic lives where the events come from.
-                let Some(source) = plan.sources.first() else { return Err(BindError::Config("no source".into())) };
+                let Some(source) = plan.sources.first() else {
+                    return Err(BindError::Config("no source".into()));
+                };
                 let connection = &self.config.sources[&source.name].connection;
                 Some(self.topic(&"dead_letter".into(), connection, topic, sink.timeout)?)
             }
@@ -321,7 +347,8 @@ impl World {
         // Looked at once here, so that a table without the columns is said at start.
         let read = Arc::new(read);
         dead_letter::DeadLetters::new(name, &read).map_err(world)?;
-        let outbox = self.outbox(&format!("{name}/dead_letter").into(), || Ok(carrier(client, compression)))?;
+        let outbox = self
+            .outbox(&format!("{name}/dead_letter").into(), || Ok(carrier(client, compression)))?;
         Ok((read, outbox))
     }
 
@@ -342,12 +369,17 @@ impl World {
             for (key, value) in connection.properties() {
                 client.set(key, value.expose());
             }
-            let fails = |error: &dyn fmt::Display| BindError::World(format!("[sink.{name}]: {error}"));
+            let fails =
+                |error: &dyn fmt::Display| BindError::World(format!("[sink.{name}]: {error}"));
             let sink = TopicSink::new(client, topic, timeout).map_err(|error| fails(&error))?;
             match sink.check(ASK) {
                 Ok(true) => Ok(Carrier::Topic(sink)),
-                Ok(false) => Err(BindError::World(format!("the topic {topic} does not exist: see `topic` in [sink.{name}]"))),
-                Err(error) => Err(BindError::World(format!("no broker answers ({error}): see `brokers` in [sink.{name}]"))),
+                Ok(false) => Err(BindError::World(format!(
+                    "the topic {topic} does not exist: see `topic` in [sink.{name}]"
+                ))),
+                Err(error) => Err(BindError::World(format!(
+                    "no broker answers ({error}): see `brokers` in [sink.{name}]"
+                ))),
             }
         })
     }
@@ -358,7 +390,12 @@ impl World {
         name: &Arc<str>,
         carrier: impl FnOnce() -> Result<Carrier, BindError>,
     ) -> Result<Arc<Outbox>, BindError> {
-        let known = self.outboxes.lock().expect("no thread panics while it holds the outboxes").get(name).cloned();
+        let known = self
+            .outboxes
+            .lock()
+            .expect("no thread panics while it holds the outboxes")
+            .get(name)
+            .cloned();
         if let Some(known) = known {
             return Ok(known);
         }

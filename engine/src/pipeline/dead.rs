@@ -108,7 +108,13 @@ pub fn letters(
     lost.iter().map(|one| letter(one, raw, batch, decoded, bundle)).collect()
 }
 
-fn letter(one: &Undeliverable<'_>, raw: &RawBatch, batch: &Batch, decoded: &Decoded, bundle: &Bundle) -> DeadLetter {
+fn letter(
+    one: &Undeliverable<'_>,
+    raw: &RawBatch,
+    batch: &Batch,
+    decoded: &Decoded,
+    bundle: &Bundle,
+) -> DeadLetter {
     let record = match one.at {
         At::Record(record) => record as usize,
         At::Row(row) => decoded.kept[row as usize] as usize,
@@ -117,7 +123,10 @@ fn letter(one: &Undeliverable<'_>, raw: &RawBatch, batch: &Batch, decoded: &Deco
     let bytes = batch.arena.bytes();
     // Of a record over the limit only the head is there, and only the head is kept.
     let end = (payload.offset as usize + payload.len as usize).min(
-        raw.payloads.get(record + 1).map_or(bytes.len(), |next| next.offset as usize).max(payload.offset as usize),
+        raw.payloads
+            .get(record + 1)
+            .map_or(bytes.len(), |next| next.offset as usize)
+            .max(payload.offset as usize),
     );
     let mut kept = &bytes[payload.offset as usize..end];
     if matches!(one.cause, Cause::Reject(Reject::TooLarge)) {
@@ -187,6 +196,7 @@ pub fn record(letter: &DeadLetter) -> Record {
         ("raw_bytes", letter.raw.bytes.to_string()),
         ("raw_hash", letter.raw.hash.clone()),
     ];
-    let headers = headers.into_iter().map(|(name, value)| (name.to_owned(), value.into_bytes())).collect();
+    let headers =
+        headers.into_iter().map(|(name, value)| (name.to_owned(), value.into_bytes())).collect();
     Record { key: Some(key), value: letter.raw.head.clone(), headers }
 }

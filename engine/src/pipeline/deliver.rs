@@ -100,7 +100,10 @@ impl Outbox {
                         () = abandon.cancelled() => None,
                     };
                     let Some(unit) = unit else { return };
-                    let turn = Arc::clone(&turns).acquire_owned().await.expect("the semaphore is never closed");
+                    let turn = Arc::clone(&turns)
+                        .acquire_owned()
+                        .await
+                        .expect("the semaphore is never closed");
                     let (courier, abandon) = (Arc::clone(&courier), abandon.clone());
                     inner.spawn(async move {
                         let _turn = turn;
@@ -147,7 +150,8 @@ impl Courier {
                 self.insert(inserter, *compression, finished, &token, &mut share).await
             }
             (Carrier::Topic(topic), Cargo::Records(records)) => self.send(topic, records).await,
-            (Carrier::Table { .. }, Cargo::Records(_)) | (Carrier::Topic(_), Cargo::Block { .. }) => {
+            (Carrier::Table { .. }, Cargo::Records(_))
+            | (Carrier::Topic(_), Cargo::Block { .. }) => {
                 unreachable!("an outlet makes units of its sink's kind")
             }
         };
@@ -193,7 +197,8 @@ impl Courier {
             if unsent.again.is_empty() {
                 return records.iter().map(|record| record.value.len()).sum();
             }
-            let sentence = unsent.problem.unwrap_or_else(|| "the topic does not take records".to_owned());
+            let sentence =
+                unsent.problem.unwrap_or_else(|| "the topic does not take records".to_owned());
             self.fails(&sentence);
             self.metrics.retried("kafka");
             left = unsent.again;

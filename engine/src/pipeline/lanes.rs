@@ -166,8 +166,10 @@ impl Lanes {
 
     /// How far the partitions reach.
     pub fn watermarks(&self) -> Vec<(Position, Watermarks)> {
-        let watermarks = self.watermarks.lock().expect("no thread panics while it holds watermarks");
-        let mut list: Vec<_> = watermarks.iter().map(|(position, marks)| (position.clone(), *marks)).collect();
+        let watermarks =
+            self.watermarks.lock().expect("no thread panics while it holds watermarks");
+        let mut list: Vec<_> =
+            watermarks.iter().map(|(position, marks)| (position.clone(), *marks)).collect();
         list.sort_by(|a, b| a.0.cmp(&b.0));
         list
     }
@@ -234,7 +236,9 @@ impl Intake for Lanes {
         let mut lanes = self.lock_lanes();
         // The worker with the fewest lanes; ties go to the first, so an even number of partitions spreads evenly.
         let load = |worker: usize| lanes.values().filter(|lane| lane.worker == worker).count();
-        let worker = (0..self.workers.len()).min_by_key(|&worker| load(worker)).expect("there is at least one worker");
+        let worker = (0..self.workers.len())
+            .min_by_key(|&worker| load(worker))
+            .expect("there is at least one worker");
         lanes.insert(id, Lane { worker, waiting: Arc::default() });
         tracing::info!(topic = %position.topic, partition = position.partition, "assigned");
         id
@@ -243,7 +247,8 @@ impl Intake for Lanes {
     fn revoking(&self, lanes: &[LaneId]) -> Vec<(Position, i64)> {
         let workers: Vec<usize> = {
             let mut known = self.lock_lanes();
-            let mut workers: Vec<usize> = lanes.iter().filter_map(|id| known.remove(id)).map(|lane| lane.worker).collect();
+            let mut workers: Vec<usize> =
+                lanes.iter().filter_map(|id| known.remove(id)).map(|lane| lane.worker).collect();
             workers.sort_unstable();
             workers.dedup();
             workers
@@ -266,10 +271,13 @@ impl Intake for Lanes {
     fn revoked(&self, lanes: &[LaneId]) {
         let mut known = self.lock_lanes();
         let mut ledger = self.ledger();
-        let mut watermarks = self.watermarks.lock().expect("no thread panics while it holds watermarks");
+        let mut watermarks =
+            self.watermarks.lock().expect("no thread panics while it holds watermarks");
         for lane in lanes {
             known.remove(lane);
-            if let Some(position) = ledger.lanes().find(|(id, ..)| id == lane).map(|(_, position, _)| position.clone()) {
+            if let Some(position) =
+                ledger.lanes().find(|(id, ..)| id == lane).map(|(_, position, _)| position.clone())
+            {
                 watermarks.remove(&position);
                 tracing::info!(topic = %position.topic, partition = position.partition, "revoked");
             }
@@ -283,7 +291,10 @@ impl Intake for Lanes {
         }
         let room = self.budget.has_room();
         self.note_pause(room);
-        room && self.lock_lanes().get(&lane).is_some_and(|lane| lane.waiting.load(Ordering::Relaxed) < WAITING_MAX)
+        room && self
+            .lock_lanes()
+            .get(&lane)
+            .is_some_and(|lane| lane.waiting.load(Ordering::Relaxed) < WAITING_MAX)
     }
 
     fn take(&self, batch: RawBatch) {
@@ -318,6 +329,9 @@ impl Intake for Lanes {
 
     fn watermarks(&self, position: &Position, low: i64, high: i64) {
         let marks = Watermarks { low, high };
-        self.watermarks.lock().expect("no thread panics while it holds watermarks").insert(position.clone(), marks);
+        self.watermarks
+            .lock()
+            .expect("no thread panics while it holds watermarks")
+            .insert(position.clone(), marks);
     }
 }

@@ -72,8 +72,10 @@ impl Observed {
         let metrics = self.lanes.metrics();
         let (closed, open, committed) = {
             let ledger = self.lanes.ledger();
-            let committed: Vec<(Position, Option<i64>)> =
-                ledger.lanes().map(|(_, position, committed)| (position.clone(), committed)).collect();
+            let committed: Vec<(Position, Option<i64>)> = ledger
+                .lanes()
+                .map(|(_, position, committed)| (position.clone(), committed))
+                .collect();
             (ledger.closed(), ledger.open_events(), committed)
         };
         metrics.closed(Fate::Delivered, closed.delivered - self.closed.delivered);
@@ -89,7 +91,11 @@ impl Observed {
         let marks: HashMap<Position, _> = self.lanes.watermarks().into_iter().collect();
         for (position, committed) in committed {
             let seen = self.partitions.entry(position.clone()).or_insert_with(|| Seen {
-                metrics: world.metrics.partition(self.lanes.name(), &position.topic, position.partition),
+                metrics: world.metrics.partition(
+                    self.lanes.name(),
+                    &position.topic,
+                    position.partition,
+                ),
                 committed: None,
                 moved: Instant::now(),
             });

@@ -99,7 +99,8 @@ impl Outlets {
             })
             .collect();
         let dead = bundle.dead_letters.table.as_ref().map(|(table, outbox)| Growing {
-            builder: DeadLetters::new(outbox.name(), table).expect("the table was looked at when the bundle was bound"),
+            builder: DeadLetters::new(outbox.name(), table)
+                .expect("the table was looked at when the bundle was bound"),
             limits: config::Batch::default(),
             outbox: Arc::clone(outbox),
             metrics: world.metrics.sink(outbox.name()),
@@ -139,12 +140,19 @@ impl Outlets {
         self.next_ticket += 1;
         let start = raw.offsets.first().copied().unwrap_or(0);
         let held = Held { position: raw.position.clone(), start, end: raw.end() };
-        self.tickets.insert(ticket, Ticket { lanes: Arc::clone(lanes), batch, held, rows: 0, open: true });
+        self.tickets
+            .insert(ticket, Ticket { lanes: Arc::clone(lanes), batch, held, rows: 0, open: true });
         ticket
     }
 
     /// Adds a route's rows. Returns those that the sink cannot take.
-    pub fn append(&mut self, ticket: u64, batch: &mut Batch, names: &Names, routed: &Routed) -> Vec<DeadRow> {
+    pub fn append(
+        &mut self,
+        ticket: u64,
+        batch: &mut Batch,
+        names: &Names,
+        routed: &Routed,
+    ) -> Vec<DeadRow> {
         let plan = Arc::clone(&self.bundle.plan);
         let context = self.context(ticket, &plan.sources[batch.meta.source].name, names.generation);
         let (rows, dead) = match &mut self.sinks[routed.sink.0 as usize] {
@@ -199,7 +207,10 @@ impl Outlets {
             SinkDesk::Table(table) => Some(table.builder.opened()? + table.limits.age.0),
             SinkDesk::Topic(_) => None,
         });
-        let dead = self.dead.as_ref().and_then(|dead| Some(dead.builder.builder().opened()? + dead.limits.age.0));
+        let dead = self
+            .dead
+            .as_ref()
+            .and_then(|dead| Some(dead.builder.builder().opened()? + dead.limits.age.0));
         tables.chain(dead).min()
     }
 
@@ -209,7 +220,12 @@ impl Outlets {
             if let SinkDesk::Table(table) = &mut self.sinks[index] {
                 let limits = table.limits;
                 let taken = table.builder.take(|part| {
-                    is_due(&limits, part.rows(), part.bytes(), now.saturating_duration_since(part.opened()))
+                    is_due(
+                        &limits,
+                        part.rows(),
+                        part.bytes(),
+                        now.saturating_duration_since(part.opened()),
+                    )
                 });
                 self.send_blocks(index, taken);
             }
@@ -217,7 +233,12 @@ impl Outlets {
         if let Some(dead) = &mut self.dead {
             let limits = dead.limits;
             let taken = dead.builder.take(|part| {
-                is_due(&limits, part.rows(), part.bytes(), now.saturating_duration_since(part.opened()))
+                is_due(
+                    &limits,
+                    part.rows(),
+                    part.bytes(),
+                    now.saturating_duration_since(part.opened()),
+                )
             });
             self.send_dead(taken);
         }
@@ -334,7 +355,11 @@ fn count(metrics: &SinkMetrics, report: &AppendReport) {
 
 /// A route's rows as records of a topic: the event as JSON, the route's `key` as key.
 fn records(batch: &Batch, plan: &Plan, names: &Names, routed: &Routed) -> Vec<Record> {
-    let key = routed.args.iter().find(|(path, _)| path.len() == 1 && &*path[0] == "key").map(|(_, column)| column);
+    let key = routed
+        .args
+        .iter()
+        .find(|(path, _)| path.len() == 1 && &*path[0] == "key")
+        .map(|(_, column)| column);
     routed
         .rows
         .iter()

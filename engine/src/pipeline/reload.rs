@@ -78,7 +78,8 @@ impl Reloader {
         entry: &Path,
         reader: &'static (dyn Reader + Sync),
     ) -> Self {
-        let mut reloader = Self { world, bundle, entry: entry.to_owned(), reader, seen: BTreeMap::new() };
+        let mut reloader =
+            Self { world, bundle, entry: entry.to_owned(), reader, seen: BTreeMap::new() };
         reloader.seen = reloader.stamps();
         reloader
     }
@@ -96,7 +97,9 @@ impl Reloader {
         while !cancel.is_cancelled() {
             if let Some(watcher) = &mut watcher {
                 for folder in self.folders() {
-                    if !watched.contains(&folder) && watcher.watch(&folder, RecursiveMode::NonRecursive).is_ok() {
+                    if !watched.contains(&folder)
+                        && watcher.watch(&folder, RecursiveMode::NonRecursive).is_ok()
+                    {
                         watched.push(folder);
                     }
                 }
@@ -121,7 +124,10 @@ impl Reloader {
         let databases = lookup::files(&self.world.config);
         let changed = |path: &PathBuf| stamps.get(path) != self.seen.get(path);
         let data = databases.iter().any(changed);
-        let rules = stamps.keys().chain(self.seen.keys()).any(|path| !databases.contains(path) && changed(path));
+        let rules = stamps
+            .keys()
+            .chain(self.seen.keys())
+            .any(|path| !databases.contains(path) && changed(path));
         self.seen = stamps;
         if data {
             self.reload_lookups();
@@ -139,7 +145,11 @@ impl Reloader {
                 Ok(Reloaded::Unchanged) => {}
                 Ok(Reloaded::Replaced) => {
                     self.world.status.well(Part::Lookup, &name);
-                    self.note(ReloadOutcome::Applied, format!("new data for the lookup {name}"), &[]);
+                    self.note(
+                        ReloadOutcome::Applied,
+                        format!("new data for the lookup {name}"),
+                        &[],
+                    );
                 }
                 Err(error) => {
                     let message = format!("the lookup {name} keeps its old data: {error}");
@@ -152,9 +162,13 @@ impl Reloader {
 
     fn reload_rules(&self) {
         let started = Instant::now();
-        let Compilation { sources, diagnostics, program } = program::compile(&self.entry, self.reader, Mode::Test);
-        let resolved: Vec<Resolved> = diagnostics.iter().map(|diagnostic| diagnostic.resolve(&sources)).collect();
-        let refuse = |message: String| self.note(ReloadOutcome::Refused, message + "; the rules that run go on", &resolved);
+        let Compilation { sources, diagnostics, program } =
+            program::compile(&self.entry, self.reader, Mode::Test);
+        let resolved: Vec<Resolved> =
+            diagnostics.iter().map(|diagnostic| diagnostic.resolve(&sources)).collect();
+        let refuse = |message: String| {
+            self.note(ReloadOutcome::Refused, message + "; the rules that run go on", &resolved)
+        };
         let Some(tested) = program else {
             let drawn = render(&diagnostics, &sources, false);
             let n = diagnostics.iter().filter(|one| has_errors(std::slice::from_ref(one))).count();
@@ -171,14 +185,21 @@ impl Reloader {
             return refuse("the files changed again while they were read".to_owned());
         };
         let old = self.bundle.load_full();
-        let names = |plan: &Plan| plan.sources.iter().map(|source| Arc::clone(&source.name)).collect::<Vec<_>>();
+        let names = |plan: &Plan| {
+            plan.sources.iter().map(|source| Arc::clone(&source.name)).collect::<Vec<_>>()
+        };
         if names(&program.plan) != names(&old.plan) {
-            return refuse("sources were added, removed or moved, which needs a restart".to_owned());
+            return refuse(
+                "sources were added, removed or moved, which needs a restart".to_owned(),
+            );
         }
         match self.world.bind(program, Some(&old)) {
             Ok(bundle) => {
-                let message =
-                    format!("bundle {} runs, compiled and bound in {} ms", bundle.short(), started.elapsed().as_millis());
+                let message = format!(
+                    "bundle {} runs, compiled and bound in {} ms",
+                    bundle.short(),
+                    started.elapsed().as_millis()
+                );
                 self.world.status.bundle(
                     &bundle.hash,
                     self.entry.clone(),
@@ -198,7 +219,9 @@ impl Reloader {
     fn note(&self, outcome: ReloadOutcome, message: String, diagnostics: &[Resolved]) {
         match outcome {
             ReloadOutcome::Refused => tracing::error!("reload refused: {message}"),
-            ReloadOutcome::Applied | ReloadOutcome::Unchanged => tracing::info!("reload: {message}"),
+            ReloadOutcome::Applied | ReloadOutcome::Unchanged => {
+                tracing::info!("reload: {message}")
+            }
         }
         let diagnostics = diagnostics
             .iter()
@@ -210,7 +233,10 @@ impl Reloader {
     fn stamps(&self) -> BTreeMap<PathBuf, Stamp> {
         let bundle = self.bundle.load();
         let rules = bundle.files.iter().cloned().chain([self.entry.clone()]);
-        rules.chain(lookup::files(&self.world.config)).map(|path| (path.clone(), Stamp::of(&path))).collect()
+        rules
+            .chain(lookup::files(&self.world.config))
+            .map(|path| (path.clone(), Stamp::of(&path)))
+            .collect()
     }
 
     /// The folders that hold a watched file or what a link leads to.

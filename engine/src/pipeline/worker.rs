@@ -52,7 +52,10 @@ const LOOK: Duration = Duration::from_millis(100);
 pub fn work(world: &Arc<World>, bundle: &ArcSwap<Bundle>, inbox: &Receiver<Job>, number: usize) {
     let mut desk = Desk::new(Arc::clone(world), bundle.load_full(), number);
     loop {
-        let wait = desk.outlets.next_due().map_or(LOOK, |due| due.saturating_duration_since(Instant::now()).min(LOOK));
+        let wait = desk
+            .outlets
+            .next_due()
+            .map_or(LOOK, |due| due.saturating_duration_since(Instant::now()).min(LOOK));
         let job = inbox.recv_timeout(wait);
         let now = bundle.load();
         if !Arc::ptr_eq(&now, &desk.bundle) {
@@ -95,7 +98,12 @@ impl Desk {
             lookups: bundle.lookups.clone(),
             batch: Batch::new(&plan.layout),
             outlets: Outlets::new(&world, &bundle, number),
-            sources: plan.sources.iter().enumerate().map(|(index, source)| (Arc::clone(&source.name), index)).collect(),
+            sources: plan
+                .sources
+                .iter()
+                .enumerate()
+                .map(|(index, source)| (Arc::clone(&source.name), index))
+                .collect(),
             world,
             bundle,
         }
@@ -123,13 +131,20 @@ impl Desk {
         let decoded = self.decoder.decode(batch, &raw.payloads, &limits);
         self.place(lanes, raw, &decoded);
         let keep_faults = settings.on_fault != OnFault::Keep;
-        let mut outcome =
-            self.evaluator.run(&mut self.batch, self.decoder.names_mut(), &mut self.lookups, keep_faults);
+        let mut outcome = self.evaluator.run(
+            &mut self.batch,
+            self.decoder.names_mut(),
+            &mut self.lookups,
+            keep_faults,
+        );
         self.bundle.rules.record(&outcome);
 
         let fates = self.deliver(lanes, id, raw, &decoded, &mut outcome);
         lanes.metrics().records.inc_by(events);
-        lanes.metrics().bytes.inc_by(raw.payloads.iter().map(|payload| u64::from(payload.len)).sum());
+        lanes
+            .metrics()
+            .bytes
+            .inc_by(raw.payloads.iter().map(|payload| u64::from(payload.len)).sum());
         lanes.settle(id, fates);
         drop(outcome);
         self.decoder.recycle(&mut self.batch);
@@ -178,7 +193,9 @@ impl Desk {
         }
         let mut fates = Fates::default();
         for (record, reject) in &decoded.rejected {
-            if settings.on_empty == OnEmpty::Drop && matches!(reject, Reject::Tombstone | Reject::Empty) {
+            if settings.on_empty == OnEmpty::Drop
+                && matches!(reject, Reject::Tombstone | Reject::Empty)
+            {
                 fates.dropped += 1;
             } else {
                 fates.dead_lettered += 1;
@@ -230,7 +247,12 @@ fn row_fates(outcome: &Outcome, dead_letters: &DeadLetters) -> Vec<Fate> {
 }
 
 /// Takes events with a fault out of all routes, as `on_fault` says.
-fn withhold(outcome: &mut Outcome, on_fault: OnFault, fates: &mut [Fate], lost: &mut Vec<Undeliverable<'_>>) {
+fn withhold(
+    outcome: &mut Outcome,
+    on_fault: OnFault,
+    fates: &mut [Fate],
+    lost: &mut Vec<Undeliverable<'_>>,
+) {
     let mut faulty: Vec<_> = std::mem::take(&mut outcome.fault_rows);
     faulty.sort_by_key(|(row, ..)| *row);
     faulty.dedup_by_key(|(row, ..)| *row);

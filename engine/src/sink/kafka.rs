@@ -51,7 +51,11 @@ const IN_FLIGHT: usize = 10_000;
 
 impl TopicSink {
     /// A sink for a topic. `client` holds brokers and security; nothing is sent yet.
-    pub fn new(mut client: ClientConfig, topic: &str, timeout: Duration) -> Result<Self, KafkaError> {
+    pub fn new(
+        mut client: ClientConfig,
+        topic: &str,
+        timeout: Duration,
+    ) -> Result<Self, KafkaError> {
         client
             .set("acks", "all")
             .set("enable.idempotence", "true")
@@ -70,7 +74,10 @@ impl TopicSink {
     /// Asks the broker whether the topic is there. Blocks, at most that long.
     pub fn check(&self, wait: Duration) -> Result<bool, KafkaError> {
         let metadata = self.producer.client().fetch_metadata(Some(&self.topic), wait)?;
-        Ok(metadata.topics().first().is_some_and(|topic| topic.error().is_none() && !topic.partitions().is_empty()))
+        Ok(metadata
+            .topics()
+            .first()
+            .is_some_and(|topic| topic.error().is_none() && !topic.partitions().is_empty()))
     }
 
     /// Sends the records with these indices and waits for all acknowledgements.
@@ -80,7 +87,8 @@ impl TopicSink {
             let mut waiting = Vec::with_capacity(indices.len());
             for &index in indices {
                 let record = &records[index];
-                let mut future: FutureRecord<'_, String, Vec<u8>> = FutureRecord::to(&self.topic).payload(&record.value);
+                let mut future: FutureRecord<'_, String, Vec<u8>> =
+                    FutureRecord::to(&self.topic).payload(&record.value);
                 if let Some(key) = &record.key {
                     future = future.key(key);
                 }
@@ -115,7 +123,10 @@ impl Unsent<'_> {
         // A record over the broker's limit is not given up: nothing is lost, and the sentence says what to raise.
         self.problem = Some(match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::InvalidMessageSize) => {
-                format!("a record is larger than topic {} takes: raise its `max.message.bytes`", self.topic)
+                format!(
+                    "a record is larger than topic {} takes: raise its `max.message.bytes`",
+                    self.topic
+                )
             }
             Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
                 format!("topic {} does not exist: see `topic` of the sink", self.topic)

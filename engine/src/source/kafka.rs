@@ -353,3 +353,8 @@ pub fn explain(source: &str, code: RDKafkaErrorCode) -> Option<String> {
     };
     Some(setting)
 }
+
+/// Whether a log line of librdkafka says that TLS failed: of that it makes no error event, only lines.
+fn is_tls_failure(line: &str) -> bool {
+    line.contains("SSL handshake failed") || line.contains("certificate verify failed")
+}

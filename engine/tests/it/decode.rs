@@ -15,8 +15,8 @@ mod events;
 
 use std::sync::Arc;
 
-use logmon_dsl::column::{Batch, Layout, View};
 use logmon_dsl::column::batch::Payload;
+use logmon_dsl::column::{Batch, Layout, View};
 use logmon_engine::decode::{Decoded, Decoder, Limits};
 
 use self::reference::{Content, content};

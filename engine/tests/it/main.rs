@@ -1,14 +1,28 @@
 //! The test binary of the engine.
 
+#[cfg(test)]
 mod clickhouse;
+#[cfg(test)]
 mod config;
+#[cfg(test)]
 mod decode;
+#[cfg(test)]
 mod docker;
+#[cfg(test)]
+mod e2e;
+#[cfg(test)]
 mod http;
+#[cfg(test)]
 mod lookup;
+#[cfg(test)]
 mod manual;
+#[cfg(test)]
 mod metrics;
+#[cfg(test)]
 mod mmdb;
+#[cfg(test)]
 mod pages;
+#[cfg(test)]
 mod tidy;
+#[cfg(test)]
 mod tls;

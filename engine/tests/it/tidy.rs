@@ -28,9 +28,35 @@ const DSL: &[(&str, &[&str])] = &[
     ("catalog", &["diagnostic", "program", "span", "syntax"]),
     (
         "check",
-        &["catalog", "column", "diagnostic", "functions", "lints", "plan", "program", "span", "syntax", "test_block", "types"],
+        &[
+            "catalog",
+            "column",
+            "diagnostic",
+            "functions",
+            "lints",
+            "plan",
+            "program",
+            "span",
+            "syntax",
+            "test_block",
+            "types",
+        ],
     ),
-    ("lints", &["catalog", "check", "column", "diagnostic", "functions", "plan", "program", "span", "syntax", "types"]),
+    (
+        "lints",
+        &[
+            "catalog",
+            "check",
+            "column",
+            "diagnostic",
+            "functions",
+            "plan",
+            "program",
+            "span",
+            "syntax",
+            "types",
+        ],
+    ),
     ("program", &["check", "diagnostic", "plan", "span", "syntax", "test_block"]),
 ];
 
@@ -47,8 +73,20 @@ const ENGINE: &[(&str, &[&str])] = &[
     ("lookup", &["clock", "config", "error", "metrics", "tls"]),
     ("sink", &["config", "error"]),
     ("http", &["clock", "error", "lookup", "metrics"]),
-    ("pipeline", &["clock", "config", "decode", "delivery", "error", "http", "lookup", "metrics", "sink", "source"]),
-    ("cli", &["clock", "config", "decode", "error", "http", "lookup", "metrics", "pipeline", "sink", "source", "delivery"]),
+    (
+        "pipeline",
+        &[
+            "clock", "config", "decode", "delivery", "error", "http", "lookup", "metrics", "sink",
+            "source",
+        ],
+    ),
+    (
+        "cli",
+        &[
+            "clock", "config", "decode", "error", "http", "lookup", "metrics", "pipeline", "sink",
+            "source", "delivery",
+        ],
+    ),
 ];
 
 /// The only files with `unsafe` in them.
@@ -59,13 +97,15 @@ const MAX_LINES: usize = 600;
 
 #[test]
 fn files_open_with_a_header() {
-    let bare: Vec<PathBuf> = sources().into_iter().filter(|file| !read(file).starts_with("//!")).collect();
+    let bare: Vec<PathBuf> =
+        sources().into_iter().filter(|file| !read(file).starts_with("//!")).collect();
     assert!(bare.is_empty(), "say in a `//!` line what these files are for: {bare:#?}");
 }
 
 #[test]
 fn files_stay_readable() {
-    let long: Vec<PathBuf> = sources().into_iter().filter(|file| MAX_LINES < read(file).lines().count()).collect();
+    let long: Vec<PathBuf> =
+        sources().into_iter().filter(|file| MAX_LINES < read(file).lines().count()).collect();
     assert!(long.is_empty(), "split these files by what they do: {long:#?}");
 }
 
@@ -92,7 +132,13 @@ fn unsafe_stays_in_its_files() {
     let found: BTreeSet<String> = sources()
         .into_iter()
         .filter(|file| !file.ends_with("tidy.rs"))
-        .filter(|file| read(file).lines().any(|line| code(line).split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == "unsafe")))
+        .filter(|file| {
+            read(file).lines().any(|line| {
+                code(line)
+                    .split(|c: char| !c.is_alphanumeric() && c != '_')
+                    .any(|word| word == "unsafe")
+            })
+        })
         .map(|file| file.display().to_string())
         .collect();
     let allowed: BTreeSet<String> = UNSAFE.iter().map(|&file| file.to_owned()).collect();
@@ -107,13 +153,18 @@ fn the_map_shows_every_file() {
     let found: BTreeSet<&str> = found.iter().filter_map(|file| file.to_str()).collect();
     let missing: Vec<_> = found.difference(&shown).collect();
     let gone: Vec<_> = shown.difference(&found).collect();
-    assert!(missing.is_empty() && gone.is_empty(), "ARCHITECTURE.md lacks {missing:#?} and names {gone:#?}, which do not exist");
+    assert!(
+        missing.is_empty() && gone.is_empty(),
+        "ARCHITECTURE.md lacks {missing:#?} and names {gone:#?}, which do not exist"
+    );
 }
 
 #[test]
 fn every_dependency_says_what_it_is_for() {
     let manifest = read(Path::new("Cargo.toml"));
-    let (_, after) = manifest.split_once("[workspace.dependencies]").expect("the root manifest lists dependencies");
+    let (_, after) = manifest
+        .split_once("[workspace.dependencies]")
+        .expect("the root manifest lists dependencies");
     let table = after.split("\n[").next().unwrap_or(after);
     let silent: Vec<&str> = table
         .lines()
@@ -137,7 +188,10 @@ fn check_imports(krate: &str, allowed: &[(&str, &[&str])]) {
         };
         for import in crate_imports(&read(&file)) {
             if import != module && !may.contains(&import.as_str()) {
-                wrong.push(format!("{} imports `{import}`, which `{module}` may not know", file.display()));
+                wrong.push(format!(
+                    "{} imports `{import}`, which `{module}` may not know",
+                    file.display()
+                ));
             }
         }
     }

@@ -74,7 +74,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn mangled_samples_are_answered(
+    fn mangled_samples_are_answered_and_run(
         which in 0..samples::ALL.len(),
         cut in 0usize..4000,
         drop in 0usize..40,
@@ -93,5 +93,13 @@ proptest! {
         let files = Files::of(&files);
         let compilation = compile(Path::new("main.rules"), &files, Mode::Test);
         prop_assert_eq!(compilation.program.is_none(), has_errors(&compilation.diagnostics));
+        // What still compiles means something else now, and runs.
+        if let Some(program) = compilation.program {
+            let plan = Arc::new(program.plan);
+            for test in &program.tests {
+                let result = run_test(&plan, test);
+                prop_assert!(result.failures.iter().all(|failure| !failure.message.is_empty()));
+            }
+        }
     }
 }

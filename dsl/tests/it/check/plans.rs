@@ -1,9 +1,14 @@
 //! What plans look like.
 
-use expect_test::{Expect, expect};
-use logmon_dsl::{explain::explain, program::Mode};
+use std::path::Path;
 
-use super::{compile_text, drawn, samples::SMALLEST};
+use expect_test::{Expect, expect};
+use logmon_dsl::{
+    explain::explain,
+    program::{Mode, compile},
+};
+
+use super::{Files, compile_text, drawn, samples};
 
 /// The plan of a program, as text.
 #[track_caller]
@@ -25,7 +30,7 @@ fn rule(text: &str, expected: &Expect) {
 #[test]
 fn the_smallest_program() {
     plan(
-        SMALLEST,
+        samples::SMALLEST,
         &expect![[r#"
         rule t/drop_debug on app
           when .severity < info
@@ -162,6 +167,52 @@ fn case_is_folded_at_the_literal() {
               when (.message contains "error"i or lower(.service) == "web" or .message has "oom killer"i)
               reads .message, .service
               drops as "r"
+            default route to logs
+        "#]],
+    );
+}
+
+#[test]
+fn one_rule_of_many() {
+    let files = Files::of(&samples::files(samples::PROD));
+    let program = compile(Path::new("main.rules"), &files, Mode::Run).program.unwrap();
+    let text = explain(&program.plan, Some("parse_nginx"))
+        + &explain(&program.plan, Some("30-route/home/access"));
+    expect![[r#"
+        group parse: the first rule that takes an event
+          rule 20-enrich/parse/parse_nginx on edge_syslog
+            when .message contains " rt="
+            reads .message
+            writes .http, .timestamp, .client, .duration_ms
+            routes to dlq(reason: "nginx_format", raw: .message) (some events)
+        group home: the first rule that takes an event
+          rule 30-route/home/access on every source
+            when .http.status is present  (an earlier rule may write .http.status)
+            reads .http.status
+            writes .http.class
+            routes to access_logs
+    "#]]
+    .assert_eq(&text);
+}
+
+#[test]
+fn a_function_reads_fields_as_they_are_where_it_is_called() {
+    rule(
+        r#"fn slow() -> bool = .ms > 250
+rule a when slow() { tag "slow" }
+rule b { .ms = 1 }
+rule c when slow() { tag "still slow" }"#,
+        &expect![[r#"
+            rule t/a on every source
+              when (.ms as number) > 250
+              reads .ms
+              writes .tags
+            rule t/b on every source
+              writes .ms
+            rule t/c on every source
+              when (.ms as int) > 250  (an earlier rule may write .ms)
+              reads .ms
+              writes .tags
             default route to logs
         "#]],
     );

@@ -45,7 +45,6 @@ struct Page {
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Rule {
     pub(super) rule: String,
-    pub(super) evaluated: u64,
     pub(super) matched: u64,
     #[serde(default)]
     pub(super) dropped: std::collections::BTreeMap<String, u64>,
@@ -82,7 +81,12 @@ impl Engine {
                 .and_then(|rest| rest.split(|c: char| c.is_whitespace() || c == '\u{1b}').next());
             if let Some(address) = address {
                 let pid = child.id();
-                return Ok(Self { child: Mutex::new(child), pid, address: address.to_owned(), log });
+                return Ok(Self {
+                    child: Mutex::new(child),
+                    pid,
+                    address: address.to_owned(),
+                    log,
+                });
             }
             if started.elapsed() > START {
                 let _ended = child.kill();
@@ -99,7 +103,8 @@ impl Engine {
 
     /// Fails if it ended.
     pub(super) fn check(&self) -> anyhow::Result<()> {
-        let ended = self.child.lock().expect("no thread panics while it holds the child").try_wait()?;
+        let ended =
+            self.child.lock().expect("no thread panics while it holds the child").try_wait()?;
         match ended {
             None => Ok(()),
             Some(status) => bail!("{}\nthe engine ended: {status}", self.said(40)),
@@ -131,7 +136,13 @@ impl Engine {
         let ticks: u64 = stat
             .rsplit(')')
             .next()
-            .map(|rest| rest.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum())
+            .map(|rest| {
+                rest.split_whitespace()
+                    .skip(11)
+                    .take(2)
+                    .filter_map(|field| field.parse::<u64>().ok())
+                    .sum()
+            })
             .unwrap_or(0);
         ticks as f64 / 100.0
     }

@@ -95,7 +95,8 @@ pub(super) fn event(random: &mut Random, now_ms: i64, id: u64) -> Vec<u8> {
         );
     }
     let network = NETWORKS[random.below(NETWORKS.len() as u64) as usize];
-    let address = format!("{network}.{}.{}.{}", random.below(256), random.below(256), random.below(256));
+    let address =
+        format!("{network}.{}.{}.{}", random.below(256), random.below(256), random.below(256));
     let _ = write!(json, ",\"client\":{{\"ip\":\"{address}\"}}");
     if random.percent(60) {
         let _ = write!(json, ",\"user\":{{\"id\":\"u{}\"}}", random.below(USERS + 40));
@@ -115,10 +116,14 @@ pub(super) fn event(random: &mut Random, now_ms: i64, id: u64) -> Vec<u8> {
 fn message(random: &mut Random, status: u64) -> String {
     let order = random.below(1_000_000);
     match (status, random.below(6)) {
-        (500.., _) => format!("upstream payments answered {status} for order {order}, giving up after 3 tries"),
+        (500.., _) => format!(
+            "upstream payments answered {status} for order {order}, giving up after 3 tries"
+        ),
         (400.., _) => format!("order {order} was refused: the cart has changed"),
         (_, 0) => format!("order {order} placed, {} items, cache hit", random.below(9) + 1),
-        (_, 1) => format!("sent receipt for order {order} to customer{}@example.com", random.below(900)),
+        (_, 1) => {
+            format!("sent receipt for order {order} to customer{}@example.com", random.below(900))
+        }
         (_, 2) => format!("session refreshed, token={:016x}", random.bits()),
         (_, 3) => format!("stock of item {} is {}", order % 5_000, random.below(400)),
         (_, 4) => format!("query took {} ms, {} rows", random.below(80), random.below(500)),
@@ -151,11 +156,16 @@ mod tests {
     fn nearly_all_are_json_and_a_seed_repeats() {
         let make = |seed| {
             let mut random = Random::new(seed);
-            (0..4_000).map(|id| event(&mut random, 1_780_000_000_000 + id, id as u64)).collect::<Vec<_>>()
+            (0..4_000)
+                .map(|id| event(&mut random, 1_780_000_000_000 + id, id as u64))
+                .collect::<Vec<_>>()
         };
         let events = make(7);
         assert_eq!(events, make(7));
-        let broken = events.iter().filter(|event| serde_json::from_slice::<serde_json::Value>(event).is_err()).count();
+        let broken = events
+            .iter()
+            .filter(|event| serde_json::from_slice::<serde_json::Value>(event).is_err())
+            .count();
         assert!((1..40).contains(&broken), "{broken}");
     }
 

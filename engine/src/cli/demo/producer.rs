@@ -34,7 +34,11 @@ const SEED: u64 = 20_261_121;
 
 impl Producer {
     /// Starts producing: that many events, or for ever; at that rate, or as fast as the broker takes them.
-    pub(super) fn start(stage: &Stage, events: Option<u64>, rate: Option<u64>) -> anyhow::Result<Self> {
+    pub(super) fn start(
+        stage: &Stage,
+        events: Option<u64>,
+        rate: Option<u64>,
+    ) -> anyhow::Result<Self> {
         let producer: ThreadedProducer<DefaultProducerContext> = ClientConfig::new()
             .set("bootstrap.servers", stage.kafka.brokers())
             .set("enable.idempotence", "true")
@@ -42,9 +46,14 @@ impl Producer {
             .set("linger.ms", "20")
             .set("queue.buffering.max.messages", "200000")
             .create()?;
-        let (produced, done, stop) = (Arc::<AtomicU64>::default(), Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
+        let (produced, done, stop) = (
+            Arc::<AtomicU64>::default(),
+            Arc::<AtomicBool>::default(),
+            Arc::<AtomicBool>::default(),
+        );
         let topic = stage.topic.clone();
-        let (counter, finished, stopped) = (Arc::clone(&produced), Arc::clone(&done), Arc::clone(&stop));
+        let (counter, finished, stopped) =
+            (Arc::clone(&produced), Arc::clone(&done), Arc::clone(&stop));
         let thread = std::thread::Builder::new().name("produce".into()).spawn(move || {
             let (started, clock) = (Instant::now(), SystemClock::new());
             let mut random = Random::new(SEED);
@@ -56,7 +65,10 @@ impl Producer {
                 if let Some(rate) = rate {
                     let due = started + Duration::from_secs_f64(id as f64 / rate.max(1) as f64);
                     while Instant::now() < due && !stopped.load(Ordering::Relaxed) {
-                        std::thread::park_timeout(due.saturating_duration_since(Instant::now()).min(Duration::from_millis(50)));
+                        std::thread::park_timeout(
+                            due.saturating_duration_since(Instant::now())
+                                .min(Duration::from_millis(50)),
+                        );
                     }
                 }
                 let payload = event(&mut random, clock.now() / 1_000_000, id);
@@ -86,11 +98,18 @@ impl Producer {
     }
 }
 
-fn send(producer: &ThreadedProducer<DefaultProducerContext>, topic: &str, payload: &[u8], stop: &AtomicBool) {
+fn send(
+    producer: &ThreadedProducer<DefaultProducerContext>,
+    topic: &str,
+    payload: &[u8],
+    stop: &AtomicBool,
+) {
     loop {
         match producer.send(BaseRecord::<(), [u8]>::to(topic).payload(payload)) {
             Ok(()) => return,
-            Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) if !stop.load(Ordering::Relaxed) => {
+            Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _))
+                if !stop.load(Ordering::Relaxed) =>
+            {
                 std::thread::park_timeout(Duration::from_millis(2));
             }
             Err((error, _)) => {

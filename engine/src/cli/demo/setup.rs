@@ -28,6 +28,9 @@ const SHIPPED: [(&str, &str); 8] = [
     ("lib/lists/bot_agents.txt", include_str!("../../../../rules/lib/lists/bot_agents.txt")),
 ];
 
+/// The tables that the demo's rules fill.
+pub(super) const TABLES: [&str; 3] = ["logs", "errors", "dead_letters"];
+
 /// Where the entry file stands in a checkout.
 const CHECKOUT: &str = "rules/prod.rules";
 
@@ -66,7 +69,8 @@ impl Stage {
             None if Path::new(CHECKOUT).is_file() => PathBuf::from(CHECKOUT),
             None => ship(&dir)?,
         };
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let client = clickhouse::Client::default()
             .with_url(clickhouse.url())
             .with_user(clickhouse.user())
@@ -92,10 +96,13 @@ impl Stage {
     fn make_topic(&self, partitions: u32) -> anyhow::Result<()> {
         let admin: AdminClient<DefaultClientContext> =
             ClientConfig::new().set("bootstrap.servers", self.kafka.brokers()).create()?;
-        let topic = NewTopic::new(&self.topic, partitions.max(1) as i32, TopicReplication::Fixed(1));
+        let topic =
+            NewTopic::new(&self.topic, partitions.max(1) as i32, TopicReplication::Fixed(1));
         let made = self.runtime.block_on(admin.create_topics([&topic], &AdminOptions::new()))?;
         for outcome in made {
-            outcome.map_err(|(topic, code)| anyhow::anyhow!("the topic {topic} cannot be made: {code}"))?;
+            outcome.map_err(|(topic, code)| {
+                anyhow::anyhow!("the topic {topic} cannot be made: {code}")
+            })?;
         }
         Ok(())
     }
@@ -108,7 +115,9 @@ impl Stage {
             ddl::dead_letters(&self.database, "dead_letters"),
         ];
         for statement in statements {
-            self.runtime.block_on(self.client.query(&statement).execute()).with_context(|| statement)?;
+            self.runtime
+                .block_on(self.client.query(&statement).execute())
+                .with_context(|| statement)?;
         }
         Ok(())
     }
@@ -117,6 +126,11 @@ impl Stage {
     pub(super) fn count(&self, sql: &str) -> anyhow::Result<u64> {
         let sql = sql.replace("{db}", &self.database);
         Ok(self.runtime.block_on(self.client.query(&sql).fetch_one::<u64>())?)
+    }
+
+    /// Rows in all tables.
+    pub(super) fn rows(&self) -> anyhow::Result<u64> {
+        TABLES.iter().map(|table| self.count(&format!("SELECT count() FROM {{db}}.{table}"))).sum()
     }
 
     fn configuration(&self, geoip: &Path) -> String {

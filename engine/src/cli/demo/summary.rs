@@ -4,7 +4,10 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{engine::Engine, setup::Stage};
+use super::{
+    engine::Engine,
+    setup::{Stage, TABLES},
+};
 
 /// Events by fate, rows by table, and what it cost.
 #[derive(Debug, Serialize)]
@@ -20,19 +23,17 @@ pub(super) struct Summary {
     engine_cpu_seconds: f64,
 }
 
-const TABLES: [&str; 3] = ["logs", "errors", "dead_letters"];
-
 impl Summary {
     /// Counts, and ends the engine.
     pub(super) fn take(stage: &Stage, engine: Engine, seconds: f64) -> anyhow::Result<Self> {
         let events = engine.status()?;
         let engine_cpu_seconds = engine.cpu_seconds();
         engine.stop()?;
-        let (mut rows, mut duplicates) = (0, 0);
+        let rows = stage.rows()?;
+        let mut duplicates = 0;
         for table in TABLES {
-            rows += stage.count(&format!("SELECT count() FROM {{db}}.{table}"))?;
             duplicates += stage.count(&format!(
-                "SELECT count() - uniqExact(kafka_topic, kafka_partition, kafka_offset, emit_ix, incarnation) FROM {{db}}.{table}"
+                "SELECT toUInt64(count() - uniqExact(kafka_topic, kafka_partition, kafka_offset, emit_ix, incarnation)) FROM {{db}}.{table}"
             ))?;
         }
         Ok(Self {
@@ -50,7 +51,9 @@ impl Summary {
 
     /// Whether every event has its fate and none is doubled.
     pub(super) fn balances(&self) -> bool {
-        self.read == self.delivered + self.dropped + self.dead_lettered && self.open == 0 && self.duplicates == 0
+        self.read == self.delivered + self.dropped + self.dead_lettered
+            && self.open == 0
+            && self.duplicates == 0
     }
 }
 

@@ -27,14 +27,21 @@ const SAID: usize = 8;
 impl View {
     pub(super) fn new(terminal: bool) -> Self {
         if terminal {
-            let _shown = execute!(io::stdout(), terminal::Clear(terminal::ClearType::All), cursor::Hide);
+            let _shown =
+                execute!(io::stdout(), terminal::Clear(terminal::ClearType::All), cursor::Hide);
         }
         Self { terminal, before: HashMap::new(), read: 0, at: Instant::now() }
     }
 
     /// Shows the state now.
-    pub(super) fn draw(&mut self, stage: &Stage, engine: &Engine, events: &Events, produced: u64) -> anyhow::Result<()> {
-        let rows = stage.count("SELECT (SELECT count() FROM {db}.logs) + (SELECT count() FROM {db}.errors) + (SELECT count() FROM {db}.dead_letters)")?;
+    pub(super) fn draw(
+        &mut self,
+        stage: &Stage,
+        engine: &Engine,
+        events: &Events,
+        produced: u64,
+    ) -> anyhow::Result<()> {
+        let rows = stage.rows()?;
         let seconds = self.at.elapsed().as_secs_f64().max(0.001);
         self.at = Instant::now();
         let rate = (events.read - self.read.min(events.read)) as f64 / seconds;
@@ -57,14 +64,21 @@ impl View {
                 events.read, events.delivered, events.dropped, events.dead_lettered, events.open
             ),
             String::new(),
-            format!("  {:<40} {:>10} {:>12} {:>12} {:>9}", "rule", "events/s", "matched", "dropped", "faults"),
+            format!(
+                "  {:<40} {:>10} {:>12} {:>12} {:>9}",
+                "rule", "events/s", "matched", "dropped", "faults"
+            ),
         ];
         for rule in engine.rules()? {
-            let before = self.before.insert(rule.rule.clone(), rule.matched).unwrap_or(rule.matched);
+            let before =
+                self.before.insert(rule.rule.clone(), rule.matched).unwrap_or(rule.matched);
             let matched = rule.matched.saturating_sub(before) as f64 / seconds;
             let dropped: u64 = rule.dropped.values().sum();
             let faults: u64 = rule.faults.values().sum();
-            lines.push(format!("  {:<40} {matched:>10.0} {:>12} {dropped:>12} {faults:>9}", rule.rule, rule.matched));
+            lines.push(format!(
+                "  {:<40} {matched:>10.0} {:>12} {dropped:>12} {faults:>9}",
+                rule.rule, rule.matched
+            ));
         }
         lines.push(String::new());
         lines.push(format!("  {}   edit and save: reloads show below", stage.rules.display()));

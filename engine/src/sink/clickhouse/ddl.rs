@@ -94,6 +94,8 @@ mod tests {
     #[test]
     fn tables_are_made_where_they_are_wanted() {
         assert!(logs("db", "t").starts_with("CREATE TABLE IF NOT EXISTS `db`.`t` ("));
-        assert!(dead_letters("db", "other.t").starts_with("CREATE TABLE IF NOT EXISTS `other`.`t` ("));
+        assert!(
+            dead_letters("db", "other.t").starts_with("CREATE TABLE IF NOT EXISTS `other`.`t` (")
+        );
     }
 }

@@ -14,7 +14,7 @@ use rdkafka::{
     types::RDKafkaRespErr,
 };
 
-use super::{Settings, explain, queue::PartitionQueue};
+use super::{Settings, explain, is_tls_failure, queue::PartitionQueue};
 use crate::{
     config::Start,
     delivery::{LaneId, Position},
@@ -260,6 +260,9 @@ struct Beginning {
 
 impl ClientContext for GroupContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        if is_tls_failure(message) {
+            self.note(&KafkaError::Global(RDKafkaErrorCode::SSL));
+        }
         match level {
             RDKafkaLogLevel::Emerg
             | RDKafkaLogLevel::Alert

@@ -16,7 +16,8 @@ fn refused(project: &Project) -> (i32, String) {
         .args(["run", text(&project.rules())])
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned()
+        + &String::from_utf8_lossy(&output.stderr);
     (output.status.code().unwrap(), said)
 }
 
@@ -33,7 +34,7 @@ fn check(project: &Project, code: i32, words: &[&str]) {
 fn a_missing_table_names_the_setting() {
     let project = Project::new("notable", 1, RULES);
     project.configure(&["logs", "errors", "dlq"], DEAD_LETTER);
-    check(&project, 3, &["logs", "does not exist", "[sink.logs]"]);
+    check(&project, 3, &["there is no table", "logs", "[sink.logs]"]);
 }
 
 #[test]
@@ -110,14 +111,18 @@ fn a_record_that_is_too_large_keeps_its_head() {
     // Kafka's own limit is a little below ours by default.
     let config = std::fs::read_to_string(project.dir.join("logmon.toml")).unwrap();
     assert!(engine.terminate().success());
-    project.write("logmon.toml", &config.replace("start = ", "max_record_bytes = \"512KiB\"\nstart = "));
+    project.write(
+        "logmon.toml",
+        &config.replace("start = ", "max_record_bytes = \"512KiB\"\nstart = "),
+    );
     let mut engine = Engine::start_ready(&project, "second");
     let fitting = &large.as_bytes()[..900_000];
     project.produce([Some(fitting)]);
     wait_for("the dead letter arrives", 60, || {
         project.count("SELECT count() FROM {db}.dead_letters WHERE reason = 'too_large'") == 1
     });
-    let kept = project.sql("SELECT raw_bytes, length(raw), raw_hash != '' FROM {db}.dead_letters FORMAT TSV");
+    let kept = project
+        .sql("SELECT raw_bytes, length(raw), raw_hash != '' FROM {db}.dead_letters FORMAT TSV");
     assert_eq!(kept.trim(), "900000\t65536\t1");
     assert!(engine.terminate().success());
 }
@@ -131,7 +136,9 @@ fn dead_letters_go_to_a_topic_too() {
     project.configure(&["logs", "errors", "dlq"], &topic);
     let mut engine = Engine::start_ready(&project, "engine");
     project.produce([Some(&b"not json"[..])]);
-    wait_for("the dead letter arrives", 60, || project.count("SELECT count() FROM {db}.dead_letters") == 1);
+    wait_for("the dead letter arrives", 60, || {
+        project.count("SELECT count() FROM {db}.dead_letters") == 1
+    });
     let found = super::secure::read_topic(
         &[("bootstrap.servers", SERVERS.kafka.brokers())],
         &format!("{}.dead", project.topic),

@@ -37,12 +37,18 @@ impl Engine {
     pub(crate) fn start_ready(project: &Project, name: &str) -> Self {
         let mut engine = Self::start(project, name);
         wait_for("the engine listens", 60, || {
-            assert!(engine.child.try_wait().unwrap().is_none(), "the engine ended:\n{}", engine.log());
+            assert!(
+                engine.child.try_wait().unwrap().is_none(),
+                "the engine ended:\n{}",
+                engine.log()
+            );
             engine.address = engine
                 .log()
                 .lines()
                 .find_map(|line| line.split("http://").nth(1))
-                .and_then(|rest| rest.split(|c: char| c.is_whitespace() || c == '"' || c == '/').next())
+                .and_then(|rest| {
+                    rest.split(|c: char| c.is_whitespace() || c == '"' || c == '/').next()
+                })
                 .map(str::to_owned);
             engine.address.is_some()
         });
@@ -101,7 +107,11 @@ impl Engine {
     }
 
     fn signal(&self, name: &str) {
-        let sent = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status().unwrap();
+        let sent = Command::new("kill")
+            .arg(format!("-{name}"))
+            .arg(self.child.id().to_string())
+            .status()
+            .unwrap();
         assert!(sent.success());
     }
 }

@@ -77,9 +77,14 @@ impl Ledger {
                 "SELECT DISTINCT toUInt64(attributes['id']) AS id FROM {{db}}.{table} ORDER BY id FORMAT TSV"
             ));
             let found: Vec<u64> = text.lines().map(|line| line.parse().unwrap()).collect();
-            let lost: Vec<&u64> = expected.iter().filter(|id| found.binary_search(id).is_err()).take(5).collect();
-            let extra: Vec<&u64> = found.iter().filter(|id| expected.binary_search(id).is_err()).take(5).collect();
-            assert!(lost.is_empty() && extra.is_empty(), "{table} ({wanted}): lost {lost:?}, should not be there {extra:?}");
+            let lost: Vec<&u64> =
+                expected.iter().filter(|id| found.binary_search(id).is_err()).take(5).collect();
+            let extra: Vec<&u64> =
+                found.iter().filter(|id| expected.binary_search(id).is_err()).take(5).collect();
+            assert!(
+                lost.is_empty() && extra.is_empty(),
+                "{table} ({wanted}): lost {lost:?}, should not be there {extra:?}"
+            );
         }
         let by_reason = project.sql(
             "SELECT reason, uniqExact(kafka_partition, kafka_offset) FROM {db}.dead_letters GROUP BY reason ORDER BY reason FORMAT TSV",
@@ -130,7 +135,10 @@ fn entry(id: u64) -> (Option<Vec<u8>>, Fate) {
         22 => (Some(format!("[{id}]").into_bytes()), Fate::Dead("not_object")),
         23 => (Some(Vec::new()), Fate::Dead("empty")),
         24 => (None, Fate::Dead("tombstone")),
-        25 => (Some([b"{\"message\":\"\xff\xfe", id.to_string().as_bytes(), b"\"}"].concat()), Fate::Dead("not_utf8")),
+        25 => (
+            Some([b"{\"message\":\"\xff\xfe", id.to_string().as_bytes(), b"\"}"].concat()),
+            Fate::Dead("not_utf8"),
+        ),
         26 => {
             let deep = format!("{{\"id\":{id},\"a\":{}{}}}", "[".repeat(80), "]".repeat(80));
             (Some(deep.into_bytes()), Fate::Dead("too_deep"))

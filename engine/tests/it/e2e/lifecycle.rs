@@ -42,9 +42,16 @@ fn arrived(project: &Project, ledger: &Ledger) -> bool {
 }
 
 fn fates(engine: &Engine) -> [u64; 5] {
-    let events = |fate: &str| engine.metric("logmon_events_total", &[&format!("fate=\"{fate}\"")]) as u64;
+    let events =
+        |fate: &str| engine.metric("logmon_events_total", &[&format!("fate=\"{fate}\"")]) as u64;
     let read = engine.metric("logmon_source_records_total", &[]) as u64;
-    [read, events("delivered"), events("dropped"), events("dead_lettered"), engine.metric("logmon_events_open", &[]) as u64]
+    [
+        read,
+        events("delivered"),
+        events("dropped"),
+        events("dead_lettered"),
+        engine.metric("logmon_events_open", &[]) as u64,
+    ]
 }
 
 #[test]
@@ -59,7 +66,9 @@ fn two_engines_share_the_work_and_the_books_balance() {
 
     let (a, b) = (fates(&first), fates(&second));
     let totals = ledger.totals();
-    let total = |pick: fn(&Fate) -> bool| totals.iter().filter(|(fate, _)| pick(fate)).map(|(_, n)| n).sum::<u64>();
+    let total = |pick: fn(&Fate) -> bool| {
+        totals.iter().filter(|(fate, _)| pick(fate)).map(|(_, n)| n).sum::<u64>()
+    };
     assert_eq!(a[0] + b[0], ledger.entries.len() as u64, "read");
     assert_eq!(a[1] + b[1], total(|fate| matches!(fate, Fate::Home | Fate::Both)), "delivered");
     assert_eq!(a[2] + b[2], total(|fate| *fate == Fate::Dropped), "dropped");
@@ -74,7 +83,9 @@ fn two_engines_share_the_work_and_the_books_balance() {
 
     // All offsets were committed on the way out: a third engine has nothing to do and repeats nothing.
     let mut third = Engine::start_ready(&project, "third");
-    project.produce([Some(&br#"{"severity":"info","service":"late","id":60000,"message":"late"}"#[..])]);
+    project.produce([Some(
+        &br#"{"severity":"info","service":"late","id":60000,"message":"late"}"#[..],
+    )]);
     wait_for("the late event arrives", 60, || {
         project.count("SELECT count() FROM {db}.logs WHERE service = 'late'") == 1
     });
@@ -88,16 +99,22 @@ fn a_reload_and_a_kill_lose_nothing() {
     let project = usual("kill", 4);
     let mut first = Engine::start_ready(&project, "first");
     let mut second = Engine::start_ready(&project, "second");
+    wait_for("both engines have partitions", 60, || {
+        [&first, &second].iter().all(|engine| engine.log().contains("assigned"))
+    });
     let ledger = Ledger::new(200_000);
     let (before, after) = ledger.entries.split_at(100_000);
     let payloads = |part: &[(Option<Vec<u8>>, Fate)]| part.to_vec();
 
     project.produce(payloads(before).iter().map(|(payload, _)| payload.as_deref()));
     // The same fates by other means: what follows was routed under the new rules.
-    let reloaded = RULES.replace("rule home { route to logs }", "rule home { tag \"reloaded\"  route to logs }");
+    let reloaded = RULES
+        .replace("rule home { route to logs }", "rule home { tag \"reloaded\"  route to logs }");
     project.write("rules/main.rules", &reloaded);
     wait_for("both engines take the new rules", 60, || {
-        [&first, &second].iter().all(|engine| engine.metric("logmon_reloads_total", &["outcome=\"applied\""]) >= 1.0)
+        [&first, &second]
+            .iter()
+            .all(|engine| engine.metric("logmon_reloads_total", &["outcome=\"applied\""]) >= 1.0)
     });
     let payloads = payloads(after);
     std::thread::scope(|scope| {
@@ -107,7 +124,11 @@ fn a_reload_and_a_kill_lose_nothing() {
         });
         second.kill();
     });
-    wait_for("the first engine takes over and everything arrives", 180, || arrived(&project, &ledger));
+    let killed = std::time::Instant::now();
+    wait_for("the first engine takes over and everything arrives", 180, || {
+        arrived(&project, &ledger)
+    });
+    eprintln!("everything arrived {:.1} s after the kill", killed.elapsed().as_secs_f64());
     ledger.check(&project);
     assert!(project.count("SELECT count() FROM {db}.logs WHERE has(tags, 'reloaded')") > 50_000);
     assert!(first.terminate().success(), "{}", first.log());
@@ -118,12 +139,16 @@ fn rules_that_do_not_compile_or_fail_their_tests_never_replace_those_that_run() 
     let project = usual("refuse", 1);
     let mut engine = Engine::start_ready(&project, "engine");
     project.write("rules/main.rules", &RULES.replace(".severity < info", ".severity < inof"));
-    wait_for("the refusal is counted", 30, || engine.metric("logmon_reloads_total", &["outcome=\"refused\""]) >= 1.0);
+    wait_for("the refusal is counted", 30, || {
+        engine.metric("logmon_reloads_total", &["outcome=\"refused\""]) >= 1.0
+    });
     let (_, status) = engine.get("/api/status");
     assert!(status.contains("E102") && status.contains("inof"), "{status}");
     assert!(engine.log().contains("E102"), "{}", engine.log());
 
-    let failing = format!("{RULES}\ntest \"never\" {{\n  given {{ severity: \"debug\" }}\n  expect routed\n}}\n");
+    let failing = format!(
+        "{RULES}\ntest \"never\" {{\n  given {{ severity: \"debug\" }}\n  expect routed\n}}\n"
+    );
     project.write("rules/main.rules", &failing);
     wait_for("the second refusal is counted", 30, || {
         engine.metric("logmon_reloads_total", &["outcome=\"refused\""]) >= 2.0
@@ -131,7 +156,10 @@ fn rules_that_do_not_compile_or_fail_their_tests_never_replace_those_that_run() 
     let (_, status) = engine.get("/api/status");
     assert!(status.contains("never"), "{status}");
 
-    project.produce([Some(&br#"{"severity":"debug","id":1}"#[..]), Some(&br#"{"severity":"info","id":2}"#[..])]);
+    project.produce([
+        Some(&br#"{"severity":"debug","id":1}"#[..]),
+        Some(&br#"{"severity":"info","id":2}"#[..]),
+    ]);
     wait_for("the old rules still run", 60, || project.count("SELECT count() FROM {db}.logs") == 1);
     assert!(engine.terminate().success());
 }

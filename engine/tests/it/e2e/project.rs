@@ -28,10 +28,12 @@ pub(crate) struct Project {
 impl Project {
     /// A folder with these rules, a topic with that many partitions, and an empty database.
     pub(crate) fn new(name: &str, partitions: i32, rules: &str) -> Self {
-        let unique = format!("{name}_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let unique =
+            format!("{name}_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let dir = std::env::temp_dir().join(format!("logmon-{unique}"));
         fs::create_dir_all(dir.join("rules")).unwrap();
-        let project = Self { topic: format!("{unique}.in"), database: unique.clone(), group: unique, dir };
+        let project =
+            Self { topic: format!("{unique}.in"), database: unique.clone(), group: unique, dir };
         project.write("rules/main.rules", rules);
         create_topic(SERVERS.kafka.brokers(), &project.topic, partitions);
         project.sql(&format!("CREATE DATABASE {}", project.database));
@@ -107,7 +109,11 @@ pub(crate) fn create_topic(brokers: &str, topic: &str, partitions: i32) {
     }
 }
 
-pub(crate) fn produce<'a>(brokers: &str, topic: &str, payloads: impl IntoIterator<Item = Option<&'a [u8]>>) {
+pub(crate) fn produce<'a>(
+    brokers: &str,
+    topic: &str,
+    payloads: impl IntoIterator<Item = Option<&'a [u8]>>,
+) {
     let producer: ThreadedProducer<_> = ClientConfig::new()
         .set("bootstrap.servers", brokers)
         .set("compression.type", "lz4")

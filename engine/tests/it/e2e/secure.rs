@@ -42,7 +42,8 @@ fn configure(project: &Project, kafka: &SecureKafka, mechanism: &str, password: 
         "start = \"earliest\"\n[source.app.security]\nprotocol = \"sasl_ssl\"\nmechanism = \"{mechanism}\"\nuser = \"app\"\npassword = \"{password}\"\nca = \"{ca}\"\n"
     );
     let plain = super::SERVERS.kafka.brokers();
-    let config = config.replace(plain, kafka.sasl_address()).replace("start = \"earliest\"\n", &security);
+    let config =
+        config.replace(plain, kafka.sasl_address()).replace("start = \"earliest\"\n", &security);
     project.write("logmon.toml", &config);
 }
 

@@ -8,10 +8,11 @@ pub(super) enum Command {
     Schema,
 }
 
-pub(super) fn config(command: &Command) -> Exit {
+pub(super) fn configuration(command: &Command) -> Exit {
     match command {
         Command::Schema => {
-            let text = serde_json::to_string_pretty(&Config::schema()).expect("a schema is plain data");
+            let text =
+                serde_json::to_string_pretty(&Config::schema()).expect("a schema is plain data");
             println!("{text}");
             Exit::Fine
         }
