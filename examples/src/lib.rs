@@ -29,7 +29,11 @@ pub fn plan_of(rules: &str) -> Result<Arc<Plan>, String> {
 }
 
 /// Runs events through a plan, all in one batch, and says of each what became of it.
-pub fn run(plan: &Arc<Plan>, events: &[&str], lookups: &mut dyn Lookups) -> Result<Vec<String>, String> {
+pub fn run(
+    plan: &Arc<Plan>,
+    events: &[&str],
+    lookups: &mut dyn Lookups,
+) -> Result<Vec<String>, String> {
     let mut names = Names::default();
     let mut batch = Batch::new(&plan.layout);
     let payloads: Vec<&[u8]> = events.iter().map(|event| event.as_bytes()).collect();
@@ -50,7 +54,9 @@ pub fn run(plan: &Arc<Plan>, events: &[&str], lookups: &mut dyn Lookups) -> Resu
             }
             RowFate::Unrouted => lines.push("dropped: no route took it".to_owned()),
             RowFate::Routed => {
-                for routed in outcome.routed.iter().filter(|routed| routed.rows.contains(&(row as u32))) {
+                for routed in
+                    outcome.routed.iter().filter(|routed| routed.rows.contains(&(row as u32)))
+                {
                     let mut event = Vec::new();
                     print_routed(&mut event, &batch, plan, &names, routed, row);
                     let sink = &plan.sinks[routed.sink.0 as usize].name;

@@ -29,7 +29,8 @@ impl Reader for Shelf {
 
 /// A page, from the root of the checkout.
 fn page(path: &str) -> String {
-    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)).expect("a page of the manual")
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path))
+        .expect("a page of the manual")
 }
 
 /// Compiles every program of a page and runs its tests. Returns the page with its diagnostics as they are drawn.
@@ -47,9 +48,14 @@ fn hold(path: &str) -> String {
                 shelf.0.insert(name.clone(), blocks::whole(&block.text));
                 let compiled = compile(Path::new(&name), &shelf, Mode::Test);
                 if !compiled.diagnostics.is_empty() {
-                    wrong.push(format!("{place}\n{}", render(&compiled.diagnostics, &compiled.sources, false)));
+                    wrong.push(format!(
+                        "{place}\n{}",
+                        render(&compiled.diagnostics, &compiled.sources, false)
+                    ));
                 }
-                wrong.extend(failures(compiled).into_iter().map(|failure| format!("{place}\n{failure}")));
+                wrong.extend(
+                    failures(compiled).into_iter().map(|failure| format!("{place}\n{failure}")),
+                );
             }
             "rules wrong" => {
                 shelf.0.insert("example.rules".to_owned(), block.text);
@@ -58,7 +64,9 @@ fn hold(path: &str) -> String {
                 drawn = Some(render(&compiled.diagnostics, &compiled.sources, false));
             }
             "diagnostic" => {
-                let said = drawn.take().unwrap_or_else(|| panic!("{place}: a wrong program stands before this"));
+                let said = drawn
+                    .take()
+                    .unwrap_or_else(|| panic!("{place}: a wrong program stands before this"));
                 texts.push((block.line, said));
             }
             _ => {}
@@ -75,7 +83,11 @@ fn failures(compiled: Compilation) -> Vec<String> {
     let plan = Arc::new(program.plan);
     let failed = program.tests.iter().flat_map(|test| {
         let result = run_test(&plan, test);
-        result.failures.into_iter().map(|failure| format!("the test \"{}\": {}", test.name, failure.message)).collect::<Vec<_>>()
+        result
+            .failures
+            .into_iter()
+            .map(|failure| format!("the test \"{}\": {}", test.name, failure.message))
+            .collect::<Vec<_>>()
     });
     failed.collect()
 }
@@ -109,7 +121,13 @@ fn function_reference() {
             families.push(function.family);
             let _ = write!(text, "\n## {}\n", title(function.family));
         }
-        let _ = write!(text, "\n### {}\n\n`{}`\n\n{}\n", function.name, signature(function), function.doc);
+        let _ = write!(
+            text,
+            "\n### {}\n\n`{}`\n\n{}\n",
+            function.name,
+            signature(function),
+            function.doc
+        );
         if !function.examples.is_empty() {
             text.push_str("\n```text\n");
             for (expression, result) in function.examples {
@@ -142,7 +160,8 @@ fn title(family: Family) -> &'static str {
 /// `name(a: string, b: int?) -> string`
 fn signature(function: &Function) -> String {
     let params: Vec<String> = function.params.iter().map(param).collect();
-    let types: Vec<Option<Ty>> = function.params.iter().map(|param| stands_for(param.takes).map(Ty::required)).collect();
+    let types: Vec<Option<Ty>> =
+        function.params.iter().map(|param| stands_for(param.takes).map(Ty::required)).collect();
     format!("{}({}) -> {}", function.name, params.join(", "), (function.returns)(&types))
 }
 
@@ -179,6 +198,10 @@ fn stands_for(takes: Takes) -> Option<Type> {
         Takes::List => Some(Type::list(Type::Any)),
         Takes::Map => Some(Type::map(Type::Any)),
         Takes::Sized | Takes::TextOrRegex | Takes::TextOrLambda => Some(Type::Text),
-        Takes::Choice(_) | Takes::Regex | Takes::Detectors(_) | Takes::Pattern | Takes::Lambda(_) => None,
+        Takes::Choice(_)
+        | Takes::Regex
+        | Takes::Detectors(_)
+        | Takes::Pattern
+        | Takes::Lambda(_) => None,
     }
 }

@@ -29,7 +29,10 @@ impl Reader for Files {
 
 /// What stands behind a word at the start of a line, dashes and blanks in front of it left out.
 fn after<'a>(text: &'a str, word: &str) -> Vec<&'a str> {
-    text.lines().filter_map(|line| line.trim_start_matches([' ', '-']).strip_prefix(word)).map(str::trim).collect()
+    text.lines()
+        .filter_map(|line| line.trim_start_matches([' ', '-']).strip_prefix(word))
+        .map(str::trim)
+        .collect()
 }
 
 #[test]
@@ -50,13 +53,20 @@ fn the_configuration_binds_what_the_rules_name() {
     let asked = RefCell::new(BTreeSet::new());
     let environment = |name: &str| {
         asked.borrow_mut().insert(name.to_owned());
-        Some(if name == "CLICKHOUSE_URL" { "http://clickhouse:8123".to_owned() } else { "kafka:9092".to_owned() })
+        Some(if name == "CLICKHOUSE_URL" {
+            "http://clickhouse:8123".to_owned()
+        } else {
+            "kafka:9092".to_owned()
+        })
     };
-    let config = Config::parse(&file("docker/logmon.toml"), &path, &environment).expect("the configuration is right");
+    let config = Config::parse(&file("docker/logmon.toml"), &path, &environment)
+        .expect("the configuration is right");
     for name in asked.borrow().iter() {
         assert!(!after(&compose, &format!("{name}:")).is_empty(), "compose.yaml sets no {name}");
     }
-    let program = program::compile(&root().join("rules/prod.rules"), &Files, Mode::Run).program.expect("our rules compile");
+    let program = program::compile(&root().join("rules/prod.rules"), &Files, Mode::Run)
+        .program
+        .expect("our rules compile");
     for source in &program.plan.sources {
         let settings = config.sources.get(&source.name).expect("every source is bound");
         let Topics::Names(topics) = &settings.topics else { panic!("topics are named") };
@@ -64,8 +74,14 @@ fn the_configuration_binds_what_the_rules_name() {
             assert!(after(&compose, topic).contains(&""), "compose.yaml makes no topic {topic}");
         }
     }
-    assert!(program.plan.sinks.iter().all(|sink| config.sinks.contains_key(&sink.name)), "every sink is bound");
-    assert!(program.plan.lookups.iter().all(|lookup| config.lookups.contains_key(&lookup.name)), "every lookup is bound");
+    assert!(
+        program.plan.sinks.iter().all(|sink| config.sinks.contains_key(&sink.name)),
+        "every sink is bound"
+    );
+    assert!(
+        program.plan.lookups.iter().all(|lookup| config.lookups.contains_key(&lookup.name)),
+        "every lookup is bound"
+    );
     assert!(config.dead_letter.is_some());
 }
 
@@ -96,7 +112,11 @@ fn images_are_pinned_and_ports_stay_on_this_machine() {
     }
     let (_, ports) = compose.split_once("ports:").expect("ClickHouse can be asked");
     assert!(ports.trim_start().starts_with("- \"127.0.0.1:"), "ports bind to loopback");
-    assert_eq!(compose.matches("ports:").count(), 1, "one service has ports; look at this test when another gains some");
+    assert_eq!(
+        compose.matches("ports:").count(),
+        1,
+        "one service has ports; look at this test when another gains some"
+    );
     assert_eq!(compose.matches("healthcheck:").count(), 2, "Kafka and ClickHouse are waited for");
 }
 
@@ -105,5 +125,8 @@ fn the_image_builds_with_the_pinned_toolchain() {
     let channel = file("rust-toolchain.toml");
     let channel = channel.split('"').nth(1).expect("a channel");
     let (minor, _) = channel.rsplit_once('.').expect("major, minor, patch");
-    assert!(file("docker/Dockerfile").contains(&format!("FROM rust:{minor}-")), "the Dockerfile builds with Rust {minor}");
+    assert!(
+        file("docker/Dockerfile").contains(&format!("FROM rust:{minor}-")),
+        "the Dockerfile builds with Rust {minor}"
+    );
 }

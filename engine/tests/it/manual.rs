@@ -19,13 +19,18 @@ use expect_test::expect_file;
 const NOW: &str = "2026-05-01T10:00:00Z";
 
 fn page(path: &str) -> String {
-    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)).expect("a page of the manual")
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path))
+        .expect("a page of the manual")
 }
 
 /// A page with the results as they are.
 fn hold(path: &str) -> String {
     let text = page(path);
-    let folder = std::env::temp_dir().join(format!("logmon-manual-{}-{}", std::process::id(), path.replace('/', "-")));
+    let folder = std::env::temp_dir().join(format!(
+        "logmon-manual-{}-{}",
+        std::process::id(),
+        path.replace('/', "-")
+    ));
     fs::create_dir_all(&folder).expect("a folder for the programs");
     let (mut rules, mut events, mut texts) = (None, None, Vec::new());
     for block in blocks::blocks(&text) {
@@ -37,7 +42,10 @@ fn hold(path: &str) -> String {
             }
             "events" => events = Some(block.text),
             "result" => {
-                let (rules, events) = (rules.as_ref().expect("a program stands before"), events.take().expect("events stand before"));
+                let (rules, events) = (
+                    rules.as_ref().expect("a program stands before"),
+                    events.take().expect("events stand before"),
+                );
                 texts.push((block.line, evaluate(rules, &events)));
             }
             _ => {}
@@ -58,7 +66,12 @@ fn evaluate(rules: &Path, events: &str) -> String {
         .stderr(Stdio::piped())
         .spawn()
         .expect("the engine starts");
-    child.stdin.take().expect("it is piped").write_all(events.as_bytes()).expect("the engine reads");
+    child
+        .stdin
+        .take()
+        .expect("it is piped")
+        .write_all(events.as_bytes())
+        .expect("the engine reads");
     let output = child.wait_with_output().expect("the engine ends");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("results are text")

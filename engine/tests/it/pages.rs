@@ -9,7 +9,8 @@ use logmon_engine::config::Config;
 use serde_json::Value;
 
 fn file(path: &str) -> String {
-    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)).expect("a file of the checkout")
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path))
+        .expect("a file of the checkout")
 }
 
 /// The end of a table that the test writes.
@@ -28,7 +29,10 @@ fn configuration_names_every_key() {
         let _ = write!(text, "<!-- keys {name} -->\n\n{}\n{END}{rest}", table(&schema, name));
         shown.insert(name.to_owned());
     }
-    let all: BTreeSet<String> = definitions(&schema).filter(|(_, def)| def.get("properties").is_some()).map(|(name, _)| name.clone()).collect();
+    let all: BTreeSet<String> = definitions(&schema)
+        .filter(|(_, def)| def.get("properties").is_some())
+        .map(|(name, _)| name.clone())
+        .collect();
     assert_eq!(shown, all, "docs/configuration.md has a table for each of these");
     expect_file!["../../../docs/configuration.md"].assert_eq(&text);
 }
@@ -40,17 +44,27 @@ fn definitions(schema: &Value) -> impl Iterator<Item = (&String, &Value)> {
 fn table(schema: &Value, name: &str) -> String {
     let definition = &schema["$defs"][name];
     let mut rows = "| Key | Value | What it means |\n| --- | --- | --- |\n".to_owned();
-    for (key, property) in definition["properties"].as_object().unwrap_or_else(|| panic!("{name} has no keys")) {
+    for (key, property) in
+        definition["properties"].as_object().unwrap_or_else(|| panic!("{name} has no keys"))
+    {
         let description = property["description"].as_str().unwrap_or_default().replace('\n', " ");
-        let _ = writeln!(rows, "| `{key}` | {} | {description}{} |", value(schema, property), meanings(schema, property));
+        let _ = writeln!(
+            rows,
+            "| `{key}` | {} | {description}{} |",
+            value(schema, property),
+            meanings(schema, property)
+        );
     }
     rows
 }
 
 /// What each word of a choice means.
 fn meanings(schema: &Value, property: &Value) -> String {
-    let options = ["anyOf", "allOf", "oneOf"].iter().filter_map(|key| property[key].as_array()).flatten();
-    let target = property["$ref"].as_str().map(|name| &schema["$defs"][name.rsplit('/').next().unwrap_or_default()]);
+    let options =
+        ["anyOf", "allOf", "oneOf"].iter().filter_map(|key| property[key].as_array()).flatten();
+    let target = property["$ref"]
+        .as_str()
+        .map(|name| &schema["$defs"][name.rsplit('/').next().unwrap_or_default()]);
     if let Some(target) = target.filter(|target| target.get("properties").is_none()) {
         return meanings(schema, target);
     }
@@ -63,24 +77,40 @@ fn meanings(schema: &Value, property: &Value) -> String {
 
 /// What a key takes, in words.
 fn value(schema: &Value, property: &Value) -> String {
-    let options = ["anyOf", "allOf", "oneOf"].iter().filter_map(|key| property[key].as_array()).flatten();
+    let options =
+        ["anyOf", "allOf", "oneOf"].iter().filter_map(|key| property[key].as_array()).flatten();
     if let Some(name) = property["$ref"].as_str() {
         let target = &schema["$defs"][name.rsplit('/').next().unwrap_or_default()];
-        return if target.get("properties").is_some() { "table".to_owned() } else { value(schema, target) };
+        return if target.get("properties").is_some() {
+            "table".to_owned()
+        } else {
+            value(schema, target)
+        };
     }
     let words: Vec<String> = options
         .filter(|option| option["type"] != "null")
-        .map(|option| option["const"].as_str().map_or_else(|| value(schema, option), |word| format!("`{word}`")))
+        .map(|option| {
+            option["const"]
+                .as_str()
+                .map_or_else(|| value(schema, option), |word| format!("`{word}`"))
+        })
         .collect();
     if !words.is_empty() {
         return words.join(", ");
     }
     if let Some(words) = property["enum"].as_array() {
-        return words.iter().filter_map(Value::as_str).map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ");
+        return words
+            .iter()
+            .filter_map(Value::as_str)
+            .map(|word| format!("`{word}`"))
+            .collect::<Vec<_>>()
+            .join(", ");
     }
     let pattern = property["pattern"].as_str().unwrap_or_default();
     let types: Vec<&str> = match &property["type"] {
-        Value::Array(types) => types.iter().filter_map(Value::as_str).filter(|ty| *ty != "null").collect(),
+        Value::Array(types) => {
+            types.iter().filter_map(Value::as_str).filter(|ty| *ty != "null").collect()
+        }
         one => one.as_str().into_iter().collect(),
     };
     match (types.as_slice(), pattern) {
@@ -104,9 +134,12 @@ fn operations_names_every_metric() {
         .iter()
         .flat_map(|call| source.split(call).skip(1))
         .filter_map(|after| after.trim_start().strip_prefix('"')?.split('"').next())
-        .filter(|name| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'))
+        .filter(|name| {
+            !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+        })
         .collect();
     assert!(names.len() > 20, "the names are read out of the source: {names:?}");
-    let missing: Vec<_> = names.iter().filter(|name| !page.contains(&format!("`logmon_{name}`"))).collect();
+    let missing: Vec<_> =
+        names.iter().filter(|name| !page.contains(&format!("`logmon_{name}`"))).collect();
     assert!(missing.is_empty(), "docs/operations.md lacks the metrics {missing:?}");
 }

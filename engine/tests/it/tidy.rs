@@ -122,9 +122,13 @@ fn the_map_draws_the_import_tables() {
         [] => "nothing".to_owned(),
         may => may.iter().map(|module| format!("`{module}`")).collect::<Vec<_>>().join(", "),
     };
-    let rows = DSL.iter().chain(ENGINE).map(|(module, may)| format!("| `{module}` | {} |", list(may)));
+    let rows =
+        DSL.iter().chain(ENGINE).map(|(module, may)| format!("| `{module}` | {} |", list(may)));
     let missing: Vec<String> = rows.filter(|row| !map.lines().any(|line| line == row)).collect();
-    assert!(missing.is_empty(), "put these rows into \"Who may import whom\" of ARCHITECTURE.md: {missing:#?}");
+    assert!(
+        missing.is_empty(),
+        "put these rows into \"Who may import whom\" of ARCHITECTURE.md: {missing:#?}"
+    );
 }
 
 #[test]

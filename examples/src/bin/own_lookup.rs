@@ -32,7 +32,9 @@ struct Users(HashMap<&'static str, &'static str>);
 impl Lookups for Users {
     /// Asked once for the distinct keys of a batch.
     fn resolve(&mut self, _lookup: usize, keys: &[&str]) -> Vec<Answer> {
-        keys.iter().map(|key| self.0.get(key).map_or(Answer::Miss, |row| Answer::Found(Arc::from(*row)))).collect()
+        keys.iter()
+            .map(|key| self.0.get(key).map_or(Answer::Miss, |row| Answer::Found(Arc::from(*row))))
+            .collect()
     }
 }
 

@@ -30,7 +30,9 @@ fn main() -> ExitCode {
 
 #[test]
 fn a_plan_says_what_is_read_and_written() {
-    let plan = plan_of("source app\nsink logs : { ... }\nrule r on app when .a > 1 {\n  .b = .c\n}\ndefault route to logs\n");
+    let plan = plan_of(
+        "source app\nsink logs : { ... }\nrule r on app when .a > 1 {\n  .b = .c\n}\ndefault route to logs\n",
+    );
     let text = explain(&plan.unwrap(), None);
     for part in ["rule example/r on app", "reads .a, .c", "writes .b", "default route to logs"] {
         assert!(text.contains(part), "{text}");

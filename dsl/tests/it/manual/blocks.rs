@@ -24,7 +24,11 @@ pub(crate) fn blocks(markdown: &str) -> Vec<Block> {
     for (index, line) in markdown.lines().enumerate() {
         match (&mut open, line.strip_prefix("```")) {
             (None, Some(kind)) => {
-                open = Some(Block { kind: kind.trim().to_owned(), text: String::new(), line: index + 1 });
+                open = Some(Block {
+                    kind: kind.trim().to_owned(),
+                    text: String::new(),
+                    line: index + 1,
+                });
             }
             (Some(_), Some(_)) => found.extend(open.take()),
             (Some(block), None) => block.text = format!("{}{line}\n", block.text),
@@ -38,7 +42,10 @@ pub(crate) fn blocks(markdown: &str) -> Vec<Block> {
 pub(crate) fn with_texts(markdown: &str, texts: &[(usize, String)]) -> String {
     let mut lines: Vec<&str> = markdown.lines().collect();
     for (line, text) in texts.iter().rev() {
-        let end = lines[*line..].iter().position(|line| *line == "```").map_or(lines.len(), |at| line + at);
+        let end = lines[*line..]
+            .iter()
+            .position(|line| *line == "```")
+            .map_or(lines.len(), |at| line + at);
         lines.splice(line..&end, text.trim_end().lines());
     }
     lines.join("\n") + "\n"
