@@ -48,9 +48,31 @@ fn table(schema: &Value, name: &str) -> String {
         definition["properties"].as_object().unwrap_or_else(|| panic!("{name} has no keys"))
     {
         let description = property["description"].as_str().unwrap_or_default().replace('\n', " ");
-        let _ = writeln!(rows, "| `{key}` | {} | {description} |", value(schema, property));
+        let _ = writeln!(
+            rows,
+            "| `{key}` | {} | {description}{} |",
+            value(schema, property),
+            meanings(schema, property)
+        );
     }
     rows
+}
+
+/// What each word of a choice means.
+fn meanings(schema: &Value, property: &Value) -> String {
+    let options =
+        ["anyOf", "allOf", "oneOf"].iter().filter_map(|key| property[key].as_array()).flatten();
+    let target = property["$ref"]
+        .as_str()
+        .map(|name| &schema["$defs"][name.rsplit('/').next().unwrap_or_default()]);
+    if let Some(target) = target.filter(|target| target.get("properties").is_none()) {
+        return meanings(schema, target);
+    }
+    let nested = |option: &Value| match (option["const"].as_str(), option["description"].as_str()) {
+        (Some(word), Some(description)) => format!(" `{word}`: {}", description.replace('\n', " ")),
+        _ => meanings(schema, option),
+    };
+    options.map(nested).collect()
 }
 
 /// What a key takes, in words.

@@ -1,0 +1,222 @@
+//! New rules at full load: `cargo bench -p logmon-benches --bench reload -- --json FILE`.
+//!
+//! A backlog is worked off while the rules file is replaced again and again. Afterwards every event that rules keep has exactly one row.
+
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, ensure};
+use logmon_benches::{
+    arguments::Arguments,
+    engine::{self, Engine},
+    ledger::Balance,
+    machine::Machine,
+    program::ten_rules,
+    report::{say, write},
+    servers::{Servers, Setting},
+};
+use serde::Serialize;
+
+const EVENTS: usize = 2_000_000;
+const PARTITIONS: usize = 4;
+/// Between two versions of the rules.
+const EVERY: Duration = Duration::from_secs(2);
+/// Between two looks at the counters.
+const LOOK: Duration = Duration::from_millis(10);
+/// Gaps that begin this long before a reload is seen or end this long after are its own.
+const AROUND: Duration = Duration::from_millis(500);
+const PATIENCE: Duration = Duration::from_mins(1);
+
+#[derive(Serialize)]
+struct Results {
+    machine: Machine,
+    binary: String,
+    events: usize,
+    partitions: usize,
+    seconds: f64,
+    versions_written: usize,
+    reloads_applied: usize,
+    /// The longest time in which the counter of records stood still, around each reload.
+    pauses_ms: Vec<f64>,
+    longest_pause_ms: f64,
+    /// The same away from reloads: what the measurement itself and the machine bring.
+    longest_gap_elsewhere_ms: f64,
+    /// The longest time between two looks: no gap is seen more sharply than that.
+    longest_look_ms: f64,
+    logs: Balance,
+}
+
+/// What one look at the counters said.
+struct Look {
+    at: Instant,
+    records: f64,
+    applied: f64,
+}
+
+fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::read(&["json", "events", "partitions"])?;
+    let events = arguments.number("events", EVENTS)?.max(1);
+    let partitions = arguments.number("partitions", PARTITIONS)?.max(1);
+    let machine = Machine::look();
+    say(&machine.to_string())?;
+    let binary = engine::build()?;
+    say(&format!("engine: {}", binary.display()))?;
+    let lz4 = || "lz4".to_owned();
+    let servers = Servers::start(Setting {
+        partitions,
+        codec: lz4(),
+        compression: lz4(),
+        engine: String::new(),
+    })?;
+    say(&format!("producing {events} events into {partitions} partitions"))?;
+    let ledger = servers.produce(|index| index < events)?;
+
+    let rules = fs::read_to_string(ten_rules())?;
+    let mut engine = Engine::start(&binary, &servers)?;
+    let (looks, written) = watch(&mut engine, &servers, &rules, events as f64)?;
+    wait_closed(&mut engine, events as u64)?;
+    engine.stop()?;
+
+    let logs = ledger.compare(&servers.places("logs")?)?;
+    let gaps = Gaps::of(&looks);
+    let seconds = looks
+        .last()
+        .zip(looks.first())
+        .map_or(0.0, |(last, first)| (last.at - first.at).as_secs_f64());
+    let results = Results {
+        machine,
+        binary: binary.display().to_string(),
+        events,
+        partitions,
+        seconds,
+        versions_written: written,
+        reloads_applied: gaps.pauses.len(),
+        longest_pause_ms: gaps.pauses.iter().copied().fold(0.0, f64::max),
+        pauses_ms: gaps.pauses,
+        longest_gap_elsewhere_ms: gaps.elsewhere,
+        longest_look_ms: gaps.look,
+        logs,
+    };
+    say(&format!(
+        "{events} events in {seconds:.1} s, {written} versions of the rules written, {} taken under load\n\
+         longest pause around a reload {:.0} ms (each: {:.0?}), elsewhere {:.0} ms, between two looks {:.0} ms\n\
+         rows {}, lost {}, twice {}",
+        results.reloads_applied,
+        results.longest_pause_ms,
+        results.pauses_ms,
+        results.longest_gap_elsewhere_ms,
+        results.longest_look_ms,
+        logs.rows,
+        logs.lost,
+        logs.duplicates,
+    ))?;
+    write(arguments.text("json"), &results)?;
+    let whole = Balance { rows: ledger.kept(), ..Balance::default() };
+    ensure!(logs == whole, "the table holds every kept event once: {logs:?}, not {whole:?}");
+    ensure!(results.reloads_applied > 0, "no reload fell into the run: give it more --events");
+    Ok(())
+}
+
+/// Looks at the counters until all is read, and writes another version of the rules every now and then.
+fn watch(
+    engine: &mut Engine,
+    servers: &Servers,
+    rules: &str,
+    events: f64,
+) -> anyhow::Result<(Vec<Look>, usize)> {
+    let mut looks: Vec<Look> = Vec::new();
+    let (mut written, mut next) = (0, None);
+    let started = Instant::now();
+    loop {
+        engine.check()?;
+        let page = engine.get("/metrics")?;
+        let sum = |name: &str, label: &str| -> f64 {
+            let lines = page.lines().filter(|line| line.starts_with(name) && line.contains(label));
+            lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+        };
+        let at = Instant::now();
+        let look = Look {
+            at,
+            records: sum("logmon_source_records_total{", ""),
+            applied: sum("logmon_reloads_total{", "applied"),
+        };
+        let records = look.records;
+        if records > 0.0 {
+            looks.push(look);
+            let due = *next.get_or_insert(at + EVERY);
+            // What is written at the end would be taken when nothing flows any more.
+            if at >= due && records < events {
+                written += 1;
+                servers.rules(&version(rules, written)?)?;
+                next = Some(at + EVERY);
+            }
+        }
+        if records >= events {
+            return Ok((looks, written));
+        }
+        ensure!(
+            looks.last().map_or(started, |look| look.at).elapsed() < PATIENCE,
+            "{}\nnothing is read",
+            engine.said()
+        );
+        std::thread::park_timeout(LOOK);
+    }
+}
+
+/// The rules with another tag, so that each version is a new program with the same fates.
+fn version(rules: &str, number: usize) -> anyhow::Result<String> {
+    let (head, tail) = rules.split_once("tag \"network\"").context("the rules set the tag")?;
+    Ok(format!("{head}tag \"network_{number}\"{tail}"))
+}
+
+fn wait_closed(engine: &mut Engine, events: u64) -> anyhow::Result<()> {
+    let start = Instant::now();
+    loop {
+        engine.check()?;
+        let said = engine.events()?;
+        if said.read >= events && said.open == 0 {
+            return Ok(());
+        }
+        ensure!(start.elapsed() < PATIENCE, "{}\nfates stay open: {said:?}", engine.said());
+        std::thread::park_timeout(Duration::from_millis(100));
+    }
+}
+
+/// Times in which nothing was worked off.
+struct Gaps {
+    pauses: Vec<f64>,
+    elsewhere: f64,
+    look: f64,
+}
+
+impl Gaps {
+    fn of(looks: &[Look]) -> Self {
+        let reloads: Vec<Instant> = looks
+            .windows(2)
+            .filter(|pair| pair[1].applied > pair[0].applied)
+            .map(|pair| pair[1].at)
+            .collect();
+        let millis = |from: Instant, to: Instant| (to - from).as_secs_f64() * 1000.0;
+        let look = looks.windows(2).map(|pair| millis(pair[0].at, pair[1].at)).fold(0.0, f64::max);
+        // From each look that saw progress to the next one that did.
+        let moved: Vec<Instant> = looks
+            .windows(2)
+            .filter(|pair| pair[1].records > pair[0].records)
+            .map(|pair| pair[1].at)
+            .collect();
+        let mut pauses = vec![0.0_f64; reloads.len()];
+        let mut elsewhere = 0.0_f64;
+        for pair in moved.windows(2) {
+            let gap = millis(pair[0], pair[1]);
+            let near =
+                reloads.iter().position(|&at| pair[1] + AROUND >= at && pair[0] <= at + AROUND);
+            match near {
+                Some(reload) => pauses[reload] = pauses[reload].max(gap),
+                None => elsewhere = elsewhere.max(gap),
+            }
+        }
+        Self { pauses, elsewhere, look }
+    }
+}

@@ -1,0 +1,115 @@
+//! The ten rules, bound to tables of 19 columns that no server needs to hold.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use anyhow::bail;
+use jiff::tz::TimeZone;
+use logmon_dsl::{
+    plan::Plan,
+    program::{Mode, Reader, compile},
+    render::render,
+};
+use logmon_engine::sink::clickhouse::{
+    Binding, Options, Table, bind::bind_named, schema::Column, types::Type,
+};
+
+/// The columns of both tables: what a table of logs needs, in types that such tables have.
+pub const COLUMNS: [(&str, &str); 19] = [
+    ("timestamp", "DateTime64(9, 'UTC')"),
+    (
+        "severity",
+        "Enum8('unset' = 0, 'trace' = 1, 'debug' = 5, 'info' = 9, 'notice' = 10, 'warn' = 13, 'error' = 17, 'critical' = 18, 'fatal' = 21)",
+    ),
+    ("service", "LowCardinality(String)"),
+    ("environment", "LowCardinality(String)"),
+    ("host", "LowCardinality(String)"),
+    ("message", "String"),
+    ("trace_id", "String"),
+    ("span_id", "String"),
+    ("http_method", "LowCardinality(String)"),
+    ("http_path", "String"),
+    ("http_status", "UInt16"),
+    ("http_duration_ms", "Float64"),
+    ("http_class", "LowCardinality(String)"),
+    ("http_slow", "Bool"),
+    ("client_ip", "IPv6"),
+    ("user_id", "String"),
+    ("tags", "Array(LowCardinality(String))"),
+    ("attributes", "Map(LowCardinality(String), String)"),
+    ("kafka_offset", "UInt64"),
+];
+
+/// A plan and where its sinks' rows go.
+#[derive(Debug, Clone)]
+pub struct Bound {
+    /// What runs, with the tables' columns in its layout.
+    pub plan: Arc<Plan>,
+    /// By sink number.
+    pub bindings: Vec<Arc<Binding>>,
+}
+
+/// The rules that are measured.
+pub fn ten_rules() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("rules/ten.rules")
+}
+
+/// Compiles a file of rules and binds each sink to a table of [`COLUMNS`].
+pub fn bound(entry: &Path) -> anyhow::Result<Bound> {
+    let compiled = compile(entry, &Files, Mode::Run);
+    let Some(program) = compiled.program else {
+        bail!("{}", render(&compiled.diagnostics, &compiled.sources, false));
+    };
+    let mut plan = program.plan;
+    let mut bindings = Vec::with_capacity(plan.sinks.len());
+    for sink in &plan.sinks {
+        let table = Arc::new(table(&sink.name)?);
+        bindings.push(bind_named(&mut plan.layout, &sink.name, &table, &Options::default())?);
+    }
+    // Every sink's columns are in the layout before the first binding is fixed to it.
+    for binding in &mut bindings {
+        binding.seal(&plan.layout);
+    }
+    Ok(Bound { plan: Arc::new(plan), bindings: bindings.into_iter().map(Arc::new).collect() })
+}
+
+/// A table as a server would describe it.
+fn table(name: &str) -> anyhow::Result<Table> {
+    let columns = COLUMNS.iter().map(|&(column, ty)| {
+        let parsed = Type::parse(ty);
+        if let Err(unsupported) = &parsed {
+            bail!("{column} {ty}: {unsupported}");
+        }
+        Ok(Column {
+            name: column.to_owned(),
+            type_name: ty.to_owned(),
+            ty: parsed,
+            default: None,
+            in_partition_key: column == "timestamp",
+        })
+    });
+    Ok(Table {
+        database: "bench".to_owned(),
+        name: name.to_owned(),
+        columns: columns.collect::<anyhow::Result<_>>()?,
+        engine: "MergeTree".to_owned(),
+        partition_key: "toDate(timestamp)".to_owned(),
+        sorting_key: "service, timestamp".to_owned(),
+        deduplication_window: 10_000,
+        version: "26.7".to_owned(),
+        timezone: TimeZone::UTC,
+    })
+}
+
+/// Reads rules from the file system.
+#[derive(Debug, Clone, Copy)]
+struct Files;
+
+impl Reader for Files {
+    fn read(&self, path: &Path) -> Result<String, String> {
+        fs::read_to_string(path).map_err(|error| error.to_string())
+    }
+}
