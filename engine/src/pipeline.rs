@@ -121,7 +121,7 @@ impl Pipeline {
                 .name(format!("read-{}", source.name))
                 .spawn(move || {
                     let mut alarm = Alarm { flag: failed, armed: true };
-                    match kafka::read(client, &reading, &intake, &stop) {
+                    match kafka::read(&client, &reading, &intake, &stop) {
                         Ok(()) => alarm.armed = false,
                         Err(error) => tracing::error!(source = %reading.name, %error, "the source cannot be read"),
                     }

@@ -48,7 +48,10 @@ const LINE: Duration = Duration::from_secs(2);
 const RATE: u64 = 2_000;
 
 /// How long the engine may take to settle the last events.
-const SETTLE: Duration = Duration::from_secs(120);
+const SETTLE: Duration = Duration::from_mins(2);
+
+/// The same after Ctrl-C: a person waits.
+const HURRY: Duration = Duration::from_secs(10);
 
 pub(super) fn demo(arguments: &Arguments) -> Exit {
     match run(arguments) {
@@ -88,29 +91,37 @@ fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
             view.draw(&stage, &engine, &status, producer.produced())?;
             shown = Instant::now();
         }
-        if producer.is_done() {
-            let settled = status.read >= producer.produced() && status.open == 0;
-            let since = *settling.get_or_insert_with(Instant::now);
-            if settled || since.elapsed() > SETTLE {
-                break;
-            }
+        let settled = status.read >= producer.produced() && status.open == 0;
+        if producer.is_done()
+            && (settled || settling.get_or_insert_with(Instant::now).elapsed() > SETTLE)
+        {
+            break;
         }
     }
     let seconds = started.elapsed().as_secs_f64();
-    producer.stop();
+    let produced = producer.stop();
     view.end();
-    if arguments.events.is_none() {
-        engine.stop()?;
-        return Ok(Exit::Fine);
-    }
+    settle(&engine, produced, if arguments.events.is_some() { SETTLE } else { HURRY })?;
     let summary = Summary::take(&stage, engine, seconds)?;
     let balances = summary.balances();
-    if arguments.json {
+    if arguments.json && arguments.events.is_some() {
         println!("{}", serde_json::to_string(&summary)?);
     } else {
         println!("{summary}");
     }
     Ok(if balances { Exit::Fine } else { Exit::World })
+}
+
+/// Waits until every event has its fate, at most that long.
+fn settle(engine: &Engine, produced: u64, longest: Duration) -> anyhow::Result<()> {
+    let started = Instant::now();
+    loop {
+        let status = engine.status()?;
+        if (status.read >= produced && status.open == 0) || started.elapsed() > longest {
+            return Ok(());
+        }
+        std::thread::park_timeout(Duration::from_millis(50));
+    }
 }
 
 /// Set by SIGINT and SIGTERM.

@@ -1,6 +1,11 @@
 //! `run`: the stream.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use logmon_dsl::program::{Mode, Program};
 use tokio_util::sync::CancellationToken;
@@ -70,7 +75,7 @@ fn start(arguments: &Arguments) -> Result<Running, Exit> {
         Exit::Usage
     })?;
     let program = compile(rules, Mode::Run)?;
-    Running::start(config, program, rules.clone())
+    Running::start(config, program, rules)
 }
 
 /// A running engine.
@@ -88,7 +93,7 @@ const IO_THREADS: usize = 2;
 
 impl Running {
     /// Binds, asks the world, starts. Everything that is wrong is said on standard error.
-    pub(super) fn start(config: Config, program: Program, entry: PathBuf) -> Result<Self, Exit> {
+    pub(super) fn start(config: Config, program: Program, entry: &Path) -> Result<Self, Exit> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(IO_THREADS)
             .enable_all()
@@ -106,7 +111,7 @@ impl Running {
         pipeline::check_sources(&world, &bundle).map_err(|errors| say(&errors))?;
         status.bundle(
             &bundle.hash,
-            entry.clone(),
+            entry.to_owned(),
             Arc::clone(&bundle.plan),
             bundle.lookups.clone(),
         );
@@ -114,7 +119,7 @@ impl Running {
         let pipeline =
             Pipeline::start(Arc::clone(&world), bundle).map_err(|error| say(&[error]))?;
         let mut reloader =
-            Reloader::new(Arc::clone(&world), Arc::clone(&pipeline.bundle), &entry, &FileSystem);
+            Reloader::new(Arc::clone(&world), Arc::clone(&pipeline.bundle), entry, &FileSystem);
         let cancel = CancellationToken::new();
         let observer = Arc::new(Observer::new(&pipeline));
         let address = serve(&runtime, listen, &status, &observer, &cancel)?;
@@ -128,7 +133,7 @@ impl Running {
                 eprintln!("no thread for the reloader: {error}");
                 Exit::World
             })?;
-        Ok(Self { runtime, pipeline, observer, status, cancel, reloader })
+        Ok(Self { runtime, pipeline, status, observer, cancel, reloader })
     }
 
     /// Runs until a signal says stop or a thread fails.

@@ -295,7 +295,7 @@ mod tests {
                 }
                 ledger.settle(batch, delivered(3));
             }
-            let mut left: Vec<u32> = holds.clone();
+            let mut left: Vec<u32> = holds;
             let mut random = order | 1;
             while !releases.is_empty() {
                 random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

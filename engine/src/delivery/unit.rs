@@ -74,7 +74,9 @@ impl Unit<'_> {
                 );
             }
             if ranges.len() > RANGES_MAX {
-                ranges = blake3::hash(ranges.as_bytes()).to_hex()[..32].to_owned();
+                let digest = blake3::hash(ranges.as_bytes()).to_hex();
+                ranges.clear();
+                ranges.push_str(&digest[..32]);
             }
         }
         format!(

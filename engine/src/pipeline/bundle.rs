@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fmt,
+    fmt::{self, Write as _},
     path::PathBuf,
     sync::{Arc, Mutex},
     time::Duration,
@@ -222,7 +222,7 @@ impl World {
                     if !binding.cuts_partitions() {
                         tracing::info!(sink = %binding.sink, "the table's partition expression is computed by the server: at least once");
                     }
-                    Outlet::Table { binding: Arc::new(binding), limits, outbox }
+                    Outlet::Table { binding: Arc::from(binding), limits, outbox }
                 }
                 Unsealed::Topic { outbox } => Outlet::Topic { outbox },
             })
@@ -279,7 +279,7 @@ impl World {
                 let binding = bind_named(&mut plan.layout, &name, &Arc::new(read), &options(table))
                     .map_err(world)?;
                 let outbox = self.outbox(&name, || Ok(carrier(client, settings.compression)))?;
-                Ok(Unsealed::Table { binding, limits: table.batch, outbox })
+                Ok(Unsealed::Table { binding: Box::new(binding), limits: table.batch, outbox })
             }
             SinkKind::Kafka(topic) => {
                 let outbox =
@@ -418,7 +418,7 @@ impl World {
 
 /// An outlet whose layout may still grow.
 enum Unsealed {
-    Table { binding: Binding, limits: config::Batch, outbox: Arc<Outbox> },
+    Table { binding: Box<Binding>, limits: config::Batch, outbox: Arc<Outbox> },
     Topic { outbox: Arc<Outbox> },
 }
 
@@ -456,7 +456,6 @@ fn options(sink: &ClickHouseSink) -> Options {
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "made for map_err")]
 fn world(error: SinkError) -> BindError {
     BindError::World(error.sentence)
 }
@@ -466,7 +465,7 @@ fn sentence(error: &WorldError) -> String {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);
     while let Some(why) = cause {
-        text.push_str(&format!(": {why}"));
+        let _ = write!(text, ": {why}");
         cause = why.source();
     }
     text

@@ -70,7 +70,7 @@ impl<'a> Undeliverable<'a> {
     }
 
     /// A row that a sink cannot take.
-    pub fn row(plan: &Plan, routed: &Routed, dead: DeadRow) -> Self {
+    pub fn row(plan: &Plan, routed: &Routed, dead: &DeadRow) -> Self {
         let rule = routed.rule.map_or_else(|| "".into(), |rule| Arc::clone(&plan.rule(rule).label));
         Self {
             at: At::Row(dead.row),

@@ -72,7 +72,7 @@ pub struct Lanes {
     metrics: SourceMetrics,
     workers: Vec<Sender<Job>>,
     budget: Arc<Budget>,
-    lanes: Mutex<HashMap<LaneId, Lane>>,
+    known: Mutex<HashMap<LaneId, Lane>>,
     ledger: Mutex<Ledger>,
     /// Told whenever a batch closes.
     closed: Condvar,
@@ -104,7 +104,7 @@ impl Lanes {
             metrics,
             workers,
             budget,
-            lanes: Mutex::default(),
+            known: Mutex::default(),
             ledger: Mutex::default(),
             closed: Condvar::new(),
             status,
@@ -214,7 +214,7 @@ impl Lanes {
     }
 
     fn lock_lanes(&self) -> MutexGuard<'_, HashMap<LaneId, Lane>> {
-        self.lanes.lock().expect("no thread panics while it holds the lanes")
+        self.known.lock().expect("no thread panics while it holds the lanes")
     }
 
     fn note_pause(&self, room: bool) {
@@ -307,7 +307,7 @@ impl Intake for Lanes {
         let parcel = Parcel { raw: batch, share, waiting };
         // The inbox holds more than all lanes of a worker may have waiting; a worker that is gone is noticed by the pipeline.
         let lanes = self.me.upgrade().expect("called through a living Arc");
-        let _gone = self.workers[worker].send(Job::Batch { lanes, parcel });
+        let _gone = self.workers[worker].send(Job::Batch { lanes, parcel: Box::new(parcel) });
     }
 
     fn committable(&self) -> Vec<(LaneId, Position, i64)> {

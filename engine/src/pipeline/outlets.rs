@@ -67,7 +67,7 @@ pub struct Outlets {
 
 #[derive(Debug)]
 enum SinkDesk {
-    Table(Growing<TableBuilder>),
+    Table(Box<Growing<TableBuilder>>),
     Topic(Arc<Outbox>),
 }
 
@@ -88,13 +88,13 @@ impl Outlets {
             .iter()
             .zip(&bundle.plan.sinks)
             .map(|(outlet, decl)| match outlet {
-                Outlet::Table { binding, limits, outbox } => SinkDesk::Table(Growing {
+                Outlet::Table { binding, limits, outbox } => SinkDesk::Table(Box::new(Growing {
                     builder: TableBuilder::new(Arc::clone(binding)),
                     limits: *limits,
                     outbox: Arc::clone(outbox),
                     metrics: world.metrics.sink(&decl.name),
                     share: world.budget.take(0),
-                }),
+                })),
                 Outlet::Topic { outbox } => SinkDesk::Topic(Arc::clone(outbox)),
             })
             .collect();
@@ -176,14 +176,14 @@ impl Outlets {
     }
 
     /// Adds dead letters of the batch.
-    pub fn dead(&mut self, ticket: u64, letters: Vec<DeadLetter>) {
+    pub fn dead(&mut self, ticket: u64, letters: &[DeadLetter]) {
         if let Some(outbox) = self.dead_topic.clone() {
             let records = letters.iter().map(super::dead::record).collect();
             self.send_records(ticket, &outbox, records);
         }
         let context = self.context(ticket, "", 0);
         if let Some(dead) = &mut self.dead {
-            let report = dead.builder.append(&letters, &context);
+            let report = dead.builder.append(letters, &context);
             dead.share.resize(dead.builder.builder().bytes());
             // A table of dead letters takes every letter: nothing in it can be refused.
             assert_eq!(report.rows, letters.len(), "a dead letter has no second place to go");

@@ -173,12 +173,13 @@ impl Reloader {
         let resolved: Vec<Resolved> =
             diagnostics.iter().map(|diagnostic| diagnostic.resolve(&sources)).collect();
         let refuse = |message: String| {
-            self.note(ReloadOutcome::Refused, message + "; the rules that run go on", &resolved)
+            self.note(ReloadOutcome::Refused, message + "; the rules that run go on", &resolved);
         };
         let Some(tested) = program else {
             let drawn = render(&diagnostics, &sources, false);
             let n = diagnostics.iter().filter(|one| has_errors(std::slice::from_ref(one))).count();
-            let message = format!("{n} errors in the rules; those that run go on\n{drawn}");
+            let errors = if n == 1 { "error" } else { "errors" };
+            let message = format!("{n} {errors} in the rules; those that run go on\n{drawn}");
             return self.note(ReloadOutcome::Refused, message, &resolved);
         };
         if tested.hash.to_hex().as_str() == self.bundle.load().hash {
@@ -228,7 +229,7 @@ impl Reloader {
         match outcome {
             ReloadOutcome::Refused => tracing::error!("reload refused: {message}"),
             ReloadOutcome::Applied | ReloadOutcome::Unchanged => {
-                tracing::info!("reload: {message}")
+                tracing::info!("reload: {message}");
             }
         }
         let diagnostics = diagnostics

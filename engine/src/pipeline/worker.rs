@@ -37,7 +37,7 @@ pub enum Job {
         /// The source's lanes.
         lanes: Arc<Lanes>,
         /// The batch.
-        parcel: Parcel,
+        parcel: Box<Parcel>,
     },
     /// Close every open block now.
     Flush,
@@ -63,7 +63,7 @@ pub fn work(world: &Arc<World>, bundle: &ArcSwap<Bundle>, inbox: &Receiver<Job>,
         }
         drop(now);
         match job {
-            Ok(Job::Batch { lanes, parcel }) => desk.batch(&lanes, parcel),
+            Ok(Job::Batch { lanes, parcel }) => desk.batch(&lanes, *parcel),
             Ok(Job::Flush) => desk.outlets.close_all(),
             Ok(Job::Stop) | Err(RecvTimeoutError::Disconnected) => {
                 desk.outlets.close_all();
@@ -188,7 +188,7 @@ impl Desk {
             let report = self.outlets.append(ticket, &mut self.batch, self.decoder.names(), routed);
             for dead in report {
                 rows[dead.row as usize] = Fate::DeadLettered;
-                lost.push(Undeliverable::row(&self.bundle.plan, routed, dead));
+                lost.push(Undeliverable::row(&self.bundle.plan, routed, &dead));
             }
         }
         let mut fates = Fates::default();
@@ -214,7 +214,7 @@ impl Desk {
             for letter in &letters {
                 self.world.metrics.dead_letters(&letter.reason, 1);
             }
-            self.outlets.dead(ticket, letters);
+            self.outlets.dead(ticket, &letters);
         }
         self.outlets.end_batch(ticket);
         fates

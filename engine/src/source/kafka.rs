@@ -80,7 +80,7 @@ const WATERMARKS_EVERY: Duration = Duration::from_secs(2);
 /// `client` already holds brokers, group and security. Errors that come later (a broker that goes away, a refused login) go to
 /// [`super::Intake::report`] and are retried by librdkafka; only a client that cannot be made is an error here.
 pub fn read(
-    client: ClientConfig,
+    client: &ClientConfig,
     settings: &Settings,
     intake: &SharedIntake,
     stop: &Arc<AtomicBool>,
@@ -270,7 +270,7 @@ fn room(batch: &RawBatch, limit: usize) -> usize {
         return 0;
     }
     // Without experience assume a common size; a call that hands out too much overshoots the limit by one call's worth at most.
-    let mean = if records == 0 { 640 } else { (bytes / records).max(64) };
+    let mean = bytes.checked_div(records).map_or(640, |mean| mean.max(64));
     ((limit - bytes) / mean).clamp(1, BATCH_RECORDS - records)
 }
 
@@ -311,7 +311,7 @@ fn header_json(record: Record<'_>) -> Vec<u8> {
         let value =
             value.map_or(serde_json::Value::Null, |value| match std::str::from_utf8(value) {
                 Ok(text) => text.into(),
-                Err(_) => value.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into(),
+                Err(_) => hex(value).into(),
             });
         map.insert(name, value);
     });
@@ -357,4 +357,13 @@ pub fn explain(source: &str, code: RDKafkaErrorCode) -> Option<String> {
 /// Whether a log line of librdkafka says that TLS failed: of that it makes no error event, only lines.
 fn is_tls_failure(line: &str) -> bool {
     line.contains("SSL handshake failed") || line.contains("certificate verify failed")
+}
+
+fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    bytes
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .map(|digit| char::from(DIGITS[usize::from(digit)]))
+        .collect()
 }

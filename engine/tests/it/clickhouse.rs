@@ -1,7 +1,4 @@
 //! Rows into a real ClickHouse and back.
-
-#![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
-
 mod inserts;
 mod rows;
 mod types;

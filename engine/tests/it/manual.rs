@@ -2,7 +2,6 @@
 //!
 //! `UPDATE_EXPECT=1 cargo test` writes into the manual what it prints.
 
-#[expect(dead_code, reason = "the language's own tests use the rest")]
 #[path = "../../../dsl/tests/it/manual/blocks.rs"]
 mod blocks;
 

@@ -54,7 +54,10 @@ pub(crate) fn with_texts(markdown: &str, texts: &[(usize, String)]) -> String {
 /// The name that a block gives itself in its first line: `# lib/http.rules`.
 pub(crate) fn name(text: &str) -> Option<&str> {
     let first = text.lines().next()?.strip_prefix("# ")?;
-    first.split_whitespace().next().filter(|word| word.strip_suffix(".rules").is_some())
+    first
+        .split_whitespace()
+        .next()
+        .filter(|word| std::path::Path::new(word).extension().is_some_and(|end| end == "rules"))
 }
 
 /// A block as a whole file: with the opening and the ending that it leaves out. A block that names itself is whole.

@@ -4,6 +4,7 @@ use std::{
     fs::{self, File},
     io::{Read as _, Write as _},
     net::TcpStream,
+    os::unix::process::CommandExt as _,
     path::PathBuf,
     process::{Child, Command, Stdio},
     sync::Mutex,
@@ -16,7 +17,7 @@ use serde::Deserialize;
 use super::setup::Stage;
 
 /// How long the engine may take to start.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_mins(1);
 
 /// A running engine.
 pub(super) struct Engine {
@@ -44,7 +45,8 @@ struct Page {
 /// A rule on `/api/rules`.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Rule {
-    pub(super) rule: String,
+    #[serde(rename = "rule")]
+    pub(super) label: String,
     pub(super) matched: u64,
     #[serde(default)]
     pub(super) dropped: std::collections::BTreeMap<String, u64>,
@@ -65,6 +67,8 @@ impl Engine {
             // It ends when our end of the pipe closes, so it never outlives the demo.
             .arg("--stop-with-stdin")
             .stdin(Stdio::piped())
+            // Ctrl-C is for the demo, which then lets the engine drain.
+            .process_group(0)
             .stdout(file.try_clone()?)
             .stderr(file)
             .spawn()
@@ -133,17 +137,13 @@ impl Engine {
     pub(super) fn cpu_seconds(&self) -> f64 {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid)).unwrap_or_default();
         // The name in parentheses may hold blanks; utime and stime are the 12th and 13th field behind it.
-        let ticks: u64 = stat
-            .rsplit(')')
-            .next()
-            .map(|rest| {
-                rest.split_whitespace()
-                    .skip(11)
-                    .take(2)
-                    .filter_map(|field| field.parse::<u64>().ok())
-                    .sum()
-            })
-            .unwrap_or(0);
+        let ticks: u64 = stat.rsplit(')').next().map_or(0, |rest| {
+            rest.split_whitespace()
+                .skip(11)
+                .take(2)
+                .filter_map(|field| field.parse::<u64>().ok())
+                .sum()
+        });
         ticks as f64 / 100.0
     }
 

@@ -91,10 +91,11 @@ impl Producer {
         self.done.load(Ordering::Acquire)
     }
 
-    /// Ends it.
-    pub(super) fn stop(self) {
+    /// Ends it; returns how many events it produced.
+    pub(super) fn stop(self) -> u64 {
         self.stop.store(true, Ordering::Release);
         let _panicked = self.thread.join();
+        self.produced.load(Ordering::Acquire)
     }
 }
 

@@ -21,9 +21,6 @@ pub(super) struct View {
     at: Instant,
 }
 
-/// Lines of the engine's log that are shown.
-const SAID: usize = 8;
-
 impl View {
     pub(super) fn new(terminal: bool) -> Self {
         if terminal {
@@ -71,22 +68,27 @@ impl View {
         ];
         for rule in engine.rules()? {
             let before =
-                self.before.insert(rule.rule.clone(), rule.matched).unwrap_or(rule.matched);
+                self.before.insert(rule.label.clone(), rule.matched).unwrap_or(rule.matched);
             let matched = rule.matched.saturating_sub(before) as f64 / seconds;
             let dropped: u64 = rule.dropped.values().sum();
             let faults: u64 = rule.faults.values().sum();
             lines.push(format!(
                 "  {:<40} {matched:>10.0} {:>12} {dropped:>12} {faults:>9}",
-                rule.rule, rule.matched
+                rule.label, rule.matched
             ));
         }
         lines.push(String::new());
         lines.push(format!("  {}   edit and save: reloads show below", stage.rules.display()));
-        lines.extend(engine.said(SAID).lines().map(|line| format!("  {line}")));
         let (width, height) = terminal::size().unwrap_or((120, 40));
+        let (width, height) = (usize::from(width.max(20)), usize::from(height.max(2)) - 1);
+        let said: Vec<String> =
+            engine.said(height).lines().flat_map(|line| wrap(line, width - 2)).collect();
+        let room = height.saturating_sub(lines.len());
+        lines
+            .extend(said[said.len().saturating_sub(room)..].iter().map(|line| format!("  {line}")));
         queue!(out, cursor::MoveTo(0, 0))?;
-        for line in lines.iter().take(height.saturating_sub(1) as usize) {
-            let shown: String = line.chars().take(width as usize).collect();
+        for line in lines.iter().take(height) {
+            let shown: String = line.chars().take(width).collect();
             write!(out, "{shown}")?;
             queue!(out, terminal::Clear(terminal::ClearType::UntilNewLine))?;
             write!(out, "\r\n")?;
@@ -102,4 +104,13 @@ impl View {
             let _shown = execute!(io::stdout(), cursor::Show);
         }
     }
+}
+
+/// Cuts a line into pieces that fit the screen, so that the end of a sentence is never lost.
+fn wrap(line: &str, width: usize) -> Vec<String> {
+    let chars: Vec<char> = line.chars().collect();
+    if chars.is_empty() {
+        return vec![String::new()];
+    }
+    chars.chunks(width).map(|piece| piece.iter().collect()).collect()
 }

@@ -83,10 +83,13 @@ impl GroupContext {
         };
         match code {
             RDKafkaErrorCode::PartitionEOF | RDKafkaErrorCode::NoOffset => {}
-            code => match explain(&self.settings.name, code) {
-                Some(sentence) => self.say(sentence),
-                None => tracing::warn!(source = %self.settings.name, %error, "kafka"),
-            },
+            code => {
+                if let Some(sentence) = explain(&self.settings.name, code) {
+                    self.say(sentence);
+                } else {
+                    tracing::warn!(source = %self.settings.name, %error, "kafka");
+                }
+            }
         }
     }
 

@@ -160,7 +160,7 @@ impl<'a> Record<'a> {
             }
             // SAFETY: a header's name is a C string and its value `len` bytes (or null), owned by the message.
             unsafe {
-                each(std::ffi::CStr::from_ptr(name).to_bytes(), bytes(value.cast_mut(), len))
+                each(std::ffi::CStr::from_ptr(name).to_bytes(), bytes(value.cast_mut(), len));
             };
         }
     }

@@ -1,6 +1,7 @@
 //! A folder with rules and configuration, a topic and a database of its own.
 
 use std::{
+    fmt::Write as _,
     fs,
     path::{Path, PathBuf},
     sync::atomic::{AtomicU32, Ordering},
@@ -59,10 +60,11 @@ impl Project {
             self.group,
         );
         for sink in sinks {
-            text.push_str(&format!(
+            let _ = write!(
+                text,
                 "[sink.{sink}]\nkind = \"clickhouse\"\nurl = \"{url}\"\ndatabase = \"{}\"\nbatch = {{ age = \"500ms\" }}\n\n",
                 self.database
-            ));
+            );
         }
         text.push_str(more);
         self.write("logmon.toml", &text);
@@ -136,7 +138,7 @@ pub(crate) fn produce<'a>(
             }
         }
     }
-    producer.flush(std::time::Duration::from_secs(60)).unwrap();
+    producer.flush(std::time::Duration::from_mins(1)).unwrap();
 }
 
 /// The DDL of the tables that tests write to: identity columns, and what the rules fill.
