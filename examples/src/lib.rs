@@ -38,7 +38,7 @@ pub fn run(
     let mut batch = Batch::new(&plan.layout);
     let payloads: Vec<&[u8]> = events.iter().map(|event| event.as_bytes()).collect();
     load::load(&mut batch, &plan.layout, &mut names, &payloads)
-        .map_err(|(index, error)| format!("event {index} was refused: {error}"))?;
+        .map_err(|(event, error)| format!("event {event} was refused: {error}"))?;
     // Where events come from is the caller's to say; these come from nowhere, at the start of 1970.
     batch.meta.offsets = (0..events.len() as i64).collect();
     batch.meta.times = vec![0; events.len()];

@@ -12,6 +12,8 @@ use logmon_dsl::{
     functions::{self, Family, Function, Param, Takes},
     program::{Compilation, Mode, Reader, compile},
     render::render,
+    span::Sources,
+    syntax,
     test_block::run_test,
     types::{Ty, Type},
 };
@@ -45,6 +47,9 @@ fn hold(path: &str) -> String {
             "rules" => {
                 programs += 1;
                 let name = blocks::name(&block.text).unwrap_or("example.rules").to_owned();
+                if !is_styled(&block.text) {
+                    wrong.push(format!("{place}\nnot in the style that `fmt` writes"));
+                }
                 shelf.0.insert(name.clone(), blocks::whole(&block.text));
                 let compiled = compile(Path::new(&name), &shelf, Mode::Test);
                 if !compiled.diagnostics.is_empty() {
@@ -75,6 +80,35 @@ fn hold(path: &str) -> String {
     assert!(programs > 0, "{path} shows no program");
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
     blocks::with_texts(&text, &texts)
+}
+
+/// Whether `fmt` would leave it alone.
+fn is_styled(text: &str) -> bool {
+    let file = Sources::default().add("example.rules", text);
+    syntax::format(file, text).is_ok_and(|styled| styled == text)
+}
+
+#[test]
+fn shipped_rules_are_in_the_one_style() {
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("../rules")];
+    let mut seen = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("the rules we ship") {
+            let path = entry.expect("a readable entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|ending| ending == "rules") {
+                seen += 1;
+                let text = std::fs::read_to_string(&path).expect("rules are text");
+                assert!(
+                    is_styled(&text),
+                    "`logmon-engine fmt {}` writes its style",
+                    path.display()
+                );
+            }
+        }
+    }
+    assert!(seen > 5, "the rules we ship are found");
 }
 
 /// What the tests of a program say that fail.

@@ -69,10 +69,12 @@ fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let engine = Engine::start(&stage)?;
     let started = Instant::now();
     eprintln!(
-        "\n  rules        {}   edit them: they take effect at once\n  engine       {}   /metrics /api/status /api/rules\n  clickhouse   {}   SELECT … FROM {}.logs\n  kafka        {}   topic {}\n",
+        "\n  rules        {}   edit them: they take effect at once\n  engine       {}   /metrics /api/status /api/rules\n  clickhouse   {}   user {} password {}   SELECT … FROM {}.logs\n  kafka        {}   topic {}\n",
         stage.rules.display(),
         engine.url(),
         stage.clickhouse.url(),
+        stage.clickhouse.user(),
+        stage.clickhouse.password(),
         stage.database,
         stage.kafka.brokers(),
         stage.topic,

@@ -107,7 +107,8 @@ impl Reloader {
             let start = Instant::now();
             while start.elapsed() < LOOK && !cancel.is_cancelled() {
                 if heard.recv_timeout(Duration::from_millis(100)).is_ok() {
-                    let _more = heard.recv_timeout(SETTLE);
+                    // A saved file is often several changes: wait until it is quiet.
+                    while start.elapsed() < LOOK && heard.recv_timeout(SETTLE).is_ok() {}
                     break;
                 }
             }
@@ -134,8 +135,13 @@ impl Reloader {
         }
         if rules {
             self.reload_rules();
-            // A new program may be made of other files.
-            self.seen = self.stamps();
+            // A new program may be made of other files. What was seen before it was compiled stays, so that a
+            // change during the reload is one for the next look.
+            let now = self.stamps();
+            self.seen.retain(|path, _| now.contains_key(path));
+            for (path, stamp) in now {
+                self.seen.entry(path).or_insert(stamp);
+            }
         }
     }
 
@@ -182,7 +188,9 @@ impl Reloader {
         if let Some(failure) = first_failure(&tested) {
             return refuse(failure);
         }
-        let Some(program) = program::compile(&self.entry, self.reader, Mode::Run).program else {
+        // Only what was tested may run.
+        let again = program::compile(&self.entry, self.reader, Mode::Run).program;
+        let Some(program) = again.filter(|program| program.hash == tested.hash) else {
             return refuse("the files changed again while they were read".to_owned());
         };
         let old = self.bundle.load_full();
