@@ -8,7 +8,7 @@ mod labels;
 mod rules;
 mod totals;
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use prometheus::{
     CounterVec, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts,
@@ -23,6 +23,8 @@ pub use totals::{LookupTotals, PartitionTotals, RuleTotals, SinkTotals, SourceTo
 
 /// From a cached key to a lookup that timed out.
 const LOOKUP_BUCKETS: [f64; 10] = [0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 10.0];
+/// From a lane that goes over between two batches to one that people notice.
+const RELOAD_BUCKETS: [f64; 8] = [0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0];
 /// From a block on a server of this machine to one that ran into its timeout.
 const SINK_BUCKETS: [f64; 12] =
     [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0, 60.0];
@@ -62,6 +64,7 @@ pub struct Metrics {
     dead_letter_reasons: Capped,
     bundle_info: IntGaugeVec,
     reloads: IntCounterVec,
+    reload_pause: HistogramVec,
     /// Bytes of the budget in use.
     pub memory_used: IntGauge,
     /// The budget.
@@ -241,6 +244,12 @@ impl Metrics {
             naming.gauges("events_open", "Events read whose fate is open.", &["source"]);
         let dead_letters = naming.counts("dead_letters_total", "Dead letters.", &["reason"]);
         let bundle_info = naming.gauges("bundle_info", "The rules bundle that runs.", &["hash"]);
+        let reload_pause = naming.histogram(
+            "reload_pause_seconds",
+            "How long a worker stood still, between two batches, to go over to new rules.",
+            &RELOAD_BUCKETS,
+            &[],
+        );
         let reloads =
             naming.counts("reloads_total", "Attempts to replace the rules.", &["outcome"]);
         for outcome in ReloadOutcome::ALL {
@@ -264,6 +273,7 @@ impl Metrics {
             dead_letter_reasons: Capped::default(),
             bundle_info,
             reloads,
+            reload_pause,
             memory_used,
             memory_limit,
         })
@@ -288,6 +298,11 @@ impl Metrics {
     pub fn bundle(&self, hash: &str) {
         self.bundle_info.reset();
         self.bundle_info.with_label_values(&[hash]).set(1);
+    }
+
+    /// Notes how long a worker stood still to go over to new rules.
+    pub fn reload_pause(&self, time: Duration) {
+        self.reload_pause.with_label_values::<&str>(&[]).observe(time.as_secs_f64());
     }
 
     /// Counts an attempt to replace the rules.

@@ -71,6 +71,8 @@ struct Lane {
     /// What may be committed; `None` until the first batch closes.
     committable: Option<i64>,
     committed: Option<i64>,
+    /// One past the last offset that was read.
+    read: Option<i64>,
 }
 
 /// The books of all lanes of one source.
@@ -98,6 +100,7 @@ impl Ledger {
             open: VecDeque::new(),
             committable: None,
             committed: None,
+            read: None,
         };
         self.lanes.insert(id, lane);
         id
@@ -127,6 +130,7 @@ impl Ledger {
             assert!(last.end <= end, "offset {end} came after {}", last.end);
         }
         lane.open.push_back(Entry { seq, end, events, fates: Fates::default(), holds: 1 });
+        lane.read = Some(end);
         self.read += events;
         Some(BatchId { lane: id, seq })
     }
@@ -203,9 +207,14 @@ impl Ledger {
         self.abandoned
     }
 
-    /// Every lane with its partition and its committed offset, ascending.
-    pub fn lanes(&self) -> impl Iterator<Item = (LaneId, &Position, Option<i64>)> {
-        self.lanes.iter().map(|(&id, lane)| (id, &lane.position, lane.committed))
+    /// Every lane with its partition, ascending.
+    pub fn lanes(&self) -> impl Iterator<Item = (LaneId, &Position)> {
+        self.lanes.iter().map(|(&id, lane)| (id, &lane.position))
+    }
+
+    /// Every partition with its committed offset and the next one to read, where they are known yet.
+    pub fn offsets(&self) -> Vec<(Position, Option<i64>, Option<i64>)> {
+        self.lanes.values().map(|lane| (lane.position.clone(), lane.committed, lane.read)).collect()
     }
 
     fn entry(&mut self, batch: BatchId) -> Option<&mut Entry> {

@@ -4,7 +4,10 @@ use std::{
     collections::BTreeMap,
     fmt::{self, Write as _},
     path::PathBuf,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -74,6 +77,7 @@ pub struct World {
     /// Chosen at random at start; part of every token and row.
     pub incarnation: u64,
     outboxes: Mutex<BTreeMap<Arc<str>, Arc<Outbox>>>,
+    chunks: AtomicU64,
 }
 
 impl fmt::Debug for World {
@@ -163,7 +167,13 @@ impl World {
             abandon: CancellationToken::new(),
             incarnation,
             outboxes: Mutex::default(),
+            chunks: AtomicU64::new(0),
         })
+    }
+
+    /// A number that no other unit of this process has.
+    pub fn next_chunk(&self) -> u64 {
+        self.chunks.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Every sink's queue, by name.

@@ -276,7 +276,7 @@ impl Intake for Lanes {
         for lane in lanes {
             known.remove(lane);
             if let Some(position) =
-                ledger.lanes().find(|(id, ..)| id == lane).map(|(_, position, _)| position.clone())
+                ledger.lanes().find(|(id, _)| id == lane).map(|(_, position)| position.clone())
             {
                 watermarks.remove(&position);
                 tracing::info!(topic = %position.topic, partition = position.partition, "revoked");

@@ -70,13 +70,9 @@ impl Observer {
 impl Observed {
     fn look(&mut self, world: &World) {
         let metrics = self.lanes.metrics();
-        let (closed, open, committed) = {
+        let (closed, open, offsets) = {
             let ledger = self.lanes.ledger();
-            let committed: Vec<(Position, Option<i64>)> = ledger
-                .lanes()
-                .map(|(_, position, committed)| (position.clone(), committed))
-                .collect();
-            (ledger.closed(), ledger.open_events(), committed)
+            (ledger.closed(), ledger.open_events(), ledger.offsets())
         };
         metrics.closed(Fate::Delivered, closed.delivered - self.closed.delivered);
         metrics.closed(Fate::Dropped, closed.dropped - self.closed.dropped);
@@ -87,9 +83,9 @@ impl Observed {
         metrics.paused(paused.saturating_sub(self.paused));
         self.paused = paused;
 
-        self.partitions.retain(|position, _| committed.iter().any(|(known, _)| known == position));
+        self.partitions.retain(|position, _| offsets.iter().any(|(known, ..)| known == position));
         let marks: HashMap<Position, _> = self.lanes.watermarks().into_iter().collect();
-        for (position, committed) in committed {
+        for (position, committed, read) in offsets {
             let seen = self.partitions.entry(position.clone()).or_insert_with(|| Seen {
                 metrics: world.metrics.partition(
                     self.lanes.name(),
@@ -106,7 +102,8 @@ impl Observed {
             let Some(marks) = marks.get(&position) else { continue };
             let next = committed.unwrap_or(marks.low);
             let lag = (marks.high - next).max(0);
-            seen.metrics.offset.set(next);
+            seen.metrics.committed.set(next);
+            seen.metrics.offset.set(read.unwrap_or(next));
             seen.metrics.lag_records.set(lag);
             // While records wait, the lag in time grows from the last moment at which something was done.
             let seconds = if lag == 0 { 0.0 } else { seen.moved.elapsed().as_secs_f64() };

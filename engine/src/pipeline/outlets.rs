@@ -62,7 +62,6 @@ pub struct Outlets {
     dead_topic: Option<Arc<Outbox>>,
     tickets: HashMap<u64, Ticket>,
     next_ticket: u64,
-    chunks: u64,
 }
 
 #[derive(Debug)]
@@ -81,7 +80,7 @@ struct Growing<B> {
 }
 
 impl Outlets {
-    /// Empty blocks for every sink of a bundle. `number` tells the workers of a process apart in tokens.
+    /// Empty blocks for every sink of a bundle. `number` is the worker's.
     pub fn new(world: &Arc<World>, bundle: &Arc<Bundle>, number: usize) -> Self {
         let sinks = bundle
             .outlets
@@ -115,23 +114,12 @@ impl Outlets {
             dead_topic: bundle.dead_letters.topic.clone(),
             tickets: HashMap::new(),
             next_ticket: 0,
-            chunks: 0,
         }
     }
 
     /// The worker's number.
     pub fn number(&self) -> usize {
         self.number
-    }
-
-    /// How many units this worker cut so far.
-    pub fn chunks(&self) -> u64 {
-        self.chunks
-    }
-
-    /// Goes on counting units where the desk before this one ended, so that no token is used twice.
-    pub fn continue_at(&mut self, chunks: u64) {
-        self.chunks = chunks;
     }
 
     /// Opens a ticket for a batch: what its rows are known by until they are acknowledged.
@@ -151,10 +139,11 @@ impl Outlets {
         ticket: u64,
         batch: &mut Batch,
         names: &Names,
+        names_table: u64,
         routed: &Routed,
     ) -> Vec<DeadRow> {
         let plan = Arc::clone(&self.bundle.plan);
-        let context = self.context(ticket, &plan.sources[batch.meta.source].name, names.generation);
+        let context = self.context(ticket, &plan.sources[batch.meta.source].name, names_table);
         let (rows, dead) = match &mut self.sinks[routed.sink.0 as usize] {
             SinkDesk::Table(table) => {
                 let report = table.builder.append(batch, names, routed, &context);
@@ -305,11 +294,9 @@ impl Outlets {
             bundle: self.bundle.short(),
             table: &finished.table.replace('`', ""),
             partition: finished.partition.unwrap_or(0),
-            // Unique in the process: the worker's number in the low byte.
-            chunk: self.chunks << 8 | self.number as u64 & 0xff,
+            chunk: self.world.next_chunk(),
         };
         let token = named.token();
-        self.chunks += 1;
         let share = self.world.budget.take(finished.bytes());
         let rows = finished.rows;
         outbox.send(Unit { cargo: Cargo::Block { finished, token }, rows, batches, share });

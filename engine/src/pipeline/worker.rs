@@ -53,7 +53,6 @@ pub fn work(world: &Arc<World>, bundle: &ArcSwap<Bundle>, inbox: &Receiver<Job>,
     let mut desk = Desk::new(Arc::clone(world), bundle.load_full(), number);
     loop {
         let wait = desk
-            .outlets
             .next_due()
             .map_or(LOOK, |due| due.saturating_duration_since(Instant::now()).min(LOOK));
         let job = inbox.recv_timeout(wait);
@@ -64,14 +63,14 @@ pub fn work(world: &Arc<World>, bundle: &ArcSwap<Bundle>, inbox: &Receiver<Job>,
         drop(now);
         match job {
             Ok(Job::Batch { lanes, parcel }) => desk.batch(&lanes, *parcel),
-            Ok(Job::Flush) => desk.outlets.close_all(),
+            Ok(Job::Flush) => desk.close_all(),
             Ok(Job::Stop) | Err(RecvTimeoutError::Disconnected) => {
-                desk.outlets.close_all();
+                desk.close_all();
                 return;
             }
             Err(RecvTimeoutError::Timeout) => {}
         }
-        desk.outlets.close_due(Instant::now());
+        desk.close_due(Instant::now());
     }
 }
 
@@ -85,6 +84,10 @@ struct Desk {
     lookups: LookupSet,
     batch: Batch,
     outlets: Outlets,
+    /// Blocks that were begun under older bundles; they are closed when they are due, as if nothing had happened.
+    retiring: Vec<Outlets>,
+    /// Counts decoders: names are numbered by each of them anew.
+    decoders: u32,
     /// Source numbers of the plan by name.
     sources: HashMap<Arc<str>, usize>,
 }
@@ -98,6 +101,8 @@ impl Desk {
             lookups: bundle.lookups.clone(),
             batch: Batch::new(&plan.layout),
             outlets: Outlets::new(&world, &bundle, number),
+            retiring: Vec::new(),
+            decoders: 0,
             sources: plan
                 .sources
                 .iter()
@@ -109,13 +114,34 @@ impl Desk {
         }
     }
 
-    /// Goes over to another bundle, between two batches: what was built under the old rules is closed first.
+    /// Goes over to another bundle, between two batches. Nothing is waited for: what was begun under the old rules goes its way beside the new.
     fn take(&mut self, bundle: Arc<Bundle>) {
+        let started = Instant::now();
+        let fresh = Self::new(Arc::clone(&self.world), bundle, self.outlets.number());
+        let old = std::mem::replace(self, fresh);
+        self.decoders = old.decoders + 1;
+        self.retiring = old.retiring;
+        self.retiring.push(old.outlets);
+        self.world.metrics.reload_pause(started.elapsed());
+    }
+
+    fn next_due(&self) -> Option<Instant> {
+        self.retiring.iter().chain([&self.outlets]).filter_map(Outlets::next_due).min()
+    }
+
+    fn close_due(&mut self, now: Instant) {
+        self.outlets.close_due(now);
+        for old in &mut self.retiring {
+            old.close_due(now);
+        }
+        self.retiring.retain(|old| old.next_due().is_some());
+    }
+
+    fn close_all(&mut self) {
+        for mut old in self.retiring.drain(..) {
+            old.close_all();
+        }
         self.outlets.close_all();
-        let number = self.outlets.number();
-        let chunks = self.outlets.chunks();
-        *self = Self::new(Arc::clone(&self.world), bundle, number);
-        self.outlets.continue_at(chunks);
     }
 
     fn batch(&mut self, lanes: &Arc<Lanes>, mut parcel: Parcel) {
@@ -184,8 +210,16 @@ impl Desk {
             withhold(outcome, settings.on_fault, &mut rows, &mut lost);
         }
         let ticket = self.outlets.ticket(lanes, id, raw);
+        let names_table = u64::from(self.decoders) << 32
+            | (self.decoder.names().generation & u64::from(u32::MAX));
         for routed in outcome.routed.iter().filter(|routed| !routed.rows.is_empty()) {
-            let report = self.outlets.append(ticket, &mut self.batch, self.decoder.names(), routed);
+            let report = self.outlets.append(
+                ticket,
+                &mut self.batch,
+                self.decoder.names(),
+                names_table,
+                routed,
+            );
             for dead in report {
                 rows[dead.row as usize] = Fate::DeadLettered;
                 lost.push(Undeliverable::row(&self.bundle.plan, routed, &dead));
