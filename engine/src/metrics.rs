@@ -38,6 +38,8 @@ pub enum Fate {
     Dropped,
     /// It lies with its reason among the dead letters.
     DeadLettered,
+    /// Its partition was taken away before its fate was settled: the next owner reads it again.
+    GivenBack,
 }
 
 /// How an attempt to replace the rules ended.
@@ -313,7 +315,8 @@ impl Metrics {
 
 impl Fate {
     /// Every fate.
-    pub const ALL: [Self; 3] = [Self::Delivered, Self::Dropped, Self::DeadLettered];
+    pub const ALL: [Self; 4] =
+        [Self::Delivered, Self::Dropped, Self::DeadLettered, Self::GivenBack];
 
     /// As metrics, `eval` and summaries write it.
     pub fn name(self) -> &'static str {
@@ -321,6 +324,7 @@ impl Fate {
             Self::Delivered => "delivered",
             Self::Dropped => "dropped",
             Self::DeadLettered => "dead_lettered",
+            Self::GivenBack => "given_back",
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Which offsets are safe to commit, and how many events met which fate.
 //!
 //! Invariant: a committable offset never passes an event whose fate is still open, so a crash repeats events but loses none; and at any
-//! moment `read = delivered + dropped + dead_lettered + open`.
+//! moment `read = delivered + dropped + dead_lettered + given_back + open`.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -84,7 +84,7 @@ pub struct Ledger {
     read: u64,
     closed: Fates,
     /// Events whose lane was taken away before their fate was known: another owner reads them again.
-    abandoned: u64,
+    given_back: u64,
 }
 
 impl Ledger {
@@ -106,10 +106,10 @@ impl Ledger {
         id
     }
 
-    /// Closes a lane. What is still open in it is abandoned: late acknowledgements for it are ignored.
+    /// Closes a lane. What is still open in it is given back: late acknowledgements for it are ignored.
     pub fn revoke(&mut self, id: LaneId) {
         if let Some(lane) = self.lanes.remove(&id) {
-            self.abandoned += lane.open.iter().map(|entry| entry.events).sum::<u64>();
+            self.given_back += lane.open.iter().map(|entry| entry.events).sum::<u64>();
             self.by_position.remove(&lane.position);
         }
     }
@@ -203,8 +203,8 @@ impl Ledger {
     }
 
     /// Events that another owner reads again, because their partition was taken away before they were done.
-    pub fn abandoned(&self) -> u64 {
-        self.abandoned
+    pub fn given_back(&self) -> u64 {
+        self.given_back
     }
 
     /// Every lane with its partition, ascending.
@@ -284,7 +284,7 @@ mod tests {
         assert_ne!(lane, again);
         assert_eq!(ledger.open(lane, 1, 6), None);
         assert_eq!(
-            (ledger.abandoned(), ledger.closed().total(), ledger.committable().len()),
+            (ledger.given_back(), ledger.closed().total(), ledger.committable().len()),
             (5, 0, 0)
         );
     }

@@ -131,7 +131,7 @@ pub struct StatusPage {
     pub reload: Option<ReloadReport>,
 }
 
-/// What was read and what became of it: `read = delivered + dropped + dead_lettered + open`.
+/// What was read and what became of it: `read = delivered + dropped + dead_lettered + given_back + open`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct EventTotals {
     /// Records read.
@@ -142,6 +142,8 @@ pub struct EventTotals {
     pub dropped: u64,
     /// Events among the dead letters.
     pub dead_lettered: u64,
+    /// Events whose partition was taken away before their fate was settled; the next owner reads them.
+    pub given_back: u64,
     /// Events whose fate is open.
     pub open: i64,
 }
@@ -377,6 +379,7 @@ impl EventTotals {
         self.delivered += of(Fate::Delivered);
         self.dropped += of(Fate::Dropped);
         self.dead_lettered += of(Fate::DeadLettered);
+        self.given_back += of(Fate::GivenBack);
         self.open += source.open;
     }
 }

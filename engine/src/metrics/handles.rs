@@ -15,7 +15,7 @@ pub struct SourceMetrics {
     pub bytes: IntCounter,
     /// Events whose fate is open.
     pub open: IntGauge,
-    fates: [IntCounter; 3],
+    fates: [IntCounter; 4],
     paused: Counter,
 }
 
@@ -147,11 +147,12 @@ impl SourceMetrics {
     }
 
     fn fate(&self, fate: Fate) -> &IntCounter {
-        let [delivered, dropped, dead_lettered] = &self.fates;
+        let [delivered, dropped, dead_lettered, given_back] = &self.fates;
         match fate {
             Fate::Delivered => delivered,
             Fate::Dropped => dropped,
             Fate::DeadLettered => dead_lettered,
+            Fate::GivenBack => given_back,
         }
     }
 }

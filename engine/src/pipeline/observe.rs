@@ -26,6 +26,7 @@ pub struct Observer {
 struct Observed {
     lanes: Arc<Lanes>,
     closed: Fates,
+    given_back: u64,
     paused: Duration,
     partitions: HashMap<Position, Seen>,
 }
@@ -48,6 +49,7 @@ impl Observer {
                 Mutex::new(Observed {
                     lanes: Arc::clone(lanes),
                     closed: Fates::default(),
+                    given_back: 0,
                     paused: Duration::ZERO,
                     partitions: HashMap::new(),
                 })
@@ -70,13 +72,15 @@ impl Observer {
 impl Observed {
     fn look(&mut self, world: &World) {
         let metrics = self.lanes.metrics();
-        let (closed, open, offsets) = {
+        let (closed, given_back, open, offsets) = {
             let ledger = self.lanes.ledger();
-            (ledger.closed(), ledger.open_events(), ledger.offsets())
+            (ledger.closed(), ledger.given_back(), ledger.open_events(), ledger.offsets())
         };
         metrics.closed(Fate::Delivered, closed.delivered - self.closed.delivered);
         metrics.closed(Fate::Dropped, closed.dropped - self.closed.dropped);
         metrics.closed(Fate::DeadLettered, closed.dead_lettered - self.closed.dead_lettered);
+        metrics.closed(Fate::GivenBack, given_back - self.given_back);
+        self.given_back = given_back;
         metrics.open.set(open as i64);
         self.closed = closed;
         let paused = self.lanes.paused();

@@ -135,7 +135,7 @@ async fn status_balances_and_shows_the_last_reload() {
     assert_eq!(code, 200);
     assert_eq!(
         page["events"],
-        json!({ "read": 10, "delivered": 6, "dropped": 2, "dead_lettered": 1, "open": 1 })
+        json!({ "read": 10, "delivered": 6, "dropped": 2, "dead_lettered": 1, "given_back": 0, "open": 1 })
     );
     assert_eq!(page["bundle"]["hash"], "abc");
     assert_eq!(

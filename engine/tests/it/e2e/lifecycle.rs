@@ -59,6 +59,11 @@ fn two_engines_share_the_work_and_the_books_balance() {
     let project = usual("balance", 4);
     let mut first = Engine::start_ready(&project, "first");
     let mut second = Engine::start_ready(&project, "second");
+    // Partitions that move while records wait are read twice by design; here none move.
+    wait_for("both engines have partitions", 60, || {
+        [&first, &second].iter().all(|engine| engine.log().matches("assigned").count() >= 2)
+            && first.log().matches("revoked").count() >= 2
+    });
     let ledger = Ledger::new(60_000);
     project.produce(ledger.payloads());
     wait_for("everything arrives", 120, || arrived(&project, &ledger));
