@@ -176,6 +176,20 @@ impl Growing {
         self.nulls.as_ref().map_or(0, Vec::len) + self.store.bytes()
     }
 
+    /// Notes how long every buffer is, in an order of its own.
+    pub(super) fn room(&self, out: &mut Vec<usize>) {
+        out.extend(self.nulls.as_ref().map(Vec::len));
+        self.store.room(out);
+    }
+
+    /// Makes room in every buffer, in the same order.
+    pub(super) fn reserve(&mut self, room: &mut impl Iterator<Item = usize>) {
+        if let Some(nulls) = &mut self.nulls {
+            nulls.reserve(room.next().unwrap_or(0));
+        }
+        self.store.reserve(room);
+    }
+
     /// Appends the decoded rows at these places.
     pub(super) fn append(&mut self, decoded: &Decoded, picks: &[u32], reading: Reading<'_>) {
         if let Some(nulls) = &mut self.nulls {
@@ -205,6 +219,42 @@ impl Store {
             Self::Low(low) => low.bytes(),
             Self::List(ends, items) => ends.len() * 8 + items.bytes(),
             Self::Map(ends, keys, values) => ends.len() * 8 + keys.low.bytes() + values.bytes(),
+        }
+    }
+
+    fn room(&self, out: &mut Vec<usize>) {
+        match self {
+            Self::Fixed(_, bytes) | Self::Text(bytes) | Self::Object(bytes) => {
+                out.push(bytes.len())
+            }
+            Self::Low(low) => out.push(low.index.len()),
+            Self::List(ends, items) => {
+                out.push(ends.len());
+                items.room(out);
+            }
+            Self::Map(ends, keys, values) => {
+                out.extend([ends.len(), keys.low.index.len()]);
+                values.room(out);
+            }
+        }
+    }
+
+    fn reserve<I: Iterator<Item = usize>>(&mut self, room: &mut I) {
+        let mut next = || room.next().unwrap_or(0);
+        match self {
+            Self::Fixed(_, bytes) | Self::Text(bytes) | Self::Object(bytes) => {
+                bytes.reserve(next())
+            }
+            Self::Low(low) => low.index.reserve(next()),
+            Self::List(ends, items) => {
+                ends.reserve(next());
+                items.reserve(room);
+            }
+            Self::Map(ends, keys, values) => {
+                ends.reserve(next());
+                keys.low.index.reserve(next());
+                values.reserve(room);
+            }
         }
     }
 
