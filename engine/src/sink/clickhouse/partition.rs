@@ -389,7 +389,7 @@ mod tests {
 
     fn is_shared(key: &str, ty: &str, seconds: &[u32]) -> bool {
         let ty = Type::parse(ty).unwrap();
-        let column = |_: &str| Some(KeyColumn { at: 0, ty: ty.clone() });
+        let column = |name: &str| (name == "t").then(|| KeyColumn { at: 0, ty: ty.clone() });
         let mut key = PartitionKey::parse(key, &TimeZone::UTC, &column).unwrap();
         let bytes = seconds.iter().flat_map(|second| second.to_le_bytes()).collect();
         let decoded = Decoded { state: vec![0; seconds.len()], values: Values::Fixed(bytes) };
