@@ -21,6 +21,7 @@ mod place;
 mod read;
 mod rest;
 pub mod schema;
+mod straight;
 mod text;
 mod time;
 pub mod types;

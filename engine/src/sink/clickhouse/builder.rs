@@ -27,6 +27,8 @@ pub struct TableBuilder {
     parts: Vec<Part>,
     by_key: HashMap<Box<[u8]>, usize>,
     picks: Vec<Vec<u32>>,
+    /// How long the last block's columns were.
+    room: Vec<usize>,
 }
 
 /// The growing block of one partition.
@@ -77,6 +79,7 @@ impl TableBuilder {
             parts: Vec::new(),
             by_key: HashMap::new(),
             picks: Vec::new(),
+            room: Vec::new(),
             binding,
         }
     }
@@ -117,7 +120,9 @@ impl TableBuilder {
                 at += 1;
             }
         }
-        if !taken.is_empty() {
+        if let Some(largest) = taken.iter().max_by_key(|part| part.rows) {
+            self.room.clear();
+            largest.columns.iter().for_each(|column| column.room(&mut self.room));
             self.by_key =
                 self.parts.iter().enumerate().map(|(at, part)| (part.key.clone(), at)).collect();
         }
@@ -154,17 +159,22 @@ impl TableBuilder {
 
     /// Moves the decoded rows at these places into the growing blocks of their partitions.
     pub(super) fn scatter(&mut self, picks: &[u32], arena: &[u8], now: Instant, ticket: u64) {
-        let constant = self.partition.as_ref().is_none_or(PartitionKey::is_constant);
-        if constant {
-            if !picks.is_empty() {
-                let part = self.part(&[], now);
-                self.extend(part, picks, arena, ticket);
+        let Some(&first) = picks.first() else { return };
+        let mut key = Vec::new();
+        let is_one = match &mut self.partition {
+            Some(partition) if !partition.is_constant() => {
+                partition.write(&self.decoded, first as usize, arena, &mut key);
+                partition.is_shared(&self.decoded)
             }
-            return;
+            _ => true,
+        };
+        if is_one {
+            let part = self.part(&key, now);
+            return self.extend(part, picks, arena, ticket);
         }
         let mut lists = std::mem::take(&mut self.picks);
         lists.iter_mut().for_each(Vec::clear);
-        let (mut key, mut last) = (Vec::new(), None);
+        let mut last = None;
         for &pick in picks {
             key.clear();
             if let Some(partition) = &mut self.partition {
@@ -194,9 +204,15 @@ impl TableBuilder {
             return part;
         }
         let columns = self.binding.columns.iter();
+        let mut columns: Vec<Growing> = columns.map(|column| Growing::new(&column.ty)).collect();
+        // A lone block will be about as long as the one before it. What is reserved but not used costs no memory.
+        if self.parts.is_empty() {
+            let mut room = self.room.iter().map(|&len| len + len / 8);
+            columns.iter_mut().for_each(|column| column.reserve(&mut room));
+        }
         self.parts.push(Part {
             key: key.into(),
-            columns: columns.map(|column| Growing::new(&column.ty)).collect(),
+            columns,
             rows: 0,
             opened: now,
             tickets: Vec::new(),

@@ -11,7 +11,7 @@ use logmon_dsl::column::{
 };
 
 use super::{
-    text::{slice, with_text},
+    text::{Short, slice, with_text},
     time::{self, Calendar, DAY, SECOND},
     types::{Enum, Scalar},
 };
@@ -121,7 +121,12 @@ pub(super) struct Converter {
     calendar: Calendar,
     /// For an enumeration that has the severities' names: the number of every severity.
     severities: Option<[i16; 25]>,
+    /// Short texts of an enumeration seen lately and their numbers, each at its only place.
+    recent: Vec<(Short, i16)>,
 }
+
+/// How many texts of an enumeration are remembered.
+const RECENT: usize = 64;
 
 impl Converter {
     /// A converter for a type; `zone` is the server's, for types that name none.
@@ -135,7 +140,39 @@ impl Converter {
             reader: TimestampReader::default(),
             calendar: Calendar::new(zone),
             severities,
+            recent: Vec::new(),
         }
+    }
+
+    /// The type.
+    pub(super) fn scalar(&self) -> &Scalar {
+        &self.scalar
+    }
+
+    /// Nanoseconds of a `DateTime64`'s tick; `None` for other types.
+    pub(super) fn tick(&self) -> Option<i64> {
+        match self.scalar {
+            Scalar::DateTime64(precision, _) => Some(10_i64.pow(9 - u32::from(precision))),
+            _ => None,
+        }
+    }
+
+    /// The number of a short text in an enumeration, for most rows without a look at the names; `None` where there is none.
+    #[inline]
+    pub(super) fn enumerated(&mut self, view: View, arena: &[u8]) -> Option<i16> {
+        let short = Short::of(view, arena).filter(|_| view.kind() == Kind::Text)?;
+        if let Some(&(known, number)) = self.recent.get(short.place(RECENT))
+            && known == short
+        {
+            return Some(number);
+        }
+        let Scalar::Enum(values) = &self.scalar else { return None };
+        let number = enumerated(values, self.severities.as_ref(), Cell::View(view), arena).ok()?;
+        if self.recent.is_empty() {
+            self.recent.resize(RECENT, (Short::NONE, 0));
+        }
+        self.recent[short.place(RECENT)] = (short, number);
+        Some(number)
     }
 
     /// Appends the value's bytes; where there is no value, nothing.

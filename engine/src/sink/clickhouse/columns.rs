@@ -4,7 +4,7 @@ use logmon_dsl::column::{View, json};
 
 use super::{
     dictionary::Dictionary,
-    text::{put_json, put_text, put_varint, with_text},
+    text::{put_json, put_text, put_varint, put_view},
     types::Type,
 };
 
@@ -176,12 +176,31 @@ impl Growing {
         self.nulls.as_ref().map_or(0, Vec::len) + self.store.bytes()
     }
 
+    /// Notes how long every buffer is, in an order of its own.
+    pub(super) fn room(&self, out: &mut Vec<usize>) {
+        out.extend(self.nulls.as_ref().map(Vec::len));
+        self.store.room(out);
+    }
+
+    /// Makes room in every buffer, in the same order.
+    pub(super) fn reserve(&mut self, room: &mut impl Iterator<Item = usize>) {
+        if let Some(nulls) = &mut self.nulls {
+            nulls.reserve(room.next().unwrap_or(0));
+        }
+        self.store.reserve(room);
+    }
+
     /// Appends the decoded rows at these places.
     pub(super) fn append(&mut self, decoded: &Decoded, picks: &[u32], reading: Reading<'_>) {
         if let Some(nulls) = &mut self.nulls {
             nulls.extend(picks.iter().map(|&pick| u8::from(decoded.state[pick as usize] != 0)));
         }
-        self.fed += picks.iter().filter(|&&pick| decoded.state[pick as usize] == 0).count();
+        let is_whole = picks.len() == decoded.state.len();
+        self.fed += if is_whole {
+            decoded.state.iter().filter(|&&state| state == 0).count()
+        } else {
+            picks.iter().filter(|&&pick| decoded.state[pick as usize] == 0).count()
+        };
         self.store.append(decoded, picks, reading);
     }
 }
@@ -203,14 +222,51 @@ impl Store {
         }
     }
 
+    fn room(&self, out: &mut Vec<usize>) {
+        match self {
+            Self::Fixed(_, bytes) | Self::Text(bytes) | Self::Object(bytes) => {
+                out.push(bytes.len())
+            }
+            Self::Low(low) => out.push(low.index.len()),
+            Self::List(ends, items) => {
+                out.push(ends.len());
+                items.room(out);
+            }
+            Self::Map(ends, keys, values) => {
+                out.extend([ends.len(), keys.low.index.len()]);
+                values.room(out);
+            }
+        }
+    }
+
+    fn reserve<I: Iterator<Item = usize>>(&mut self, room: &mut I) {
+        let mut next = || room.next().unwrap_or(0);
+        match self {
+            Self::Fixed(_, bytes) | Self::Text(bytes) | Self::Object(bytes) => {
+                bytes.reserve(next())
+            }
+            Self::Low(low) => low.index.reserve(next()),
+            Self::List(ends, items) => {
+                ends.reserve(next());
+                items.reserve(room);
+            }
+            Self::Map(ends, keys, values) => {
+                ends.reserve(next());
+                keys.low.index.reserve(next());
+                values.reserve(room);
+            }
+        }
+    }
+
     fn append(&mut self, decoded: &Decoded, picks: &[u32], reading: Reading<'_>) {
         match (self, &decoded.values) {
             (Self::Fixed(width, out), Values::Fixed(bytes)) => {
                 append_fixed(*width, bytes, picks, out);
             }
             (Self::Text(out), Values::Views(views)) => {
+                out.reserve(picks.iter().map(|&pick| room(views[pick as usize])).sum());
                 for &pick in picks {
-                    with_text(views[pick as usize], reading.arena, |text| put_text(out, text));
+                    put_view(out, views[pick as usize], reading.arena);
                 }
             }
             (Self::Low(low), values) => low.append(decoded, values, picks, reading),
@@ -228,15 +284,16 @@ impl Store {
             (Self::Map(ends, keys, values), Values::Entries(from, entries)) => {
                 let mut total = ends.last().copied().unwrap_or(0);
                 keys.renew(reading);
+                ends.reserve(picks.len());
+                // Keys and values apart: two tight loops instead of one that changes hands with every entry.
                 for &pick in picks {
                     let entries = &entries[range(from, pick as usize)];
                     total += entries.len() as u64;
                     ends.push(total);
-                    for &(key, view) in entries {
-                        keys.push(key, reading);
-                        with_text(view, reading.arena, |text| values.push_text(text));
-                    }
+                    entries.iter().for_each(|&(key, _)| keys.push(key, reading));
                 }
+                let picked = picks.iter().map(|&pick| &entries[range(from, pick as usize)]);
+                values.append_members(picked, reading.arena);
             }
             (Self::Object(out), Values::Views(views)) => {
                 let mut object = Vec::new();
@@ -273,16 +330,34 @@ impl Store {
         }
     }
 
-    fn push_text(&mut self, text: &[u8]) {
+    /// Appends the values of a map's entries.
+    fn append_members<'a>(
+        &mut self,
+        rows: impl Iterator<Item = &'a [(u32, View)]> + Clone,
+        arena: &[u8],
+    ) {
         match self {
-            Self::Text(out) => put_text(out, text),
+            Self::Text(out) => {
+                out.reserve(rows.clone().flatten().map(|&(_, view)| room(view)).sum());
+                for entries in rows {
+                    entries.iter().for_each(|&(_, view)| put_view(out, view, arena));
+                }
+            }
             Self::Low(low) => {
-                let number = low.dictionary.number(text);
-                low.index.push(number);
+                for &(_, view) in rows.flatten() {
+                    let number = low.dictionary.number_of(view, arena);
+                    low.index.push(number);
+                }
             }
             _ => unreachable!("a map's values are text"),
         }
     }
+}
+
+/// Bytes that a view's text takes with its length in front, or a few more.
+#[inline(always)]
+fn room(view: View) -> usize {
+    view.len() + 5
 }
 
 fn append_fixed(width: usize, bytes: &[u8], picks: &[u32], out: &mut Vec<u8>) {
@@ -327,8 +402,7 @@ impl Low {
                     Some((view, number)) if view == views[pick] => number,
                     _ => {
                         let view = views[pick];
-                        let number =
-                            with_text(view, reading.arena, |text| self.dictionary.number(text));
+                        let number = self.dictionary.number_of(view, reading.arena);
                         last = Some((view, number));
                         number
                     }

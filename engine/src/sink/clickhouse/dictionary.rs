@@ -1,6 +1,12 @@
 //! Distinct values, numbered in the order in which they are first seen.
 
+use logmon_dsl::column::View;
 use xxhash_rust::xxh3::xxh3_64;
+
+use super::text::{Short, with_text};
+
+/// How many short values are found without hashing their bytes one by one.
+const RECENT: usize = 256;
 
 /// Distinct byte strings. Open addressing over numbers, the bytes stand one after the other.
 #[derive(Debug, Default)]
@@ -10,6 +16,8 @@ pub(super) struct Dictionary {
     hashes: Vec<u64>,
     ends: Vec<u32>,
     bytes: Vec<u8>,
+    /// Short values seen lately and their numbers, each at its only place; empty until the first one.
+    recent: Vec<(Short, u32)>,
 }
 
 impl Dictionary {
@@ -55,12 +63,33 @@ impl Dictionary {
         number
     }
 
+    /// The number of a view's text.
+    #[inline]
+    pub(super) fn number_of(&mut self, view: View, arena: &[u8]) -> u32 {
+        let short = Short::of(view, arena);
+        if let Some(short) = short
+            && let Some(&(known, number)) = self.recent.get(short.place(RECENT))
+            && known == short
+        {
+            return number;
+        }
+        let number = with_text(view, arena, |text| self.number(text));
+        if let Some(short) = short {
+            if self.recent.is_empty() {
+                self.recent.resize(RECENT, (Short::NONE, 0));
+            }
+            self.recent[short.place(RECENT)] = (short, number);
+        }
+        number
+    }
+
     /// Forgets all values, keeps the memory.
     pub(super) fn clear(&mut self) {
         self.slots.fill(0);
         self.hashes.clear();
         self.ends.clear();
         self.bytes.clear();
+        self.recent.clear();
     }
 
     /// Bytes in use.
@@ -84,6 +113,8 @@ impl Dictionary {
 
 #[cfg(test)]
 mod tests {
+    use logmon_dsl::column::Kind;
+
     use super::*;
 
     #[test]
@@ -99,6 +130,20 @@ mod tests {
         }
         assert_eq!(dictionary.number(b""), 5000);
         assert_eq!(dictionary.get(5000), b"");
+        let (mut arena, mut start) = (Vec::new(), Vec::new());
+        for i in 0..1000 {
+            start.push(arena.len());
+            arena.extend_from_slice(&text(i));
+        }
+        arena.extend_from_slice(&[0; 16]);
+        for _ in 0..2 {
+            for i in 0..1000 {
+                let view = View::new(Kind::Text, start[i as usize], text(i).len());
+                assert_eq!(dictionary.number_of(view, &arena), i, "again and again");
+            }
+        }
+        dictionary.clear();
+        assert_eq!(dictionary.number_of(View::new(Kind::Text, start[9], 7), &arena), 0);
         dictionary.clear();
         assert_eq!((dictionary.number(b"x"), dictionary.len()), (0, 1));
     }

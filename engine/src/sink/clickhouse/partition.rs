@@ -67,6 +67,7 @@ const CUTS: [(&str, Cut); 13] = [
     ("date", Cut::Day),
 ];
 
+#[derive(PartialEq)]
 enum Value {
     Null,
     Number(i128),
@@ -97,6 +98,11 @@ impl PartitionKey {
     /// Whether every row falls into the same partition.
     pub(super) fn is_constant(&self) -> bool {
         self.parts.is_empty()
+    }
+
+    /// Whether all rows surely fall into one partition, as far as the first and the last moment tell.
+    pub(super) fn is_shared(&mut self, decoded: &[Decoded]) -> bool {
+        self.parts.iter_mut().all(|part| part.is_shared(decoded))
     }
 
     /// Appends the row's partition value in a form of its own: equal bytes exactly where the value is equal.
@@ -147,6 +153,31 @@ fn raw(decoded: &Decoded, scalar: &Scalar, row: usize, arena: &[u8], out: &mut V
 }
 
 impl Expr {
+    fn is_shared(&mut self, decoded: &[Decoded]) -> bool {
+        match self {
+            Self::Number(_) => true,
+            Self::Column(at, scalar) => {
+                let Decoded { state, values } = &decoded[*at];
+                let is_one = match (values, scalar.width()) {
+                    (Values::Fixed(bytes), Some(width)) => {
+                        bytes.chunks_exact(width).all(|value| *value == bytes[..width])
+                    }
+                    (Values::Views(views), _) => views.iter().all(|view| *view == views[0]),
+                    _ => false,
+                };
+                is_one && state.iter().all(|one| *one == state[0])
+            }
+            Self::Cut(cut, of, calendar) => {
+                let Self::Column(at, scalar) = &**of else { return false };
+                let Some((first, last)) = span(&decoded[*at], scalar) else { return false };
+                // Every cut is made at a whole quarter of an hour, and in UTC none goes back.
+                calendar.is_same_quarter(first, last)
+                    || calendar.is_steady() && cut.of(first) == cut.of(last)
+            }
+            Self::Divide(..) | Self::Remainder(..) => false,
+        }
+    }
+
     fn value(&mut self, decoded: &[Decoded], row: usize) -> Value {
         match self {
             Self::Number(number) => Value::Number(*number),
@@ -200,6 +231,29 @@ impl Cut {
             Self::YearNumber => Value::Number(i128::from(year)),
         }
     }
+}
+
+/// The first and the last moment of a column, in seconds since 1970.
+fn span(decoded: &Decoded, scalar: &Scalar) -> Option<(i64, i64)> {
+    let Values::Fixed(bytes) = &decoded.values else { return None };
+    match scalar {
+        Scalar::DateTime(_) => {
+            let moments =
+                bytes.as_chunks().0.iter().map(|value| i64::from(u32::from_le_bytes(*value)));
+            bounds(moments)
+        }
+        Scalar::DateTime64(precision, _) => {
+            let moments = bytes.as_chunks().0.iter().map(|value| i64::from_le_bytes(*value));
+            let ticks = 10_i64.pow(u32::from(*precision));
+            bounds(moments).map(|(first, last)| (first.div_euclid(ticks), last.div_euclid(ticks)))
+        }
+        _ => None,
+    }
+}
+
+fn bounds(mut moments: impl Iterator<Item = i64>) -> Option<(i64, i64)> {
+    let first = moments.next()?;
+    Some(moments.fold((first, first), |(low, high), moment| (low.min(moment), high.max(moment))))
 }
 
 fn stored(decoded: &Decoded, scalar: &Scalar, row: usize) -> Value {
@@ -319,12 +373,45 @@ mod tests {
         let mut key = PartitionKey::parse(key, &TimeZone::UTC, &column)?;
         let bytes = seconds.iter().flat_map(|second| second.to_le_bytes()).collect();
         let decoded = Decoded { state: vec![0; seconds.len()], values: Values::Fixed(bytes) };
+        let is_shared = key.is_shared(std::slice::from_ref(&decoded));
         let row = |row| {
             let mut out = Vec::new();
             key.write(std::slice::from_ref(&decoded), row, &[], &mut out);
             out
         };
-        Some((0..seconds.len()).map(row).collect())
+        let keys: Vec<_> = (0..seconds.len()).map(row).collect();
+        assert!(
+            !is_shared || keys.iter().all(|key| *key == keys[0]),
+            "no key is shared that is not"
+        );
+        Some(keys)
+    }
+
+    fn is_shared(key: &str, ty: &str, seconds: &[u32]) -> bool {
+        let ty = Type::parse(ty).unwrap();
+        let column = |name: &str| (name == "t").then(|| KeyColumn { at: 0, ty: ty.clone() });
+        let mut key = PartitionKey::parse(key, &TimeZone::UTC, &column).unwrap();
+        let bytes = seconds.iter().flat_map(|second| second.to_le_bytes()).collect();
+        let decoded = Decoded { state: vec![0; seconds.len()], values: Values::Fixed(bytes) };
+        key.is_shared(std::slice::from_ref(&decoded))
+    }
+
+    #[test]
+    fn neighbors_are_seen_to_share_their_partition() {
+        // 2026-11-21 12:00 to 12:14, and noon again on the next day, UTC.
+        let (near, far) =
+            ([1_795_262_400, 1_795_263_299, 1_795_262_401], [1_795_262_400, 1_795_348_800]);
+        for ty in ["DateTime('UTC')", "DateTime('Europe/Berlin')", "DateTime('Asia/Kathmandu')"] {
+            for key in ["toDate(t)", "toYYYYMM(t)", "toStartOfHour(t)", "(toMonday(t), 3)"] {
+                assert!(is_shared(key, ty, &near), "{key} {ty}");
+            }
+            assert!(!is_shared("toDate(t)", ty, &far));
+        }
+        assert!(is_shared("toYYYYMM(t)", "DateTime('UTC')", &far), "no step back in UTC");
+        assert!(!is_shared("t", "UInt32", &near) && is_shared("t", "UInt32", &[5, 5]));
+        // Berlin's clocks go back at 01:00 UTC: days that end in local time are no steady cut.
+        let back = [1_792_875_600, 1_792_890_000];
+        assert!(!is_shared("toStartOfHour(t)", "DateTime('Europe/Berlin')", &back));
     }
 
     #[test]

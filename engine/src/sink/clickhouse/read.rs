@@ -61,14 +61,21 @@ impl Reader<'_> {
             From::Map(_) => {}
             From::Topic => {
                 let topic = constant.map_or(Cell::Absent(Absence::Missing), Cell::View);
-                self.each(converter, decoded, constant, |_, _| topic);
+                self.same(topic, converter, decoded, constant);
             }
             From::Partition => {
                 let partition = Cell::Int(i64::from(meta.partition));
-                self.each(converter, decoded, constant, |_, _| partition);
+                self.same(partition, converter, decoded, constant);
+            }
+            From::Offset if self.bound.ty.scalar().is_some_and(Scalar::is_widest) => {
+                self.offsets(decoded);
             }
             From::Offset => {
                 self.each(converter, decoded, constant, |_, row| Cell::Int(meta.offsets[row]));
+            }
+            From::EmitIx if routed.emit_ix.iter().all(|&ix| ix == routed.emit_ix[0]) => {
+                let emit_ix = Cell::Int(routed.emit_ix.first().copied().unwrap_or(0).into());
+                self.same(emit_ix, converter, decoded, constant);
             }
             From::EmitIx => {
                 self.each(converter, decoded, constant, |at, _| {
@@ -77,11 +84,11 @@ impl Reader<'_> {
             }
             From::Attempt => {
                 let attempt = Cell::Unsigned(u64::from(self.context.attempt));
-                self.each(converter, decoded, constant, |_, _| attempt);
+                self.same(attempt, converter, decoded, constant);
             }
             From::Incarnation => {
                 let incarnation = Cell::Unsigned(u64::from(self.context.incarnation));
-                self.each(converter, decoded, constant, |_, _| incarnation);
+                self.same(incarnation, converter, decoded, constant);
             }
             From::Fields(nodes) => {
                 let places = self.places(nodes, arguments);
@@ -170,52 +177,73 @@ impl Reader<'_> {
         if let Type::Array(inner) = &self.bound.ty {
             return self.lists(inner, converter, decoded, places);
         }
-        let takes_objects = converter.is_none();
         let is_json = self.bound.ty == Type::Json;
-        let mut converter = converter;
-        // Nearly always one path has values and no rule wrote it: then plain text needs no further look.
-        let untouched = match places {
-            [place] if takes_objects && !is_json => place.untouched(),
+        // Nearly always one path has values and no rule wrote it.
+        let raw = match places {
+            [place] if !is_json => place.untouched(),
             _ => None,
         };
-        for (at, &row) in routed.rows.iter().enumerate() {
-            let row = row as usize;
-            if let (Some(raw), Values::Views(views)) = (untouched, &mut decoded.values)
-                && matches!(raw[row].kind(), Kind::Text | Kind::Escaped | Kind::Number)
-            {
-                views.push(raw[row]);
-                decoded.state.push(0);
-                continue;
-            }
-            let (mut cell, place) = self.first(places, at, row);
-            if let (Cell::View(view), Some(node)) = (cell, place.and_then(|place| place.node))
-                && (view.kind() == Kind::Spread
-                    || view.kind() == Kind::Object && self.binding.layout.node(node).is_interior())
-            {
-                if takes_objects {
-                    let object = self.whole.assemble(node, row, self.arena, self.extra);
-                    self.hidden.push((at as u32, node));
-                    cell = Cell::View(object);
-                } else if view.kind() == Kind::Spread {
-                    cell = Cell::Absent(Absence::Type);
+        match (raw, converter) {
+            (Some(raw), None) => self.straight_text(raw, places, decoded, constant),
+            (Some(raw), Some(converter)) => self.straight_fixed(raw, places, converter, decoded),
+            (None, mut converter) => {
+                for (at, &row) in routed.rows.iter().enumerate() {
+                    let converter = converter.as_deref_mut();
+                    self.field(at, row as usize, places, converter, decoded, constant);
                 }
             }
-            if is_json
-                && let Cell::View(view) = cell
-                && view.kind() != Kind::Object
-            {
-                self.leave(Absence::Type, at, cell, place);
+        }
+    }
+
+    /// Decodes one row's value, whatever it is.
+    pub(super) fn field(
+        &mut self,
+        at: usize,
+        row: usize,
+        places: &[Place<'_>],
+        converter: Option<&mut Converter>,
+        decoded: &mut Decoded,
+        constant: Option<View>,
+    ) {
+        let takes_objects = converter.is_none();
+        let (mut cell, place) = self.first(places, at, row);
+        if let (Cell::View(view), Some(node)) = (cell, place.and_then(|place| place.node))
+            && (view.kind() == Kind::Spread
+                || view.kind() == Kind::Object && self.binding.layout.node(node).is_interior())
+        {
+            if takes_objects {
+                let object = self.whole.assemble(node, row, self.arena, self.extra);
+                self.hidden.push((at as u32, node));
+                cell = Cell::View(object);
+            } else if view.kind() == Kind::Spread {
                 cell = Cell::Absent(Absence::Type);
             }
-            match self.put(cell, row, converter.as_deref_mut(), decoded, constant) {
-                Ok(()) => {}
-                Err(why) => {
-                    if cell.is_present() {
-                        self.leave(why, at, cell, place);
-                    }
-                    self.absent(why);
-                }
+        }
+        if self.bound.ty == Type::Json
+            && let Cell::View(view) = cell
+            && view.kind() != Kind::Object
+        {
+            self.leave(Absence::Type, at, cell, place);
+            cell = Cell::Absent(Absence::Type);
+        }
+        if let Err(why) = self.put(cell, row, converter, decoded, constant) {
+            if cell.is_present() {
+                self.leave(why, at, cell, place);
             }
+            self.absent(why);
+        }
+    }
+
+    /// Decodes a value that all rows share and that cannot be left over.
+    fn same(
+        &mut self,
+        cell: Cell,
+        mut converter: Option<&mut Converter>,
+        decoded: &mut Decoded,
+        constant: Option<View>,
+    ) {
+        if !self.shared(cell, converter.as_deref_mut(), decoded) {
+            self.each(converter, decoded, constant, |_, _| cell);
         }
     }
 
@@ -249,8 +277,24 @@ impl Reader<'_> {
         let nanos = |span: Duration| i64::try_from(span.as_nanos()).unwrap_or(i64::MAX);
         let accepted = self.context.wall.saturating_sub(nanos(past))
             ..=self.context.wall.saturating_add(nanos(ahead));
+        let ticks = converter.tick();
+        let raw = match places {
+            [place] => place.untouched(),
+            _ => None,
+        };
         for (at, &row) in self.routed.rows.iter().enumerate() {
             let row = row as usize;
+            // The usual row: a moment that nobody wrote and that is accepted.
+            if let (Some(raw), Some(ticks)) = (raw, ticks)
+                && raw[row].kind() == Kind::Text
+                && let Ok(nanos) = converter.moment(Cell::View(raw[row]), self.arena)
+                && (!is_event_time || accepted.contains(&nanos))
+                && let Values::Fixed(bytes) = &mut decoded.values
+            {
+                bytes.extend_from_slice(&nanos.div_euclid(ticks).to_le_bytes());
+                decoded.state.push(0);
+                continue;
+            }
             let (cell, place) = self.first(places, at, row);
             let mut kafka = self.meta.times.get(row).copied().unwrap_or(self.context.wall);
             if !accepted.contains(&kafka) {

@@ -39,7 +39,6 @@ struct Way {
 }
 
 const NOWHERE: u32 = u32::MAX;
-const UNKNOWN: Way = Way { map: NOWHERE, key: NOWHERE, own: false };
 
 #[derive(Debug, Default)]
 struct Ways {
@@ -47,6 +46,8 @@ struct Ways {
     generation: u64,
     epoch: u64,
     list: Vec<Way>,
+    /// Some name lies in an object that a map calls its own.
+    any_own: bool,
 }
 
 /// The state of all map columns of a table.
@@ -82,6 +83,12 @@ impl Map {
             self.seen[at] = self.row;
             self.entries.push((key, view));
         }
+    }
+
+    /// Ends a row.
+    #[inline]
+    fn end(&mut self) {
+        self.ends.push(self.entries.len() as u32);
     }
 }
 
@@ -184,15 +191,14 @@ impl Rests {
         }
         let loose = self.loose(binding, whole);
         let any_gone = whole.snapshot.rest_gone.iter().any(Option::is_some);
-        let ways = self.ways(names_table, whole.names.generation);
+        let ways = self.ways(binding, whole, names_table);
         self.leftovers.sort_by_key(|leftover| leftover.at);
         let mut next_leftover = 0;
-        let Self { keys, leftovers, maps, epoch, .. } = self;
-        let ways = &mut self.ways[ways];
-        ways.epoch = *epoch;
-        if ways.list.len() < whole.names.len() {
-            ways.list.resize(whole.names.len(), UNKNOWN);
-        }
+        let Self { keys, leftovers, maps, .. } = self;
+        let ways = &self.ways[ways];
+        // Nearly always nothing asks for an order among entries, and none is taken away.
+        let is_plain =
+            hidden.is_empty() && !any_gone && !ways.any_own && loose.iter().all(|field| !field.own);
         for (at, &row) in rows.iter().enumerate() {
             let row = row as usize;
             for map in &mut *maps {
@@ -203,6 +209,20 @@ impl Rests {
                 next_leftover += 1;
             }
             let left = &leftovers[first..next_leftover];
+            if is_plain && left.is_empty() {
+                for field in &loose {
+                    let view = field.place.cell(row).to_view(base, extra);
+                    put(view, field.prefix, field.key, arena, keys, &mut maps[field.map], 0);
+                }
+                for &(name, view) in whole.rest.of(row) {
+                    let way = ways.list[name as usize];
+                    if way.map != NOWHERE && view.is_present() {
+                        maps[way.map as usize].push(way.key, view);
+                    }
+                }
+                maps.iter_mut().for_each(Map::end);
+                continue;
+            }
             for leftover in left.iter().filter(|leftover| leftover.wins) {
                 maps[leftover.map as usize].push(leftover.key, leftover.view);
             }
@@ -222,11 +242,7 @@ impl Rests {
                     }
                 }
                 for &(name, view) in entries {
-                    let mut way = ways.list[name as usize];
-                    if way.key == NOWHERE {
-                        way = find_way(binding, whole, name, keys);
-                        ways.list[name as usize] = way;
-                    }
+                    let way = ways.list[name as usize];
                     if way.own != own || way.map == NOWHERE || view.is_absent() {
                         continue;
                     }
@@ -239,9 +255,7 @@ impl Rests {
                     maps[way.map as usize].push(way.key, view);
                 }
             }
-            for map in &mut *maps {
-                map.ends.push(map.entries.len() as u32);
-            }
+            maps.iter_mut().for_each(Map::end);
         }
         for (map, target) in maps.iter_mut().zip(&binding.maps) {
             let decoded = &mut decoded[target.column];
@@ -273,6 +287,11 @@ impl Rests {
             else {
                 continue;
             };
+            // Objects whose members all stand elsewhere have nothing of their own to say.
+            let is_silent = |view: &View| matches!(view.kind(), Kind::Absent | Kind::Spread);
+            if place.untouched().is_some_and(|views| views.iter().all(is_silent)) {
+                continue;
+            }
             let own = usage.owner.is_some();
             let key = self.keys.number(usage.key.as_bytes());
             found.push(Loose { place, map, key, prefix: &usage.prefix, own });
@@ -280,16 +299,24 @@ impl Rests {
         found
     }
 
-    /// The place in `self.ways` of that table of names, void if it was started afresh.
-    fn ways(&mut self, table: u64, generation: u64) -> usize {
+    /// The place in `self.ways` of that table of names, with ways for all of them. Void ways of older names are forgotten.
+    fn ways(&mut self, binding: &Binding, whole: Whole<'_>, table: u64) -> usize {
         let at = self.ways.iter().position(|ways| ways.table == table).unwrap_or_else(|| {
-            self.ways.push(Ways { table, generation, epoch: self.epoch, list: Vec::new() });
+            self.ways.push(Ways { table, ..Ways::default() });
             self.ways.len() - 1
         });
-        let ways = &mut self.ways[at];
-        if ways.generation != generation || ways.epoch != self.epoch {
+        let Self { ways, keys, epoch, .. } = self;
+        let ways = &mut ways[at];
+        if ways.generation != whole.names.generation || ways.epoch != *epoch {
             ways.list.clear();
-            ways.generation = generation;
+            ways.any_own = false;
+            ways.generation = whole.names.generation;
+            ways.epoch = *epoch;
+        }
+        for name in ways.list.len()..whole.names.len() {
+            let way = find_way(binding, whole, name as u32, keys);
+            ways.any_own |= way.own;
+            ways.list.push(way);
         }
         at
     }

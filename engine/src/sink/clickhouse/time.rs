@@ -50,6 +50,16 @@ impl Calendar {
         }
         seconds + self.offset
     }
+
+    /// Whether the calendar never goes back: it is UTC.
+    pub(super) fn is_steady(&self) -> bool {
+        self.zone.is_none()
+    }
+
+    /// Whether both moments lie in the same quarter of an hour, on the clock and on the zone's clocks.
+    pub(super) fn is_same_quarter(&mut self, a: i64, b: i64) -> bool {
+        a.div_euclid(900) == b.div_euclid(900) && (self.local(a) - a) % 900 == 0
+    }
 }
 
 /// Year, month and day of a day since 1970.

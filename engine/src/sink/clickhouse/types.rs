@@ -166,6 +166,11 @@ impl Scalar {
         }
     }
 
+    /// Whether it is an integer of eight bytes.
+    pub fn is_widest(&self) -> bool {
+        matches!(self, Self::Int { bytes: 8, .. })
+    }
+
     /// Whether it is a moment or a day.
     pub fn is_time(&self) -> bool {
         matches!(self, Self::Date | Self::Date32 | Self::DateTime(_) | Self::DateTime64(..))
