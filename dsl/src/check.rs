@@ -187,6 +187,8 @@ pub(crate) struct Caches {
     regexes: HashMap<Span, Option<Arc<crate::functions::Regex>>>,
     patterns: HashMap<Span, Option<Arc<crate::functions::Pattern>>>,
     globs: HashMap<Span, Option<Arc<crate::functions::Glob>>>,
+    /// How many functions were put in place for the outermost call or function that is being checked.
+    calls: usize,
     /// Places whose mistake was reported already.
     reported: BTreeSet<(Code, Span)>,
 }

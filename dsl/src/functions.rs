@@ -38,6 +38,7 @@ mod user_agent;
 
 pub use pattern::{Glob, Pattern};
 pub use regex::Regex;
+pub use strptime::wrong_format;
 
 use std::{
     collections::HashMap,
@@ -171,6 +172,8 @@ pub enum Takes {
     Map,
     /// Text, list or map (`len`, `reverse`).
     Sized,
+    /// A list of strptime formats; those that are known when the rules are loaded are tried out.
+    Formats,
     /// One of these bare names.
     Choice(&'static [&'static str]),
     /// A regex literal.

@@ -133,6 +133,29 @@ impl Shape {
     }
 }
 
+impl Shape {
+    /// The built-in shape `Geo`: what databases of places know, each only of some addresses.
+    pub fn geo() -> Self {
+        Self::closed([
+            ("country", Ty::optional(Type::Text)),
+            ("city", Ty::optional(Type::Text)),
+            ("asn", Ty::optional(Type::Int)),
+            ("org", Ty::optional(Type::Text)),
+            ("latitude", Ty::optional(Type::Float)),
+            ("longitude", Ty::optional(Type::Float)),
+        ])
+    }
+
+    /// The shape that a name has without a declaration.
+    pub fn built_in(name: &str) -> Option<Self> {
+        match name {
+            "Log" => Some(Self::log()),
+            "Geo" => Some(Self::geo()),
+            _ => None,
+        }
+    }
+}
+
 impl Type {
     /// `list<T>`
     pub fn list(of: Self) -> Self {

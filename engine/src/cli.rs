@@ -17,7 +17,7 @@ mod run;
 mod test;
 
 use std::{
-    io::IsTerminal as _,
+    io::{self, IsTerminal as _, Write as _},
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
@@ -25,7 +25,7 @@ use std::{
 
 use clap::{Parser, Subcommand};
 use logmon_dsl::{
-    diagnostic::{Code, Diagnostic, has_errors},
+    diagnostic::{Code, Diagnostic},
     program::{self, Compilation, Mode, Program, Reader},
     render::render,
     span::Sources,
@@ -105,6 +105,11 @@ fn color() -> bool {
     std::io::stderr().is_terminal()
 }
 
+/// Writes a line on standard output. Who closed it, as `head` does, has read enough.
+fn say(line: impl std::fmt::Display) {
+    let _closed = writeln!(io::stdout().lock(), "{line}");
+}
+
 /// Draws diagnostics on standard error.
 fn draw(diagnostics: &[Diagnostic], sources: &Sources) {
     if !diagnostics.is_empty() {
@@ -135,11 +140,12 @@ fn dead_letter(entry: &Path) -> String {
 fn compile(entry: &Path, mode: Mode) -> Result<Program, Exit> {
     let Compilation { sources, diagnostics, program } = compilation(entry, mode);
     draw(&diagnostics, &sources);
-    program.ok_or(if has_errors(&diagnostics) && !entry.exists() {
-        Exit::Usage
-    } else {
-        Exit::Rules
-    })
+    program.ok_or_else(|| refused(entry))
+}
+
+/// How a command ends whose rules do not compile: a file that cannot be read at all is a mistake of the command line.
+fn refused(entry: &Path) -> Exit {
+    if FileSystem.read(entry).is_ok() { Exit::Rules } else { Exit::Usage }
 }
 
 /// The name by which a person knows a rule: the bare one where it is unique, otherwise the label.

@@ -4,8 +4,8 @@ use super::{Checked, Checker, Named, constant::Const, said};
 use crate::{
     catalog::{DeclId, DeclKind, Space, nearest},
     diagnostic::{Code, Diagnostic},
-    functions::{self, Function, Kernel, Param, Takes},
-    plan::{self, Detector, ExprId, Lambda, Op},
+    functions::{self, Function, Kernel, Param, Takes, wrong_format},
+    plan::{self, Detector, ExprId, Lambda, Literal, Op},
     span::Span,
     syntax::ast::{self, Expr, ExprKind, Tag},
     types::{Ty, Type},
@@ -13,6 +13,9 @@ use crate::{
 
 /// How deep functions may call functions, and types name types.
 pub(super) const INLINE_MAX: usize = 32;
+
+/// How many functions one call may put in place in all: functions that call functions twice double.
+pub(super) const CALLS_MAX: usize = 2_000;
 
 /// Aggregates: they stand in windows and alerts only.
 const AGGREGATES: &[&str] = &["count", "sum", "avg", "quantile", "uniq", "rate", "top", "stddev"];
@@ -240,6 +243,12 @@ impl Checker<'_> {
                 }
                 Some(value(found))
             }
+            Takes::Formats => {
+                self.time_formats(e);
+                let want = Ty::optional(Type::list(Type::Text));
+                let found = self.expr(e, Some(&want.base))?;
+                self.fit(found, &want, &place).map(value)
+            }
             Takes::Choice(options) => {
                 let choice = self.choice(e, options, &place)?;
                 Some((plan::Arg::Choice(choice.into()), None))
@@ -278,6 +287,38 @@ impl Checker<'_> {
                 }
                 let found = self.expr(e, Some(&Type::Text))?;
                 self.fit(found, &Ty::optional(Type::Text), &place).map(value)
+            }
+        }
+    }
+
+    /// Reports what is wrong with the strptime formats that are known now.
+    fn time_formats(&mut self, e: &Expr) {
+        let mut formats = Vec::new();
+        match &e.kind {
+            ExprKind::List(items) => {
+                for item in items {
+                    if let ExprKind::Text { value, fold: false } = &item.kind {
+                        formats.push((value.clone(), item.span));
+                    }
+                }
+            }
+            ExprKind::Name(_) => {
+                if let Some(Const::List(items)) = self.constant_of(e) {
+                    for item in items.iter() {
+                        if let Const::Scalar(Literal::Text(text), _) = item {
+                            formats.push((text.to_string(), e.span));
+                        }
+                    }
+                }
+            }
+            _ => {}
+        }
+        for (format, at) in formats {
+            if let Some(why) = wrong_format(&format) {
+                self.report(
+                    Diagnostic::new(Code::E120, at, why)
+                        .note("a format is written as for strptime: `%Y-%m-%d %H:%M:%S`"),
+                );
             }
         }
     }

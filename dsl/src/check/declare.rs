@@ -255,8 +255,8 @@ impl Checker<'_> {
         if let Some(id) = self.catalog.find(self.place.unit, Space::Type, name) {
             return self.declared_type(id);
         }
-        if name.bare() == Some("Log") {
-            return Some(Ty::required(Type::Record(Arc::new(Shape::log()))));
+        if let Some(shape) = name.bare().and_then(Shape::built_in) {
+            return Some(Ty::required(Type::Record(Arc::new(shape))));
         }
         let mut known = self.catalog.visible(self.place.unit, Space::Type);
         known.extend(NAMED.iter().map(|(name, _)| (*name).to_owned()));

@@ -118,15 +118,20 @@ pub(super) fn join(a: &Arc<Shape>, b: &Arc<Shape>) -> Arc<Shape> {
         let base = if other_open { Type::Any } else { field.ty.base.clone() };
         FieldType { ty: Ty::optional(base), ..field.clone() }
     };
-    let mut fields = Vec::new();
-    for field in &a.fields {
-        fields.push(match b.field(&field.name) {
+    // Ways that meet come from one shape, so most fields stand in one place; looking for each would cost the square.
+    fn counterpart<'s>(other: &'s Shape, place: usize, name: &str) -> Option<&'s FieldType> {
+        let there = other.fields.get(place).filter(|field| &*field.name == name);
+        there.or_else(|| other.field(name))
+    }
+    let mut fields = Vec::with_capacity(a.fields.len().max(b.fields.len()));
+    for (place, field) in a.fields.iter().enumerate() {
+        fields.push(match counterpart(b, place, &field.name) {
             Some(other) => FieldType { ty: join_ty(&field.ty, &other.ty), ..field.clone() },
             None => lone(field, b.open),
         });
     }
-    for field in &b.fields {
-        if a.field(&field.name).is_none() {
+    for (place, field) in b.fields.iter().enumerate() {
+        if counterpart(a, place, &field.name).is_none() {
             fields.push(lone(field, a.open));
         }
     }

@@ -2,7 +2,7 @@
 
 use super::{
     Checked, Checker, Named, Progress,
-    call::{INLINE_MAX, counted},
+    call::{CALLS_MAX, INLINE_MAX, counted},
 };
 use crate::{
     catalog::{DeclId, DeclKind},
@@ -86,7 +86,11 @@ impl Checker<'_> {
         {
             return Some(Checked { id: *known, ty: ty.clone(), span });
         }
-        if self.place.inlining >= INLINE_MAX {
+        if self.place.inlining == 0 {
+            self.caches.calls = 0;
+        }
+        self.caches.calls += 1;
+        if self.place.inlining >= INLINE_MAX || self.caches.calls > CALLS_MAX {
             return self.fail(Code::E106, span, "functions call each other too deeply");
         }
         let outside = self.place.clone();
@@ -145,6 +149,9 @@ impl Checker<'_> {
         self.place.on = (0..self.world.sources.len()).collect();
         self.place.names.clear();
         self.place.depth = 0;
+        if self.place.inlining == 0 {
+            self.caches.calls = 0;
+        }
         self.place.inlining += 1;
         let ty = if self.place.inlining > INLINE_MAX {
             self.fail(Code::E106, it.name.span, "functions call each other too deeply")

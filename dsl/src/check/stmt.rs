@@ -187,6 +187,9 @@ impl Checker<'_> {
             self.bind_unknown(pattern);
             return None;
         };
+        // Members are taken out of records alone: anything else is a miss, not a record without members.
+        let is_open = *found.base() == Type::Any && matches!(pattern, LetPattern::Fields(_));
+        let found = if is_open { self.narrow(found, Type::map(Type::Any)) } else { found };
         if otherwise.is_some() {
             // Whoever comes behind the `else` has the value.
             self.flow.present.insert(found.id);

@@ -43,6 +43,7 @@ pub fn column(arena: &mut Arena, views: &[View], ty: &Type, coerce: bool) -> Col
         Type::Timestamp => {
             let mut reader = TimestampReader::default();
             Column::Timestamp(cells(arena, views, |view, text| match view.kind() {
+                Kind::Text if coerce && is_epoch(text) => epoch(text),
                 Kind::Text => reader.read(text),
                 Kind::Number if coerce => epoch(text),
                 other => Err(no_text(other)),
@@ -211,6 +212,16 @@ pub fn epoch(text: &[u8]) -> Result<i64, Absence> {
             nanos.checked_add(if negative { -part } else { part }).ok_or(Absence::OutOfRange)?;
     }
     Ok(nanos)
+}
+
+/// Whether a text is a number and nothing else, so that it cannot be a time of the calendar.
+fn is_epoch(text: &[u8]) -> bool {
+    let digits = text.strip_prefix(b"-").unwrap_or(text);
+    let mut parts = digits.split(|&byte| byte == b'.');
+    let is_digits = |part: &[u8]| !part.is_empty() && part.iter().all(u8::is_ascii_digit);
+    parts.next().is_some_and(is_digits)
+        && parts.next().is_none_or(is_digits)
+        && parts.next().is_none()
 }
 
 /// Nanoseconds in the unit that an epoch number of this size counts in.

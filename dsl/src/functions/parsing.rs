@@ -6,8 +6,7 @@ use super::{
     read,
     records::{record_type, records},
     signature::{
-        INT, TEXT, TEXTS, UNREADABLE, WRONG_TYPE, may, maybe_any, maybe_int, maybe_texts, needs,
-        text_ref,
+        INT, TEXT, UNREADABLE, WRONG_TYPE, may, maybe_any, maybe_int, maybe_texts, needs, text_ref,
     },
     syslog, urls, user_agent,
 };
@@ -64,7 +63,7 @@ pub const FUNCTIONS: &[Function] = &[
     ),
     entry(
         "parse_timestamp",
-        &[needs("x", Takes::Any), may("formats", TEXTS), may("tz", TEXT)],
+        &[needs("x", Takes::Any), may("formats", Takes::Formats), may("tz", TEXT)],
         |_| Ty::optional(Type::Timestamp),
         "The instant of a text in RFC 3339, a usual log format, an epoch number, or one of the given strptime formats; without an offset it is in `tz` (UTC).",
         &[

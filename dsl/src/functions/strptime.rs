@@ -22,6 +22,11 @@ const MONTHS: [&str; 12] = [
 const DAYS: [&str; 7] =
     ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
 
+/// Says what is wrong with a format, if anything is.
+pub fn wrong_format(format: &str) -> Option<String> {
+    TimeFormat::compile(format).err()
+}
+
 /// A compiled format.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct TimeFormat {

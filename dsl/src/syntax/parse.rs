@@ -209,6 +209,11 @@ impl<'t> Parser<'t> {
             return Diagnostic::new(Code::E100, at, format!("this `{bracket}` closes nothing"))
                 .label("no bracket is open here");
         }
+        let inside = &self.scan.tokens[idx..piece.tokens.end];
+        if let Some(text) = inside.iter().find(|token| token.kind == Kind::Unclosed) {
+            // It took the closing bracket in.
+            return explain::unclosed(Span::new(self.file, text.start, text.end));
+        }
         let mut diagnostic =
             Diagnostic::new(Code::E100, at, format!("this `{bracket}` is never closed"))
                 .label("opened here");

@@ -217,7 +217,13 @@ fn any_argument(takes: Takes) -> BoxedStrategy<A> {
         Takes::TextOrLambda | Takes::TextOrRegex => {
             prop_oneof![text(), Just(Text("$1")), Just(Text("a"))].boxed()
         }
-        Takes::Type(_) | Takes::Any | Takes::Number | Takes::List | Takes::Map | Takes::Sized => {
+        Takes::Type(_)
+        | Takes::Any
+        | Takes::Number
+        | Takes::List
+        | Takes::Map
+        | Takes::Sized
+        | Takes::Formats => {
             // Mostly of the right type; the rest as a broken checker would let it through.
             prop_oneof![
                 text(),

@@ -54,9 +54,8 @@ fn failures(files: &[(&'static str, &str)]) -> Vec<String> {
 
 #[test]
 fn the_smallest_program() {
-    let geo = "type Geo = { country: string, city: string? }\n";
     check(
-        &[geo, include_str!("../samples/smallest.rules")].concat(),
+        include_str!("../samples/smallest.rules"),
         &[
             (r#"{"severity":"debug"}"#, r"dropped by r0 as debug"),
             (
@@ -66,6 +65,27 @@ fn the_smallest_program() {
             (r#"{"client":{"ip":"10.0.0.1"}}"#, r#"routed | logs#0 {"client":{"ip":"10.0.0.1"}}"#),
         ],
     );
+}
+
+#[test]
+fn the_built_in_shape_of_places_gives_way_to_a_declared_one() {
+    let rules = r#"source app
+sink logs : { ... }
+lookup geo(ip) -> Geo?
+rule place { .country = geo(.ip).country  .lat = geo(.ip).latitude }
+default route to logs
+test "what the database knows is read by its type" {
+  mock geo { ip"192.0.2.1" => { country: "AU", latitude: -33.9 } }
+  given { ip: "192.0.2.1" }
+  expect routed { .country == "AU"  .lat == -33.9 }
+}
+"#;
+    assert_eq!(failures(&[("main.rules", rules)]), Vec::<String>::new());
+    let declared = rules.replace("latitude", "land");
+    let declared = format!("{declared}type Geo = {{ country: string, land: float }}\n");
+    let Program { plan, .. } = program(&[("main.rules", &declared)]);
+    let yields = plan.lookups[0].yields.to_string();
+    assert_eq!(yields, "{ country: string, land: float }?");
 }
 
 const WORLD: (&str, &str) = ("lib/world.rules", include_str!("../samples/world.rules"));
@@ -332,4 +352,49 @@ fn text_that_doubles_again_and_again_ends_as_absent() {
         shown[0]
     );
     assert_eq!(outcome.faults.iter().map(|fault| fault.2).sum::<u32>(), 22);
+}
+
+#[test]
+fn members_are_taken_out_of_records_alone() {
+    let rules = r#"source app : { m: any, ... }
+sink logs : { ... }
+rule r { let { a, b } = .m else { .miss = true  return }  .sum = a + (b ?? 1) }
+default route to logs
+"#;
+    check(
+        rules,
+        &[
+            (r#"{"m":{"a":1,"b":2}}"#, r#"routed | logs#0 {"m":{"a":1,"b":2},"sum":3}"#),
+            (r#"{"m":{"a":1}}"#, r#"routed | logs#0 {"m":{"a":1},"sum":2}"#),
+            (r#"{"m":5}"#, r#"routed | logs#0 {"m":5,"miss":true} | let { a, b } type"#),
+            (r#"{"m":[1]}"#, r#"routed | logs#0 {"m":[1],"miss":true} | let { a, b } type"#),
+        ],
+    );
+}
+
+#[test]
+fn epoch_numbers_in_text_are_times_where_coerced() {
+    let rules = r"source app : { t: timestamp coerce, u: timestamp?, ... }
+sink logs : { ... }
+rule r { .year = string(.t)  .strict = string(.u) ?? fault(.u) }
+default route to logs
+";
+    let out = |year: &str, strict: &str, t: &str, u: &str| {
+        format!(r#"routed | logs#0 {{"t":{t},"u":{u},"year":"{year}","strict":"{strict}"}}"#)
+    };
+    let cases = [
+        ("\"1767225600\"", "2026-01-01T00:00:00Z", "\"1767225600\"", "parse"),
+        ("\"1767225600.5\"", "2026-01-01T00:00:00.500Z", "1767225600", "type"),
+        (
+            "1767225600123",
+            "2026-01-01T00:00:00.123Z",
+            "\"2026-01-01T00:00:00Z\"",
+            "2026-01-01T00:00:00Z",
+        ),
+        ("\"-1\"", "1969-12-31T23:59:59Z", "null", "null"),
+    ];
+    for (t, year, u, strict) in cases {
+        let event = format!(r#"{{"t":{t},"u":{u}}}"#);
+        check(rules, &[(&event, &out(year, strict, t, u))]);
+    }
 }

@@ -397,3 +397,19 @@ fn declarations_say_what_they_lack() {
         "#]],
     );
 }
+
+#[test]
+fn a_text_that_takes_a_bracket_in_is_what_is_shown() {
+    check(
+        "rule a { .a = \"abc }\n\nrule b { drop }\n",
+        &expect![[r#"
+        error[E100]: this text has no closing quote
+         --> a.rules:1:15
+          |
+        1 | rule a { .a = "abc }
+          |               ^^^^^^ starts here
+          |
+          = note: text ends on its line; `r"""…"""` may have several
+    "#]],
+    );
+}

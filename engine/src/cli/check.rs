@@ -5,7 +5,7 @@ use logmon_dsl::{
     program::Mode,
 };
 
-use super::{Entry, compilation, draw};
+use super::{Entry, compilation, draw, refused, say};
 use crate::error::Exit;
 
 #[derive(Debug, clap::Args)]
@@ -25,10 +25,7 @@ pub(super) fn check(arguments: &Arguments) -> Exit {
             .iter()
             .map(|diagnostic| diagnostic.resolve(&compilation.sources))
             .collect();
-        println!(
-            "{}",
-            serde_json::to_string_pretty(&resolved).expect("diagnostics are plain data")
-        );
+        say(serde_json::to_string_pretty(&resolved).expect("diagnostics are plain data"));
     } else {
         draw(&compilation.diagnostics, &compilation.sources);
         if let Some(program) = &compilation.program {
@@ -43,5 +40,5 @@ pub(super) fn check(arguments: &Arguments) -> Exit {
             );
         }
     }
-    if has_errors(&compilation.diagnostics) { Exit::Rules } else { Exit::Fine }
+    if has_errors(&compilation.diagnostics) { refused(&arguments.entry.rules) } else { Exit::Fine }
 }

@@ -13,7 +13,7 @@ pub(super) fn configuration(command: &Command) -> Exit {
         Command::Schema => {
             let text =
                 serde_json::to_string_pretty(&Config::schema()).expect("a schema is plain data");
-            println!("{text}");
+            super::say(text);
             Exit::Fine
         }
     }

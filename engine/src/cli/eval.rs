@@ -61,6 +61,12 @@ fn evaluate(arguments: &Arguments) -> Result<(), (Exit, String)> {
         compile(&arguments.entry.rules, Mode::Run).map_err(|exit| (exit, String::new()))?;
     let plan = Arc::new(program.plan);
     let source = match &arguments.source {
+        None if plan.sources.is_empty() => {
+            let rules = arguments.entry.rules.display();
+            return Err(usage(format!(
+                "{rules} declares no source, so no event has a shape; declare one: `source app`"
+            )));
+        }
         None => 0,
         Some(name) => {
             plan.sources.iter().position(|source| *source.name == **name).ok_or_else(|| {
@@ -107,8 +113,11 @@ fn evaluate(arguments: &Arguments) -> Result<(), (Exit, String)> {
         dead_letter,
         line: 0,
     };
-    desk.run(&mut io::stdin().lock(), &mut io::stdout().lock())
-        .map_err(|error| (Exit::World, error.to_string()))
+    match desk.run(&mut io::stdin().lock(), &mut io::stdout().lock()) {
+        // Who closed the output, as `head` does, has read enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        ended => ended.map_err(|error| (Exit::World, error.to_string())),
+    }
 }
 
 struct Desk {

@@ -2,7 +2,7 @@
 
 use logmon_dsl::program::Mode;
 
-use super::{Entry, compile};
+use super::{Entry, compile, say};
 use crate::error::Exit;
 
 #[derive(Debug, clap::Args)]
@@ -25,6 +25,6 @@ pub(super) fn explain(arguments: &Arguments) -> Exit {
         eprintln!("no rule is called `{rule}`");
         return Exit::Usage;
     }
-    println!("{}", logmon_dsl::explain::explain(plan, arguments.rule.as_deref()));
+    say(logmon_dsl::explain::explain(plan, arguments.rule.as_deref()));
     Exit::Fine
 }

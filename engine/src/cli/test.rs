@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use logmon_dsl::{diagnostic::has_errors, program::Mode, test_block};
+use logmon_dsl::{diagnostic::Resolved, program::Mode, test_block};
 
-use super::{Entry, compilation, draw};
+use super::{Entry, compilation, draw, refused, say};
 use crate::error::Exit;
 
 #[derive(Debug, clap::Args)]
@@ -24,6 +24,8 @@ struct Report {
     passed: usize,
     failed: usize,
     tests: Vec<Line>,
+    /// What the compiler says; with an error among it nothing was run.
+    diagnostics: Vec<Resolved>,
 }
 
 #[derive(Debug, serde::Serialize)]
@@ -33,14 +35,28 @@ struct Line {
     failures: Vec<String>,
 }
 
+impl Report {
+    fn print(&self) {
+        say(serde_json::to_string_pretty(self).expect("a report is plain data"));
+    }
+}
+
 pub(super) fn test(arguments: &Arguments) -> Exit {
     let compilation = compilation(&arguments.entry.rules, Mode::Test);
-    draw(&compilation.diagnostics, &compilation.sources);
+    let mut report = Report { passed: 0, failed: 0, tests: Vec::new(), diagnostics: Vec::new() };
+    if arguments.json {
+        let all = compilation.diagnostics.iter();
+        report.diagnostics = all.map(|one| one.resolve(&compilation.sources)).collect();
+    } else {
+        draw(&compilation.diagnostics, &compilation.sources);
+    }
     let Some(program) = compilation.program else {
-        return if has_errors(&compilation.diagnostics) { Exit::Rules } else { Exit::Usage };
+        if arguments.json {
+            report.print();
+        }
+        return refused(&arguments.entry.rules);
     };
     let plan = Arc::new(program.plan);
-    let mut report = Report { passed: 0, failed: 0, tests: Vec::new() };
     for test in &program.tests {
         if arguments.filter.as_ref().is_some_and(|filter| !test.name.contains(filter.as_str())) {
             continue;
@@ -49,7 +65,7 @@ pub(super) fn test(arguments: &Arguments) -> Exit {
         let passed = result.failures.is_empty();
         *(if passed { &mut report.passed } else { &mut report.failed }) += 1;
         if !arguments.json {
-            println!("{} {}", if passed { "ok    " } else { "FAILED" }, test.name);
+            say(format_args!("{} {}", if passed { "ok    " } else { "FAILED" }, test.name));
             let drawn: Vec<_> =
                 result.failures.iter().map(test_block::Failure::diagnostic).collect();
             draw(&drawn, &compilation.sources);
@@ -58,9 +74,9 @@ pub(super) fn test(arguments: &Arguments) -> Exit {
         report.tests.push(Line { name: test.name.to_string(), passed, failures });
     }
     if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&report).expect("a report is plain data"));
+        report.print();
     } else {
-        println!("\n{} passed, {} failed", report.passed, report.failed);
+        say(format_args!("\n{} passed, {} failed", report.passed, report.failed));
     }
     if report.failed > 0 { Exit::Rules } else { Exit::Fine }
 }

@@ -1,6 +1,8 @@
 //! The test binary of the engine.
 
 #[cfg(test)]
+mod cli;
+#[cfg(test)]
 mod clickhouse;
 #[cfg(test)]
 mod config;

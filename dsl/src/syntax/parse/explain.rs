@@ -33,9 +33,7 @@ pub(super) fn explain(parser: &Parser<'_>, mismatch: &Mismatch, piece: &Piece) -
     let span = |token: &Token| Span::new(parser.file, token.start, token.end);
 
     if let Some(token) = [found, before].into_iter().flatten().find(|t| t.kind == Kind::Unclosed) {
-        return Diagnostic::new(Code::E100, span(token), "this text has no closing quote")
-            .label("starts here")
-            .note("text ends on its line; `r\"\"\"…\"\"\"` may have several");
+        return unclosed(span(token));
     }
     if let Some(token) = found.filter(|token| text(token) == ";") {
         return Diagnostic::new(Code::E100, span(token), "statements need no `;`")
@@ -86,6 +84,13 @@ pub(super) fn explain(parser: &Parser<'_>, mismatch: &Mismatch, piece: &Piece) -
         return diagnostic.advise("text to search for stands in quotes: \"connection reset\"");
     }
     diagnostic
+}
+
+/// Describes a text that its line does not end.
+pub(super) fn unclosed(at: Span) -> Diagnostic {
+    Diagnostic::new(Code::E100, at, "this text has no closing quote")
+        .label("starts here")
+        .note("text ends on its line; `r\"\"\"…\"\"\"` may have several")
 }
 
 /// What stands for a whole line.
@@ -228,3 +233,75 @@ const RESERVED: &[&str] = &[
     "and", "or", "not", "in", "is", "if", "else", "let", "rule", "when", "true", "false", "null",
     "match", "fn", "drop", "route", "where",
 ];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use super::*;
+    use crate::syntax::scan::INFIX_WORDS;
+
+    type Grammar = BTreeMap<&'static str, String>;
+
+    /// The grammar's rules by name: a definition starts at the margin, and what goes on is indented.
+    fn grammar() -> Grammar {
+        let mut rules = Grammar::new();
+        let mut name = "";
+        for line in include_str!("../../../../grammar/src/rules.pest").lines() {
+            let body = match line.split_once('=') {
+                _ if line.starts_with("//") => continue,
+                Some((head, body)) if !line.starts_with(' ') => {
+                    name = head.trim();
+                    body
+                }
+                _ => line,
+            };
+            rules.entry(name).or_default().push_str(body);
+        }
+        rules
+    }
+
+    fn names(body: &str) -> impl Iterator<Item = &str> {
+        body.split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+            .filter(|name| !matches!(*name, "" | "_" | "attrs"))
+    }
+
+    /// The words that what a rule offers may start with.
+    fn starts<'g>(grammar: &'g Grammar, rule: &str) -> BTreeSet<&'g str> {
+        names(&grammar[rule])
+            .flat_map(|offered| match names(&grammar[offered]).next() {
+                Some(first) if first.starts_with("k_") => vec![first],
+                Some(first) => grammar.get(first).map_or_else(Vec::new, |it| names(it).collect()),
+                None => Vec::new(),
+            })
+            .filter_map(|name| name.strip_prefix("k_"))
+            .collect()
+    }
+
+    fn set<'w>(words: &[&'w str]) -> BTreeSet<&'w str> {
+        words.iter().copied().collect()
+    }
+
+    #[test]
+    fn words_are_those_of_the_grammar() {
+        let grammar = grammar();
+        let quoted: BTreeSet<_> = grammar["reserved"].split('"').skip(1).step_by(2).collect();
+        assert_eq!(set(RESERVED), quoted);
+        assert_eq!(set(ITEM_WORDS), starts(&grammar, "item"));
+        let mut lines: BTreeSet<_> = ["stmt", "clause", "test_step"]
+            .iter()
+            .flat_map(|rule| starts(&grammar, rule))
+            .collect();
+        lines.insert("rule");
+        assert_eq!(set(STATEMENT_WORDS), lines);
+        let operators = ["or_op", "and_op", "not_expr", "is_tail", "word_op"];
+        for rule in operators {
+            for word in names(&grammar[rule]).filter_map(|name| name.strip_prefix("k_")) {
+                assert!(INFIX_WORDS.contains(&word), "`{word}` goes on");
+            }
+        }
+        for word in INFIX_WORDS {
+            assert!(grammar.contains_key(format!("k_{word}").as_str()), "`{word}` is a word");
+        }
+    }
+}

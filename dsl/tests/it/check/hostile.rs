@@ -32,6 +32,34 @@ fn functions_that_double_are_bounded() {
 }
 
 #[test]
+fn functions_that_call_one_function_twice_are_bounded() {
+    // Too deep at the bottom, and results that are not remembered because more may be known at the next call.
+    for (result, first) in [("int?", "x"), ("int?", "int(x)")] {
+        let param = if first == "x" { "int?" } else { "string" };
+        let mut text =
+            format!("source app\nsink s : table(\"t\")\nfn f0(x: {param}) -> {result} = {first}\n");
+        for n in 1..60 {
+            let below = n - 1;
+            writeln!(text, "fn f{n}(x: {param}) -> {result} = f{below}(x) ?? f{below}(x)").unwrap();
+        }
+        text.push_str(
+            "rule r { .x = f59(\"5\") }\nrule q { .x = f25(\"5\") }\ndefault route to s\n",
+        );
+        compiles_or_says_why(&text);
+    }
+}
+
+#[test]
+fn rules_that_each_write_a_field_of_their_own_meet_in_linear_time() {
+    let mut text = String::from("source app : { ... }\nsink s : { ... }\n");
+    for n in 0..1500 {
+        writeln!(text, "rule r{n} when .a == {n} {{ .b{n} = {n} }}").unwrap();
+    }
+    text.push_str("default route to s\n");
+    compiles_or_says_why(&text);
+}
+
+#[test]
 fn what_nests_deeply_runs_on_a_small_stack() {
     let body = "x".to_owned() + &" + 1".repeat(100);
     let text = format!(

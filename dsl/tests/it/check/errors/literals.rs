@@ -239,3 +239,30 @@ rule c { .x = count() }
         "#]],
     );
 }
+
+#[test]
+fn time_formats_that_mean_nothing() {
+    rules(
+        r#"const FORMATS = ["%Y", "%!"]
+rule r { .t = parse_timestamp(.message, formats: ["%Y-%m-%d", "%Q"]) }
+rule s { .t = parse_timestamp(.message, formats: FORMATS) }
+"#,
+        &expect![[r#"
+            error[E120]: `%Q` is no time format
+             --> t.rules:9:63
+              |
+            9 | rule r { .t = parse_timestamp(.message, formats: ["%Y-%m-%d", "%Q"]) }
+              |                                                               ^^^^
+              |
+              = note: a format is written as for strptime: `%Y-%m-%d %H:%M:%S`
+
+            error[E120]: `%!` is no time format
+              --> t.rules:10:50
+               |
+            10 | rule s { .t = parse_timestamp(.message, formats: FORMATS) }
+               |                                                  ^^^^^^^
+               |
+               = note: a format is written as for strptime: `%Y-%m-%d %H:%M:%S`
+        "#]],
+    );
+}
