@@ -56,12 +56,12 @@ struct Look {
 }
 
 fn main() -> anyhow::Result<()> {
-    let arguments = Arguments::read(&["json", "events", "partitions"])?;
+    let arguments = Arguments::read(&["json", "events", "binary", "partitions"])?;
     let events = arguments.number("events", EVENTS)?.max(1);
     let partitions = arguments.number("partitions", PARTITIONS)?.max(1);
     let machine = Machine::look();
     say(&machine.to_string())?;
-    let binary = engine::build()?;
+    let binary = engine::binary(arguments.text("binary"))?;
     say(&format!("engine: {}", binary.display()))?;
     let lz4 = || "lz4".to_owned();
     let servers = Servers::start(Setting {
