@@ -77,6 +77,7 @@ fn main() -> anyhow::Result<()> {
         codec: codec.clone(),
         compression: compression.clone(),
         engine: lines,
+        store: true,
     };
     let servers = Servers::start(setting)?;
     say(&format!("producing {events} events into {partitions} partitions ({codec})"))?;

@@ -1,6 +1,6 @@
 //! New rules at full load: `cargo bench -p logmon-benches --bench reload -- --json FILE`.
 //!
-//! A backlog is worked off while the rules file is replaced again and again. Afterwards every event that rules keep has exactly one row.
+//! The tables store nothing but each row's place, so that the engine is what limits. A backlog is worked off while the rules file is replaced again and again. Afterwards every event that rules keep has exactly one row.
 
 use std::{
     fs,
@@ -69,6 +69,7 @@ fn main() -> anyhow::Result<()> {
         codec: lz4(),
         compression: lz4(),
         engine: String::new(),
+        store: false,
     })?;
     say(&format!("producing {events} events into {partitions} partitions"))?;
     let ledger = servers.produce(|index| index < events)?;
