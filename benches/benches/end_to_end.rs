@@ -53,8 +53,15 @@ struct Results {
 }
 
 fn main() -> anyhow::Result<()> {
-    let arguments =
-        Arguments::read(&["json", "events", "partitions", "codec", "compression", "engine"])?;
+    let arguments = Arguments::read(&[
+        "json",
+        "events",
+        "binary",
+        "partitions",
+        "codec",
+        "compression",
+        "engine",
+    ])?;
     let events = arguments.number("events", EVENTS)?.max(1);
     let partitions = arguments.number("partitions", PARTITIONS)?.max(1);
     let codec = arguments.text("codec").unwrap_or("lz4").to_owned();
@@ -63,13 +70,14 @@ fn main() -> anyhow::Result<()> {
     let machine = Machine::look();
     say(&machine.to_string())?;
 
-    let binary = engine::build()?;
+    let binary = engine::binary(arguments.text("binary"))?;
     say(&format!("engine: {}", binary.display()))?;
     let setting = Setting {
         partitions,
         codec: codec.clone(),
         compression: compression.clone(),
         engine: lines,
+        store: true,
     };
     let servers = Servers::start(setting)?;
     say(&format!("producing {events} events into {partitions} partitions ({codec})"))?;

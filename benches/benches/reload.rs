@@ -1,6 +1,6 @@
 //! New rules at full load: `cargo bench -p logmon-benches --bench reload -- --json FILE`.
 //!
-//! A backlog is worked off while the rules file is replaced again and again. Afterwards every event that rules keep has exactly one row.
+//! The tables store nothing but each row's place, so that the engine is what limits. A backlog is worked off while the rules file is replaced again and again. Afterwards every event that rules keep has exactly one row.
 
 use std::{
     fs,
@@ -56,12 +56,12 @@ struct Look {
 }
 
 fn main() -> anyhow::Result<()> {
-    let arguments = Arguments::read(&["json", "events", "partitions"])?;
+    let arguments = Arguments::read(&["json", "events", "binary", "partitions"])?;
     let events = arguments.number("events", EVENTS)?.max(1);
     let partitions = arguments.number("partitions", PARTITIONS)?.max(1);
     let machine = Machine::look();
     say(&machine.to_string())?;
-    let binary = engine::build()?;
+    let binary = engine::binary(arguments.text("binary"))?;
     say(&format!("engine: {}", binary.display()))?;
     let lz4 = || "lz4".to_owned();
     let servers = Servers::start(Setting {
@@ -69,6 +69,7 @@ fn main() -> anyhow::Result<()> {
         codec: lz4(),
         compression: lz4(),
         engine: String::new(),
+        store: false,
     })?;
     say(&format!("producing {events} events into {partitions} partitions"))?;
     let ledger = servers.produce(|index| index < events)?;

@@ -17,8 +17,15 @@ use crate::{process, servers::Servers};
 /// How long the engine may take to start.
 const START: Duration = Duration::from_mins(1);
 
-/// Builds the release binary with the cargo that runs this bench, and says where it is.
-pub fn build() -> anyhow::Result<PathBuf> {
+/// The binary that was named, or a release build by the cargo that runs this bench.
+pub fn binary(named: Option<&str>) -> anyhow::Result<PathBuf> {
+    match named {
+        Some(path) => Ok(path.into()),
+        None => build(),
+    }
+}
+
+fn build() -> anyhow::Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let built = Command::new(cargo)
         .args([

@@ -42,6 +42,8 @@ pub struct Setting {
     pub compression: String,
     /// `[engine]` lines.
     pub engine: String,
+    /// Whether rows are stored. Otherwise only their places are, so that the engine is what limits.
+    pub store: bool,
 }
 
 /// Servers of our own; they end when this is dropped.
@@ -65,8 +67,9 @@ impl Servers {
         let servers = Self { kafka, clickhouse, setting, folder };
         servers.topic()?;
         servers.sql(&format!("CREATE DATABASE {DATABASE}"))?;
-        servers.sql(&ddl::logs(DATABASE, "logs"))?;
-        servers.sql(&ddl::logs(DATABASE, "errors"))?;
+        for table in ["logs", "errors"] {
+            servers.table(table)?;
+        }
         servers.rules(&fs::read_to_string(ten_rules())?)?;
         fs::write(servers.config(), servers.configuration())?;
         Ok(servers)
@@ -101,6 +104,7 @@ impl Servers {
 
     /// The places of a table's rows, one `partition<tab>offset` line each.
     pub fn places(&self, table: &str) -> anyhow::Result<String> {
+        let table = if self.setting.store { table.to_owned() } else { format!("{table}_places") };
         self.sql(&format!(
             "SELECT kafka_partition, kafka_offset FROM {DATABASE}.{table} FORMAT TSV"
         ))
@@ -150,6 +154,22 @@ impl Servers {
         }
         producer.flush(FLUSH)?;
         Ok(ledger)
+    }
+
+    fn table(&self, name: &str) -> anyhow::Result<()> {
+        let shipped = ddl::logs(DATABASE, name);
+        if self.setting.store {
+            return self.sql(&shipped).map(drop);
+        }
+        let (columns, _) = shipped
+            .split_once("  attr_items")
+            .context("the shipped table has computed columns last")?;
+        self.sql(&format!("{}) ENGINE = Null", columns.trim_end().trim_end_matches(',')))?;
+        self.sql(&format!(
+            "CREATE MATERIALIZED VIEW {DATABASE}.{name}_places ENGINE = MergeTree ORDER BY tuple() \
+             AS SELECT kafka_partition, kafka_offset FROM {DATABASE}.{name}"
+        ))?;
+        Ok(())
     }
 
     fn topic(&self) -> anyhow::Result<()> {
