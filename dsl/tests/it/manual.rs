@@ -207,6 +207,7 @@ fn param(param: &Param) -> String {
         Takes::List => "list".to_owned(),
         Takes::Map => "map".to_owned(),
         Takes::Sized => "string | list | map".to_owned(),
+        Takes::Formats => "list of time formats".to_owned(),
         Takes::Choice(names) => names.join(" | "),
         Takes::Regex => "regex".to_owned(),
         Takes::TextOrRegex => "string | regex".to_owned(),
@@ -230,6 +231,7 @@ fn stands_for(takes: Takes) -> Option<Type> {
         Takes::Type(ty) => Some(ty()),
         Takes::Number => Some(Type::Number),
         Takes::List => Some(Type::list(Type::Any)),
+        Takes::Formats => Some(Type::list(Type::Text)),
         Takes::Map => Some(Type::map(Type::Any)),
         Takes::Sized | Takes::TextOrRegex | Takes::TextOrLambda => Some(Type::Text),
         Takes::Choice(_)

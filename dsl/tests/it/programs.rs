@@ -356,11 +356,11 @@ fn text_that_doubles_again_and_again_ends_as_absent() {
 
 #[test]
 fn members_are_taken_out_of_records_alone() {
-    let rules = r#"source app : { m: any, ... }
+    let rules = r"source app : { m: any, ... }
 sink logs : { ... }
 rule r { let { a, b } = .m else { .miss = true  return }  .sum = a + (b ?? 1) }
 default route to logs
-"#;
+";
     check(
         rules,
         &[
