@@ -239,7 +239,7 @@ impl Desk {
                 self.write_head(out, "dead_lettered", Some(&by), reason.as_deref());
             }
             (None, Some(first), _) => {
-                self.write_head(out, "delivered", Some(&sink_name(first)), None)
+                self.write_head(out, "delivered", Some(&sink_name(first)), None);
             }
             (None, None, RowFate::Dropped { rule, reason }) => {
                 let reason = &outcome.reasons[reason as usize];
