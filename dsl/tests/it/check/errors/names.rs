@@ -306,7 +306,9 @@ rule b { .a = f(2) + f(3) }
 
 #[test]
 fn severities_by_the_names_of_other_programs() {
-    rules("rule r when .severity >= warning or .severity == erorr { drop }\n", &expect![[r#"
+    rules(
+        "rule r when .severity >= warning or .severity == erorr { drop }\n",
+        &expect![[r#"
         error[E102]: there is no severity `warning`
          --> t.rules:8:26
           |
@@ -332,5 +334,6 @@ fn severities_by_the_names_of_other_programs() {
         8 - rule r when .severity >= warning or .severity == erorr { drop }
         8 + rule r when .severity >= warning or .severity == error { drop }
           |
-    "#]]);
+    "#]],
+    );
 }
