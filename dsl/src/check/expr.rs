@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Checked, Checker, constant::Const, event::join_ty, said};
 use crate::{
     catalog::{DeclKind, Space, nearest},
-    column::Severity,
+    column::{Severity, decode},
     diagnostic::{Code, Diagnostic},
     plan::{FormatPart, Literal, MatchPattern, Op},
     span::Span,
@@ -158,7 +158,11 @@ impl Checker<'_> {
             let mut diagnostic =
                 Diagnostic::new(Code::E102, name.span, format!("there is no severity `{written}`"))
                     .note(format!("severities are {}", known.join(", ")));
-            if let Some(near) = nearest(&written, known) {
+            if let Some(same) = decode::severity(written.as_bytes()) {
+                // A word that events may use for it.
+                let name_here = vec![(name.span, same.name().to_owned())];
+                diagnostic = diagnostic.suggest("it has another name here", name_here);
+            } else if let Some(near) = nearest(&written, known) {
                 diagnostic = diagnostic
                     .suggest("a severity with a similar name exists", vec![(name.span, near)]);
             }

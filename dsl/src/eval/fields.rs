@@ -80,6 +80,47 @@ pub(super) fn leaf(plan: &Plan, batch: &mut Batch, node: NodeId) -> Arc<Column> 
     column
 }
 
+/// Returns a leaf's values as the batch's own source has them: decoded where it declares the path, as they came where another source alone does.
+pub(super) fn own_leaf(plan: &Plan, batch: &mut Batch, node: NodeId) -> Arc<Column> {
+    let field = &batch.fields[node.index()];
+    let Some(raw) = field.raw.clone() else { return leaf(plan, batch, node) };
+    if declares(plan, batch, node) {
+        return leaf(plan, batch, node);
+    }
+    let came = Arc::new(Column::Json(raw.to_vec()));
+    match (field.written.clone(), field.column.clone()) {
+        (Some(written), Some(column)) => {
+            let column = Arc::new(Column::Json(blend::to_json(&mut batch.arena, &column)));
+            blend::blend(&mut batch.arena, came, &column, &written)
+        }
+        _ => came,
+    }
+}
+
+/// Whether what the layout knows of a node holds for events of the batch's source.
+fn declares(plan: &Plan, batch: &Batch, node: NodeId) -> bool {
+    if plan.layout.node(node).ty == Type::Any {
+        return true;
+    }
+    let Some(source) = plan.sources.get(batch.meta.source) else { return true };
+    let mut keys = Vec::new();
+    let mut at = node;
+    while at != NodeId::ROOT {
+        keys.push(&plan.layout.node(at).key);
+        at = plan.layout.node(at).parent;
+    }
+    let mut shape = &source.shape;
+    while let Some(key) = keys.pop() {
+        match shape.field(key).map(|field| &field.ty.base) {
+            None => return false,
+            Some(Type::Record(inner)) => shape = inner,
+            // What lies below a map has its type.
+            Some(_) => return true,
+        }
+    }
+    true
+}
+
 /// Whether this is `.timestamp` of a source with the built-in shape.
 pub(super) fn is_log_timestamp(plan: &Plan, batch: &Batch, node: NodeId) -> bool {
     let known = plan.layout.node(node);
@@ -358,7 +399,7 @@ impl Machine<'_> {
         let present = if self.plan.layout.node(node).is_interior() {
             outline(self, node).present()
         } else {
-            leaf(self.plan, self.batch, node).present()
+            own_leaf(self.plan, self.batch, node).present()
         };
         rows.and_not(&present)
     }
@@ -368,7 +409,7 @@ impl Machine<'_> {
         if self.plan.layout.node(node).is_interior() {
             Arc::new(assemble(self, node, rows))
         } else {
-            leaf(self.plan, self.batch, node)
+            own_leaf(self.plan, self.batch, node)
         }
     }
 

@@ -245,7 +245,11 @@ impl<'m> Machine<'m> {
                 }
             }
             Op::Field(node) if !plan.layout.node(*node).is_interior() => {
-                let column = fields::leaf(self.plan, self.batch, *node);
+                let column = if expr.ty.base == Type::Any {
+                    fields::own_leaf(self.plan, self.batch, *node)
+                } else {
+                    fields::leaf(self.plan, self.batch, *node)
+                };
                 if fits(&column, &expr.ty.base) {
                     return column;
                 }

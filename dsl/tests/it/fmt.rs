@@ -35,6 +35,23 @@ fn check(text: &str, expected: &Expect) {
 }
 
 #[test]
+fn a_comment_stays_beside_a_condition_in_parentheses() {
+    check(
+        "test \"t\" {\n  given {}\n  expect routed {\n    .x\n    (-1 < 2 # why\n    )\n    (-2 < 3)  # too\n  }\n}\n",
+        &expect![[r#"
+            test "t" {
+              given {}
+              expect routed {
+                .x
+                (-1 < 2)  # why
+                (-2 < 3)  # too
+              }
+            }
+        "#]],
+    );
+}
+
+#[test]
 fn samples_stay_the_same_trees() {
     for (_, text) in SAMPLES {
         formatted(text);

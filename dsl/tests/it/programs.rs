@@ -398,3 +398,39 @@ default route to logs
         check(rules, &[(&event, &out(year, strict, t, u))]);
     }
 }
+
+#[test]
+fn what_one_source_declares_says_nothing_of_another_ones_events() {
+    let rules = r#"source open : { ... }
+source typed : { status: int coerce, level: severity, ... }
+sink logs : { ... }
+rule own on open when .status == "ok" { .yes = true  .copy = .status }
+rule both on any { .kind = type_of(.status)  .level ??= info }
+rule move on open when .status is present { rename .status -> .moved }
+rule high on typed when .status >= 500 { .high = true }
+default route to logs
+"#;
+    check(
+        rules,
+        &[
+            (
+                r#"{"status":"ok","level":"loud"}"#,
+                r#"routed | logs#0 {"level":"loud","yes":true,"copy":"ok","kind":"string","moved":"ok"}"#,
+            ),
+            (
+                r#"{"status":7.50}"#,
+                r#"routed | logs#0 {"kind":"float","level":"info","moved":7.50}"#,
+            ),
+        ],
+    );
+    // Events come from the first source.
+    let typed = "source typed : { status: int coerce, level: severity, ... }\n";
+    let swapped = format!("{typed}{}", rules.replace(typed, ""));
+    check(
+        &swapped,
+        &[(
+            r#"{"status":"503","level":"warn"}"#,
+            r#"routed | logs#0 {"status":"503","level":"warn","kind":"int","high":true}"#,
+        )],
+    );
+}

@@ -71,7 +71,9 @@ impl Printer<'_> {
             return text(head);
         }
         let braces = self.braces(span, before, body.first().map(|condition| condition.span));
-        let inside = self.block_inside(braces, body, |condition| condition.span, Self::condition);
+        let source = self.text;
+        let whole = |condition: &Expr| with_parens(source, condition.span);
+        let inside = self.block_inside(braces, body, whole, Self::condition);
         concat([text(head), text(" {"), inside])
     }
 
@@ -81,4 +83,16 @@ impl Printer<'_> {
         // `a  -b` would be a difference.
         if starts_with_minus(condition) { concat([text("("), doc, text(")")]) } else { doc }
     }
+}
+
+/// A condition with the parentheses that end behind it on its line, so that a comment behind those is beside it.
+fn with_parens(source: &str, span: Span) -> Span {
+    let mut end = span.range().end;
+    let behind = source.get(end..).unwrap_or_default();
+    for (at, c) in behind.char_indices().take_while(|(_, c)| matches!(c, ' ' | '\t' | ')')) {
+        if c == ')' {
+            end = span.range().end + at + 1;
+        }
+    }
+    Span::new(span.file, span.range().start, end)
 }

@@ -68,7 +68,7 @@ rule u { .x = @topc .y = recase(.host, snak) route to dlq("x") }
                |                                 ^^^^
                |
                = note: severities are trace, debug, info, notice, warn, error, critical, fatal
-            help: a severity with a similar name exists
+            help: it has another name here
                |
             10 | rule s on web when .severity >= error and host == "a" { .x = strng }
                |                                   +
@@ -301,5 +301,39 @@ rule b { .a = f(2) + f(3) }
             9 | fn f(x: int) -> int = x + nothing
               |                           ^^^^^^^
         "#]],
+    );
+}
+
+#[test]
+fn severities_by_the_names_of_other_programs() {
+    rules(
+        "rule r when .severity >= warning or .severity == erorr { drop }\n",
+        &expect![[r#"
+        error[E102]: there is no severity `warning`
+         --> t.rules:8:26
+          |
+        8 | rule r when .severity >= warning or .severity == erorr { drop }
+          |                          ^^^^^^^
+          |
+          = note: severities are trace, debug, info, notice, warn, error, critical, fatal
+        help: it has another name here
+          |
+        8 - rule r when .severity >= warning or .severity == erorr { drop }
+        8 + rule r when .severity >= warn or .severity == erorr { drop }
+          |
+
+        error[E102]: there is no severity `erorr`
+         --> t.rules:8:50
+          |
+        8 | rule r when .severity >= warning or .severity == erorr { drop }
+          |                                                  ^^^^^
+          |
+          = note: severities are trace, debug, info, notice, warn, error, critical, fatal
+        help: a severity with a similar name exists
+          |
+        8 - rule r when .severity >= warning or .severity == erorr { drop }
+        8 + rule r when .severity >= warning or .severity == error { drop }
+          |
+    "#]],
     );
 }
