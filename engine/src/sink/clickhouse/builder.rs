@@ -208,7 +208,9 @@ impl TableBuilder {
         // A lone block will be about as long as the one before it. What is reserved but not used costs no memory.
         if self.parts.is_empty() {
             let mut room = self.room.iter().map(|&len| len + len / 8);
-            columns.iter_mut().for_each(|column| column.reserve(&mut room));
+            for column in &mut columns {
+                column.reserve(&mut room);
+            }
         }
         self.parts.push(Part {
             key: key.into(),
