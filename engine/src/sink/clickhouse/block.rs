@@ -8,7 +8,7 @@ use super::{
     columns::{Growing, Low, Store},
     compress::{Compression, Frames},
     schema::quote,
-    text::{put_text, put_varint},
+    text::{put_text, put_varint, put_words},
 };
 
 /// A block whose rows are fixed but whose bytes are not made yet. Encoding it needs nothing else, so any thread may do it.
@@ -163,6 +163,7 @@ fn add_low(low: &Low, frames: &mut Frames) {
 }
 
 fn add_ends(ends: &[u64], frames: &mut Frames) {
-    let bytes: Vec<u8> = ends.iter().flat_map(|end| end.to_le_bytes()).collect();
+    let mut bytes = Vec::new();
+    put_words(&mut bytes, ends.iter().map(|end| end.to_le_bytes()));
     frames.add(&bytes);
 }

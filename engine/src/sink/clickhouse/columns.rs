@@ -4,7 +4,7 @@ use logmon_dsl::column::{View, json};
 
 use super::{
     dictionary::Dictionary,
-    text::{put_json, put_text, put_varint, put_view},
+    text::{put_json, put_text, put_varint, put_view, put_words},
     types::Type,
 };
 
@@ -197,7 +197,7 @@ impl Growing {
         }
         let is_whole = picks.len() == decoded.state.len();
         self.fed += if is_whole {
-            decoded.state.iter().filter(|&&state| state == 0).count()
+            decoded.state.iter().map(|&state| usize::from(state == 0)).sum()
         } else {
             picks.iter().filter(|&&pick| decoded.state[pick as usize] == 0).count()
         };
@@ -225,7 +225,7 @@ impl Store {
     fn room(&self, out: &mut Vec<usize>) {
         match self {
             Self::Fixed(_, bytes) | Self::Text(bytes) | Self::Object(bytes) => {
-                out.push(bytes.len())
+                out.push(bytes.len());
             }
             Self::Low(low) => out.push(low.index.len()),
             Self::List(ends, items) => {
@@ -243,7 +243,7 @@ impl Store {
         let mut next = || room.next().unwrap_or(0);
         match self {
             Self::Fixed(_, bytes) | Self::Text(bytes) | Self::Object(bytes) => {
-                bytes.reserve(next())
+                bytes.reserve(next());
             }
             Self::Low(low) => low.index.reserve(next()),
             Self::List(ends, items) => {
@@ -290,7 +290,9 @@ impl Store {
                     let entries = &entries[range(from, pick as usize)];
                     total += entries.len() as u64;
                     ends.push(total);
-                    entries.iter().for_each(|&(key, _)| keys.push(key, reading));
+                    for &(key, _) in entries {
+                        keys.push(key, reading);
+                    }
                 }
                 let picked = picks.iter().map(|&pick| &entries[range(from, pick as usize)]);
                 values.append_members(picked, reading.arena);
@@ -340,7 +342,9 @@ impl Store {
             Self::Text(out) => {
                 out.reserve(rows.clone().flatten().map(|&(_, view)| room(view)).sum());
                 for entries in rows {
-                    entries.iter().for_each(|&(_, view)| put_view(out, view, arena));
+                    for &(_, view) in entries {
+                        put_view(out, view, arena);
+                    }
                 }
             }
             Self::Low(low) => {
@@ -448,8 +452,8 @@ impl Low {
         out.extend_from_slice(&(self.index.len() as u64).to_le_bytes());
         match code {
             0 => out.extend(self.index.iter().map(|&number| number as u8)),
-            1 => out.extend(self.index.iter().flat_map(|&number| (number as u16).to_le_bytes())),
-            _ => out.extend(self.index.iter().flat_map(|number| number.to_le_bytes())),
+            1 => put_words(out, self.index.iter().map(|&number| (number as u16).to_le_bytes())),
+            _ => put_words(out, self.index.iter().map(|number| number.to_le_bytes())),
         }
     }
 }

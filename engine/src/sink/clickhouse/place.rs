@@ -1,6 +1,6 @@
 //! A known path's values in a snapshot, and objects put together again out of their members.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use logmon_dsl::column::{
     Absence, Column, Kind, Layout, Mask, Names, NodeId, Rest, View, batch::Snapshot, json,
@@ -47,6 +47,21 @@ impl<'a> Place<'a> {
     /// The views as events brought them, if no rule wrote any.
     pub(super) fn untouched(&self) -> Option<&'a [View]> {
         if self.all_written || self.written.is_some() { None } else { self.raw }
+    }
+
+    /// Every row's view, if all values are views: as events brought them, or text that rules wrote.
+    pub(super) fn views(&self) -> Option<Cow<'a, [View]>> {
+        let written = match self.column {
+            Some(Column::Text(views) | Column::Json(views)) => Some(views.as_slice()),
+            _ => None,
+        };
+        if self.all_written {
+            return written.map(Cow::Borrowed);
+        }
+        let Some(mask) = self.written else { return self.raw.map(Cow::Borrowed) };
+        let raw = |row| self.raw.map_or(View::MISSING, |views| views[row]);
+        let blend = |(row, &view)| if mask.has(row) { view } else { raw(row) };
+        Some(written?.iter().enumerate().map(blend).collect())
     }
 
     /// The row's value.

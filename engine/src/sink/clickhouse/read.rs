@@ -178,15 +178,19 @@ impl Reader<'_> {
             return self.lists(inner, converter, decoded, places);
         }
         let is_json = self.bound.ty == Type::Json;
-        // Nearly always one path has values and no rule wrote it.
-        let raw = match places {
-            [place] if !is_json => place.untouched(),
+        // Nearly always one path has values.
+        let single = match places {
+            [place] if !is_json => Some(place),
             _ => None,
         };
-        match (raw, converter) {
-            (Some(raw), None) => self.straight_text(raw, places, decoded, constant),
-            (Some(raw), Some(converter)) => self.straight_fixed(raw, places, converter, decoded),
-            (None, mut converter) => {
+        let views = single.and_then(Place::views);
+        match (views, single, converter) {
+            (Some(views), _, None) => self.straight_text(&views, places, decoded, constant),
+            (Some(views), _, Some(converter)) => {
+                self.straight_fixed(&views, places, converter, decoded);
+            }
+            (None, Some(place), Some(converter)) => self.written_fixed(place, converter, decoded),
+            (None, _, mut converter) => {
                 for (at, &row) in routed.rows.iter().enumerate() {
                     let converter = converter.as_deref_mut();
                     self.field(at, row as usize, places, converter, decoded, constant);
@@ -278,16 +282,16 @@ impl Reader<'_> {
         let accepted = self.context.wall.saturating_sub(nanos(past))
             ..=self.context.wall.saturating_add(nanos(ahead));
         let ticks = converter.tick();
-        let raw = match places {
-            [place] => place.untouched(),
+        let views = match places {
+            [place] => place.views(),
             _ => None,
         };
         for (at, &row) in self.routed.rows.iter().enumerate() {
             let row = row as usize;
-            // The usual row: a moment that nobody wrote and that is accepted.
-            if let (Some(raw), Some(ticks)) = (raw, ticks)
-                && raw[row].kind() == Kind::Text
-                && let Ok(nanos) = converter.moment(Cell::View(raw[row]), self.arena)
+            // The usual row: a moment that is text and accepted.
+            if let (Some(views), Some(ticks)) = (&views, ticks)
+                && views[row].kind() == Kind::Text
+                && let Ok(nanos) = converter.moment(Cell::View(views[row]), self.arena)
                 && (!is_event_time || accepted.contains(&nanos))
                 && let Values::Fixed(bytes) = &mut decoded.values
             {

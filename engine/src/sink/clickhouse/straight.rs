@@ -1,5 +1,5 @@
-//! Columns that no rule wrote and one path feeds, which is nearly every column: a loop over the events' own text for each kind
-//! of column, with the decision what kind it is before the loop. What such a loop does not know goes the general way, row by row.
+//! Columns that one path feeds, which is nearly every column: a loop over its values for each kind of column, with the decision
+//! what kind it is before the loop. What such a loop does not know goes the general way, row by row.
 
 use logmon_dsl::column::{Kind, View};
 
@@ -8,7 +8,7 @@ use super::{
     columns::{Decoded, Values},
     place::Place,
     read::Reader,
-    text::slice,
+    text::{put_words, slice},
     types::Scalar,
 };
 
@@ -16,18 +16,18 @@ impl Reader<'_> {
     /// Decodes text: views as they are.
     pub(super) fn straight_text(
         &mut self,
-        raw: &[View],
+        views: &[View],
         places: &[Place<'_>],
         decoded: &mut Decoded,
         constant: Option<View>,
     ) {
         let routed = self.routed;
         for (at, &row) in routed.rows.iter().enumerate() {
-            let view = raw[row as usize];
-            if let Values::Views(views) = &mut decoded.values
+            let view = views[row as usize];
+            if let Values::Views(values) = &mut decoded.values
                 && matches!(view.kind(), Kind::Text | Kind::Escaped | Kind::Number)
             {
-                views.push(view);
+                values.push(view);
                 decoded.state.push(0);
             } else {
                 self.field(at, row as usize, places, None, decoded, constant);
@@ -38,7 +38,7 @@ impl Reader<'_> {
     /// Decodes values of fixed width.
     pub(super) fn straight_fixed(
         &mut self,
-        raw: &[View],
+        views: &[View],
         places: &[Place<'_>],
         converter: &mut Converter,
         decoded: &mut Decoded,
@@ -54,7 +54,7 @@ impl Reader<'_> {
                 // Low bytes come first, so that the narrow types are the beginning of the widest.
                 macro_rules! narrow {
                     ($width:literal) => {
-                        self.each_view(raw, places, converter, decoded, |_, view| {
+                        self.each_view(views, places, converter, decoded, |_, view| {
                             quick(view)?.to_le_bytes().first_chunk::<$width>().copied()
                         })
                     };
@@ -66,22 +66,45 @@ impl Reader<'_> {
                     _ => narrow!(8),
                 }
             }
-            Scalar::Float64 => self.each_view(raw, places, converter, decoded, |_, view| {
+            Scalar::Float64 => self.each_view(views, places, converter, decoded, |_, view| {
                 let is_text = matches!(view.kind(), Kind::Number | Kind::Text);
                 let number = is_text.then(|| logmon_dsl::column::decode::float(slice(view, arena)));
                 Some(number?.ok()?.to_le_bytes())
             }),
-            Scalar::Ipv6 => self.each_view(raw, places, converter, decoded, |_, view| {
+            Scalar::Ipv6 => self.each_view(views, places, converter, decoded, |_, view| {
                 let is_text = view.kind() == Kind::Text;
                 let address = is_text.then(|| logmon_dsl::column::decode::ip(slice(view, arena)));
                 Some(address??.to_be_bytes())
             }),
             Scalar::Enum(ref values) if values.bytes == 1 => {
-                self.each_view(raw, places, converter, decoded, |converter, view| {
+                self.each_view(views, places, converter, decoded, |converter, view| {
                     converter.enumerated(view, arena).map(|number| [number as u8])
                 });
             }
-            _ => self.each_view(raw, places, converter, decoded, |_, _| None::<[u8; 0]>),
+            _ => self.each_view(views, places, converter, decoded, |_, _| None::<[u8; 0]>),
+        }
+    }
+
+    /// Decodes values of fixed width that rules wrote, in types of their own.
+    pub(super) fn written_fixed(
+        &mut self,
+        place: &Place<'_>,
+        converter: &mut Converter,
+        decoded: &mut Decoded,
+    ) {
+        let (routed, arena) = (self.routed, self.arena);
+        for (at, &row) in routed.rows.iter().enumerate() {
+            let row = row as usize;
+            let cell = place.cell(row);
+            if let Values::Fixed(bytes) = &mut decoded.values
+                && !matches!(cell, Cell::Absent(_) | Cell::View(_))
+                && converter.put(cell, arena, bytes).is_ok()
+            {
+                decoded.state.push(0);
+            } else {
+                let places = std::slice::from_ref(place);
+                self.field(at, row, places, Some(converter), decoded, None);
+            }
         }
     }
 
@@ -89,7 +112,7 @@ impl Reader<'_> {
     #[inline(always)]
     fn each_view<const WIDTH: usize>(
         &mut self,
-        raw: &[View],
+        views: &[View],
         places: &[Place<'_>],
         converter: &mut Converter,
         decoded: &mut Decoded,
@@ -97,7 +120,7 @@ impl Reader<'_> {
     ) {
         let routed = self.routed;
         for (at, &row) in routed.rows.iter().enumerate() {
-            let value = quick(converter, raw[row as usize]);
+            let value = quick(converter, views[row as usize]);
             if let (Some(value), Values::Fixed(bytes)) = (value, &mut decoded.values) {
                 bytes.extend_from_slice(&value);
                 decoded.state.push(0);
@@ -138,8 +161,8 @@ impl Reader<'_> {
     pub(super) fn offsets(&self, decoded: &mut Decoded) {
         if let Values::Fixed(bytes) = &mut decoded.values {
             let rows = &self.routed.rows;
-            bytes
-                .extend(rows.iter().flat_map(|&row| self.meta.offsets[row as usize].to_le_bytes()));
+            let offsets = rows.iter().map(|&row| self.meta.offsets[row as usize].to_le_bytes());
+            put_words(bytes, offsets);
             decoded.state.resize(rows.len(), 0);
         }
     }

@@ -19,6 +19,19 @@ pub(super) fn put_text(out: &mut Vec<u8>, text: &[u8]) {
     out.extend_from_slice(text);
 }
 
+/// Appends numbers, each in that many bytes.
+#[inline]
+pub(super) fn put_words<const WIDTH: usize>(
+    out: &mut Vec<u8>,
+    words: impl ExactSizeIterator<Item = [u8; WIDTH]>,
+) {
+    let start = out.len();
+    out.resize(start + words.len() * WIDTH, 0);
+    for (place, word) in out[start..].as_chunks_mut().0.iter_mut().zip(words) {
+        *place = word;
+    }
+}
+
 /// Copies of at most this many bytes are made in one go.
 const SHORT_COPY: usize = 32;
 
