@@ -43,6 +43,11 @@ struct Results {
     longest_pause_ms: f64,
     /// The same away from reloads: what the measurement itself and the machine bring.
     longest_gap_elsewhere_ms: f64,
+    /// The engine's own count: how often a worker went over to new rules, and for how long it stood still on average.
+    standstills: f64,
+    mean_standstill_ms: f64,
+    /// The smallest bound of the engine's histogram that holds all of them.
+    standstills_below_ms: f64,
     /// The longest time between two looks: no gap is seen more sharply than that.
     longest_look_ms: f64,
     logs: Balance,
@@ -78,6 +83,7 @@ fn main() -> anyhow::Result<()> {
     let mut engine = Engine::start(&binary, &servers)?;
     let (looks, written) = watch(&mut engine, &servers, &rules, events as f64)?;
     wait_closed(&mut engine, events as u64)?;
+    let standstill = Standstill::read(&engine.get("/metrics")?);
     engine.stop()?;
 
     let logs = ledger.compare(&servers.places("logs")?)?;
@@ -97,18 +103,25 @@ fn main() -> anyhow::Result<()> {
         longest_pause_ms: gaps.pauses.iter().copied().fold(0.0, f64::max),
         pauses_ms: gaps.pauses,
         longest_gap_elsewhere_ms: gaps.elsewhere,
+        standstills: standstill.count,
+        mean_standstill_ms: standstill.seconds * 1e3 / standstill.count.max(1.0),
+        standstills_below_ms: standstill.below * 1e3,
         longest_look_ms: gaps.look,
         logs,
     };
     say(&format!(
         "{events} events in {seconds:.1} s, {written} versions of the rules written, {} taken under load\n\
          longest pause around a reload {:.0} ms (each: {:.0?}), elsewhere {:.0} ms, between two looks {:.0} ms\n\
+         workers went over {} times, {:.2} ms each on average, all below {:.1} ms\n\
          rows {}, lost {}, twice {}",
         results.reloads_applied,
         results.longest_pause_ms,
         results.pauses_ms,
         results.longest_gap_elsewhere_ms,
         results.longest_look_ms,
+        results.standstills,
+        results.mean_standstill_ms,
+        results.standstills_below_ms,
         logs.rows,
         logs.lost,
         logs.duplicates,
@@ -118,6 +131,31 @@ fn main() -> anyhow::Result<()> {
     ensure!(logs == whole, "the table holds every kept event once: {logs:?}, not {whole:?}");
     ensure!(results.reloads_applied > 0, "no reload fell into the run: give it more --events");
     Ok(())
+}
+
+/// What `logmon_reload_pause_seconds` says.
+struct Standstill {
+    count: f64,
+    seconds: f64,
+    /// The first bucket that holds all observations.
+    below: f64,
+}
+
+impl Standstill {
+    fn read(page: &str) -> Self {
+        let number = |line: &str| line.rsplit(' ').next().and_then(|text| text.parse::<f64>().ok());
+        let find = |name: &str| {
+            page.lines().find(|line| line.starts_with(name)).and_then(number).unwrap_or(0.0)
+        };
+        let count = find("logmon_reload_pause_seconds_count");
+        let below = page
+            .lines()
+            .filter(|line| line.starts_with("logmon_reload_pause_seconds_bucket"))
+            .filter(|line| number(line) == Some(count))
+            .filter_map(|line| line.split("le=\"").nth(1)?.split('"').next()?.parse().ok())
+            .fold(f64::INFINITY, f64::min);
+        Self { count, seconds: find("logmon_reload_pause_seconds_sum"), below }
+    }
 }
 
 /// Looks at the counters until all is read, and writes another version of the rules every now and then.

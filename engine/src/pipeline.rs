@@ -211,6 +211,8 @@ fn client(source: &Source, queue_bytes: u64) -> ClientConfig {
         .set("auto.offset.reset", "error")
         .set("isolation.level", "read_committed")
         .set("allow.auto.create.topics", "false")
+        // A full queue is looked at again soon: the default of a second leaves a fast reader standing still for most of it.
+        .set("fetch.queue.backoff.ms", "20")
         // With queues of their own both limits count per partition; a process rarely has more than some dozens.
         .set("queued.max.messages.kbytes", (queue_bytes / PARTITIONS_EXPECTED / 1024).clamp(1024, 16_384).to_string())
         .set("queued.min.messages", "10000");
