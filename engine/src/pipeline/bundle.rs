@@ -39,6 +39,10 @@ use crate::{
     },
 };
 
+/// One part in so many of the configured memory is for what is counted byte by byte. The rest is for what is not: the client's queues,
+/// a block's compressed copy beside its columns, decoders, and what the allocator keeps for later.
+const COUNTED_SHARE: u64 = 2;
+
 /// How long the world may take to answer at start or reload, for each thing asked.
 const ASK: Duration = Duration::from_secs(10);
 
@@ -155,7 +159,9 @@ impl World {
         runtime: Handle,
         incarnation: u64,
     ) -> Arc<Self> {
-        let budget = Budget::new(usize::try_from(config.engine.memory).unwrap_or(usize::MAX));
+        let budget = Budget::new(
+            usize::try_from(config.engine.memory / COUNTED_SHARE).unwrap_or(usize::MAX),
+        );
         Arc::new(Self {
             config,
             clock: SystemClock::new(),
