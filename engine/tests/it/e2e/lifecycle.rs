@@ -3,7 +3,7 @@
 use super::{
     engine_process::Engine,
     ledger::{Fate, Ledger},
-    project::{Project, logs_table},
+    project::{Project, add_partitions, logs_table},
     wait_for,
 };
 
@@ -166,5 +166,30 @@ fn rules_that_do_not_compile_or_fail_their_tests_never_replace_those_that_run() 
         Some(&br#"{"severity":"info","id":2}"#[..]),
     ]);
     wait_for("the old rules still run", 60, || project.count("SELECT count() FROM {db}.logs") == 1);
+    assert!(engine.terminate().success());
+}
+
+#[test]
+fn topics_by_pattern_and_partitions_added_later_are_read_from_their_first_record() {
+    let project = usual("pattern", 1);
+    let config = std::fs::read_to_string(project.dir.join("logmon.toml")).unwrap();
+    let pattern = format!("topic_pattern = \"^{}$\"", project.topic.replace('.', "[.]"));
+    let config = config.replace(&format!("topics = [\"{}\"]", project.topic), &pattern);
+    project.write("logmon.toml", &config.replace("start = \"earliest\"", "start = \"latest\""));
+    project.produce([Some(&br#"{"severity":"info","id":1,"message":"before the start"}"#[..])]);
+    let mut engine = Engine::start_ready(&project, "engine");
+    wait_for("the partition is assigned", 30, || engine.log().contains("assigned"));
+    project.produce([Some(&br#"{"severity":"info","id":2,"message":"after the start"}"#[..])]);
+    wait_for("the first row", 60, || project.count("SELECT count() FROM {db}.logs") == 1);
+
+    add_partitions(&project.topic, 3);
+    let later: Vec<Vec<u8>> =
+        (10..310).map(|id| format!("{{\"severity\":\"info\",\"id\":{id}}}").into_bytes()).collect();
+    project.produce(later.iter().map(|payload| Some(&payload[..])));
+    wait_for("rows of all partitions", 60, || {
+        project.count("SELECT uniqExact(attributes['id']) FROM {db}.logs") == 301
+    });
+    assert_eq!(project.count("SELECT uniqExact(kafka_partition) FROM {db}.logs"), 3);
+    assert_eq!(project.count("SELECT countIf(attributes['id'] = '1') FROM {db}.logs"), 0);
     assert!(engine.terminate().success());
 }

@@ -9,7 +9,7 @@ use std::{
 
 use rdkafka::{
     ClientConfig,
-    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
+    admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication},
     client::DefaultClientContext,
     producer::{BaseRecord, Producer as _, ThreadedProducer},
 };
@@ -107,6 +107,18 @@ pub(crate) fn create_topic(brokers: &str, topic: &str, partitions: i32) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let topic = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
     for outcome in runtime.block_on(admin.create_topics([&topic], &AdminOptions::new())).unwrap() {
+        outcome.unwrap();
+    }
+}
+
+/// Gives a topic that many partitions in all.
+pub(crate) fn add_partitions(topic: &str, count: usize) {
+    let admin: AdminClient<DefaultClientContext> =
+        ClientConfig::new().set("bootstrap.servers", SERVERS.kafka.brokers()).create().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let more = NewPartitions::new(topic, count);
+    for outcome in runtime.block_on(admin.create_partitions([&more], &AdminOptions::new())).unwrap()
+    {
         outcome.unwrap();
     }
 }
