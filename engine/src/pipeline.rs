@@ -86,7 +86,7 @@ impl Pipeline {
                 .name(format!("worker-{number}"))
                 .spawn(move || {
                     let mut alarm = Alarm { flag: failed, armed: true };
-                    worker::work(&world, &bundle, &inbox, number);
+                    worker::work(&world, &bundle, &inbox);
                     alarm.armed = false;
                 })
                 .map_err(|error| BindError::World(format!("no thread for a worker: {error}")))?;

@@ -114,11 +114,6 @@ impl Ledger {
         }
     }
 
-    /// The lane that a partition has now.
-    pub fn lane(&self, position: &Position) -> Option<LaneId> {
-        self.by_position.get(position).copied()
-    }
-
     /// Enters a batch that was read: its events and one past its last offset. The lane holds it until [`Self::settle`].
     ///
     /// Returns `None` when the lane is gone; the batch must then be thrown away.

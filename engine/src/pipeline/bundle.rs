@@ -182,21 +182,6 @@ impl World {
         self.chunks.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Every sink's queue, by name.
-    pub fn outboxes(&self) -> Vec<Arc<Outbox>> {
-        self.outboxes
-            .lock()
-            .expect("no thread panics while it holds the outboxes")
-            .values()
-            .cloned()
-            .collect()
-    }
-
-    /// Lets the sinks' tasks end once their queues are empty. No bundle may be in use any more.
-    pub fn close_outboxes(&self) {
-        self.outboxes.lock().expect("no thread panics while it holds the outboxes").clear();
-    }
-
     /// Binds a program: reads tables, opens lookups, takes counters. Reports everything that is missing at once.
     pub fn bind(
         self: &Arc<Self>,

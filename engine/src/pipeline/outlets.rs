@@ -54,7 +54,6 @@ struct Ticket {
 /// Everything a worker builds for one bundle.
 #[derive(Debug)]
 pub struct Outlets {
-    number: usize,
     world: Arc<World>,
     bundle: Arc<Bundle>,
     sinks: Vec<SinkDesk>,
@@ -80,8 +79,8 @@ struct Growing<B> {
 }
 
 impl Outlets {
-    /// Empty blocks for every sink of a bundle. `number` is the worker's.
-    pub fn new(world: &Arc<World>, bundle: &Arc<Bundle>, number: usize) -> Self {
+    /// Empty blocks for every sink of a bundle.
+    pub fn new(world: &Arc<World>, bundle: &Arc<Bundle>) -> Self {
         let sinks = bundle
             .outlets
             .iter()
@@ -106,7 +105,6 @@ impl Outlets {
             share: world.budget.take(0),
         });
         Self {
-            number,
             world: Arc::clone(world),
             bundle: Arc::clone(bundle),
             sinks,
@@ -115,11 +113,6 @@ impl Outlets {
             tickets: HashMap::new(),
             next_ticket: 0,
         }
-    }
-
-    /// The worker's number.
-    pub fn number(&self) -> usize {
-        self.number
     }
 
     /// Opens a ticket for a batch: what its rows are known by until they are acknowledged.

@@ -49,8 +49,8 @@ pub enum Job {
 const LOOK: Duration = Duration::from_millis(100);
 
 /// Runs until told to stop.
-pub fn work(world: &Arc<World>, bundle: &ArcSwap<Bundle>, inbox: &Receiver<Job>, number: usize) {
-    let mut desk = Desk::new(Arc::clone(world), bundle.load_full(), number);
+pub fn work(world: &Arc<World>, bundle: &ArcSwap<Bundle>, inbox: &Receiver<Job>) {
+    let mut desk = Desk::new(Arc::clone(world), bundle.load_full());
     loop {
         let wait = desk
             .next_due()
@@ -93,14 +93,14 @@ struct Desk {
 }
 
 impl Desk {
-    fn new(world: Arc<World>, bundle: Arc<Bundle>, number: usize) -> Self {
+    fn new(world: Arc<World>, bundle: Arc<Bundle>) -> Self {
         let plan = &bundle.plan;
         Self {
             decoder: Decoder::new(Arc::new(plan.layout.clone())),
             evaluator: Evaluator::new(Arc::clone(plan)),
             lookups: bundle.lookups.clone(),
             batch: Batch::new(&plan.layout),
-            outlets: Outlets::new(&world, &bundle, number),
+            outlets: Outlets::new(&world, &bundle),
             retiring: Vec::new(),
             decoders: 0,
             sources: plan
@@ -117,7 +117,7 @@ impl Desk {
     /// Goes over to another bundle, between two batches. Nothing is waited for: what was begun under the old rules goes its way beside the new.
     fn take(&mut self, bundle: Arc<Bundle>) {
         let started = Instant::now();
-        let fresh = Self::new(Arc::clone(&self.world), bundle, self.outlets.number());
+        let fresh = Self::new(Arc::clone(&self.world), bundle);
         let old = std::mem::replace(self, fresh);
         self.decoders = old.decoders + 1;
         self.retiring = old.retiring;
