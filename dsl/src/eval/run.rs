@@ -53,11 +53,15 @@ impl<'m> Run<'m> {
     pub(super) fn finish(mut self) -> Outcome {
         self.machine.begin();
         let plan = self.machine.plan;
+        let mut before = self.live.clone();
         for step in &plan.steps {
             match step {
                 Step::Rule(id) => {
-                    let rows = self.live.clone();
-                    self.rule(*id, &rows);
+                    // Few rules drop rows, so this is rarely another set than before.
+                    if before != self.live {
+                        before = self.live.clone();
+                    }
+                    self.rule(*id, &before);
                 }
                 Step::Group { first, when, rules, .. } => {
                     let live = self.live.clone();
@@ -67,7 +71,7 @@ impl<'m> Run<'m> {
                     };
                     for id in rules {
                         let matched = self.rule(*id, &rows);
-                        if *first {
+                        if let (true, Some(matched)) = (*first, matched) {
                             rows.remove(&matched);
                         }
                         rows = rows.and(&self.live);
@@ -88,23 +92,27 @@ impl<'m> Run<'m> {
         self.outcome
     }
 
-    /// Runs one rule and returns the rows for which its `on` and `when` hold.
-    fn rule(&mut self, id: RuleId, rows: &Mask) -> Mask {
+    /// Runs one rule and returns the rows for which its `on` and `when` hold; `None` where there are none.
+    fn rule(&mut self, id: RuleId, rows: &Mask) -> Option<Mask> {
         let rule = self.machine.plan.rule(id);
         let source = self.machine.batch.meta.source;
         if !rule.on.is_empty() && !rule.on.contains(&source) {
-            return Mask::none(rows.len());
+            return None;
         }
+        let count = &mut self.outcome.rules[id.0 as usize];
+        count.evaluated += rows.count() as u64;
         let matched = match rule.when {
+            Some(when) if rows.is_empty() || self.machine.is_hopeless(when, rows) => return None,
             Some(when) => self.machine.mask(when, rows),
             None => rows.clone(),
         };
-        let count = &mut self.outcome.rules[id.0 as usize];
-        count.evaluated += rows.count() as u64;
-        count.matched += matched.count() as u64;
+        if matched.is_empty() {
+            return None;
+        }
+        self.outcome.rules[id.0 as usize].matched += matched.count() as u64;
         self.rule = Some(id);
         self.block(&rule.body, matched.clone());
-        matched
+        Some(matched)
     }
 
     /// Runs statements and returns the rows that go on behind the block.

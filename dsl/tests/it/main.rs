@@ -6,6 +6,7 @@ mod diagnostics;
 mod eval;
 mod fmt;
 mod functions;
+mod literals;
 mod manual;
 mod parse;
 mod plans;

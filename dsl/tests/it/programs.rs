@@ -21,7 +21,7 @@ impl Reader for Texts {
 }
 
 #[track_caller]
-fn program(files: &[(&'static str, &str)]) -> Program {
+pub(crate) fn program(files: &[(&'static str, &str)]) -> Program {
     let texts = Texts(files.iter().map(|(path, text)| (*path, (*text).to_owned())).collect());
     let compiled = compile(Path::new(files[0].0), &texts, Mode::Test);
     let drawn = render::render(&compiled.diagnostics, &compiled.sources, false);
