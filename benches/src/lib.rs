@@ -7,6 +7,7 @@ pub mod events;
 pub mod figures;
 pub mod ledger;
 pub mod machine;
+pub mod many_rules;
 pub mod process;
 pub mod program;
 pub mod report;
