@@ -47,6 +47,8 @@ pub trait Intake: Send + Sync {
     fn revoked(&self, lanes: &[LaneId]);
     /// Whether the lane can take another batch now. When not, the records stay in Kafka.
     fn has_room(&self, lane: LaneId) -> bool;
+    /// Memory of a batch that is done, for the next one; `None` where there is none to spare.
+    fn spare(&self) -> Option<Arena>;
     /// Takes a batch.
     fn take(&self, batch: RawBatch);
     /// What may be committed and was not yet.

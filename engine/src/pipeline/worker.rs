@@ -9,7 +9,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use crossbeam_channel::{Receiver, RecvTimeoutError};
+use crossbeam_channel::RecvTimeoutError;
 use logmon_dsl::{
     column::{Batch, View},
     eval::{Evaluator, Outcome, RowFate},
@@ -18,6 +18,8 @@ use logmon_dsl::{
 use super::{
     bundle::{Bundle, DeadLetters, World},
     dead::{self, Undeliverable},
+    deliver::Outgoing,
+    crew::Inbox,
     lanes::{Lanes, Parcel},
     outlets::Outlets,
 };
@@ -49,13 +51,17 @@ pub enum Job {
 const LOOK: Duration = Duration::from_millis(100);
 
 /// Runs until told to stop.
-pub fn work(world: &Arc<World>, bundle: &ArcSwap<Bundle>, inbox: &Receiver<Job>) {
+pub fn work(world: &Arc<World>, bundle: &ArcSwap<Bundle>, inbox: &Inbox) {
     let mut desk = Desk::new(Arc::clone(world), bundle.load_full());
     loop {
         let wait = desk
             .next_due()
             .map_or(LOOK, |due| due.saturating_duration_since(Instant::now()).min(LOOK));
-        let job = inbox.recv_timeout(wait);
+        let job = crossbeam_channel::select! {
+            recv(inbox.own) -> job => job.map_err(|_| RecvTimeoutError::Disconnected),
+            recv(inbox.any) -> job => job.map_err(|_| RecvTimeoutError::Disconnected),
+            default(wait) => Err(RecvTimeoutError::Timeout),
+        };
         let now = bundle.load();
         if !Arc::ptr_eq(&now, &desk.bundle) {
             desk.take(Arc::clone(&now));
@@ -145,9 +151,12 @@ impl Desk {
     }
 
     fn batch(&mut self, lanes: &Arc<Lanes>, mut parcel: Parcel) {
+        let id = parcel.id;
+        if !lanes.is_ours(id) {
+            return;
+        }
         let raw = &mut parcel.raw;
         let events = raw.payloads.len() as u64;
-        let Some(id) = lanes.open(raw.lane, events, raw.end()) else { return };
         let settings = lanes.settings();
         let limits = Limits { max_bytes: settings.max_record_bytes, ..Limits::default() };
 
@@ -165,7 +174,8 @@ impl Desk {
         );
         self.bundle.rules.record(&outcome);
 
-        let fates = self.deliver(lanes, id, raw, &decoded, &mut outcome);
+        let (fates, outgoing) = self.deliver(lanes, id, raw, &decoded, &mut outcome);
+        parcel.gate.pass(id.seq, outgoing, Outgoing::go);
         lanes.metrics().records.inc_by(events);
         lanes
             .metrics()
@@ -174,6 +184,7 @@ impl Desk {
         lanes.settle(id, fates);
         drop(outcome);
         self.decoder.recycle(&mut self.batch);
+        lanes.reuse(std::mem::take(&mut self.batch.arena));
     }
 
     /// Says where the rows of the batch came from.
@@ -202,7 +213,7 @@ impl Desk {
         raw: &RawBatch,
         decoded: &Decoded,
         outcome: &mut Outcome,
-    ) -> Fates {
+    ) -> (Fates, Vec<Outgoing>) {
         let settings = lanes.settings();
         let mut rows = row_fates(outcome, &self.bundle.dead_letters);
         let mut lost: Vec<Undeliverable<'_>> = Vec::new();
@@ -250,8 +261,7 @@ impl Desk {
             }
             self.outlets.dead(ticket, &letters);
         }
-        self.outlets.end_batch(ticket);
-        fates
+        (fates, self.outlets.end_batch(ticket))
     }
 }
 

@@ -88,7 +88,7 @@ pub fn read(
     let context = GroupContext::new(settings.clone(), Arc::clone(intake));
     let consumer: BaseConsumer<GroupContext> = client.create_with_context(context)?;
     consumer.subscribe(&settings.subscription())?;
-    let mut reader = Reader { consumer, settings, intake };
+    let mut reader = Reader { consumer, settings, intake, turn: 0 };
     reader.run(stop);
     reader.leave();
     Ok(())
@@ -98,6 +98,8 @@ struct Reader<'a> {
     consumer: BaseConsumer<GroupContext>,
     settings: &'a Settings,
     intake: &'a SharedIntake,
+    /// Counts rounds: each begins with another partition, so that none is served only when there is room left.
+    turn: usize,
 }
 
 impl Reader<'_> {
@@ -137,7 +139,11 @@ impl Reader<'_> {
     fn read_round(&mut self) -> bool {
         let mut any = false;
         let context = Arc::clone(self.consumer.context());
-        for assigned in context.assigned().iter_mut() {
+        let mut assigned = context.assigned();
+        let n_partitions = assigned.len();
+        self.turn = self.turn.wrapping_add(1);
+        for index in 0..n_partitions {
+            let assigned = &mut assigned[(self.turn + index) % n_partitions];
             if !self.intake.has_room(assigned.lane) {
                 continue;
             }
@@ -179,7 +185,10 @@ impl Reader<'_> {
                     }
                     *expected = record.offset() + 1;
                     if batch.payloads.is_empty() {
-                        batch.arena = Arena::with_capacity(limit + (limit >> 1));
+                        batch.arena = self
+                            .intake
+                            .spare()
+                            .unwrap_or_else(|| Arena::with_capacity(limit + (limit >> 1)));
                     }
                     push(&mut batch, &mut keys, &mut headers, record, self.settings);
                 },

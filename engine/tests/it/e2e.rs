@@ -6,6 +6,7 @@ mod bad_input;
 mod engine_process;
 mod ledger;
 mod lifecycle;
+mod order;
 mod project;
 mod secure;
 
