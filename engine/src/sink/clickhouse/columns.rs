@@ -3,8 +3,9 @@
 use logmon_dsl::column::{View, json};
 
 use super::{
+    buffer::Buffer,
     dictionary::Dictionary,
-    text::{put_json, put_text, put_varint, put_view, put_words},
+    text::{SLACK, Tail, most, put_json, put_text, put_varint, put_words},
     types::Type,
 };
 
@@ -104,7 +105,7 @@ pub(super) enum Store {
     /// Bytes of this width.
     Fixed(usize, Vec<u8>),
     /// Length and bytes, one after the other.
-    Text(Vec<u8>),
+    Text(Buffer),
     /// Numbers of distinct values.
     Low(Low),
     /// Where each list ends, and the elements.
@@ -112,7 +113,7 @@ pub(super) enum Store {
     /// Where each map ends, keys and values.
     Map(Vec<u64>, Keys, Box<Store>),
     /// Objects as JSON text, built out of entries.
-    Object(Vec<u8>),
+    Object(Buffer),
 }
 
 /// A column of few distinct values.
@@ -166,7 +167,7 @@ impl Growing {
                 };
                 Store::Map(Vec::new(), keys, Box::new(values))
             }
-            Type::Json => Store::Object(Vec::new()),
+            Type::Json => Store::Object(Buffer::default()),
         };
         Self { store, nulls, fed: 0 }
     }
@@ -176,18 +177,18 @@ impl Growing {
         self.nulls.as_ref().map_or(0, Vec::len) + self.store.bytes()
     }
 
-    /// Notes how long every buffer is, in an order of its own.
-    pub(super) fn room(&self, out: &mut Vec<usize>) {
-        out.extend(self.nulls.as_ref().map(Vec::len));
-        self.store.room(out);
+    /// Memory held, used or not.
+    pub(super) fn memory(&self) -> usize {
+        self.nulls.as_ref().map_or(0, Vec::capacity) + self.store.memory()
     }
 
-    /// Makes room in every buffer, in the same order.
-    pub(super) fn reserve(&mut self, room: &mut impl Iterator<Item = usize>) {
+    /// Forgets all values, keeps the memory.
+    pub(super) fn clear(&mut self) {
+        self.fed = 0;
         if let Some(nulls) = &mut self.nulls {
-            nulls.reserve(room.next().unwrap_or(0));
+            nulls.clear();
         }
-        self.store.reserve(room);
+        self.store.clear();
     }
 
     /// Appends the decoded rows at these places.
@@ -209,51 +210,47 @@ impl Store {
     fn sized(width: Option<usize>) -> Self {
         match width {
             Some(width) => Self::Fixed(width, Vec::new()),
-            None => Self::Text(Vec::new()),
+            None => Self::Text(Buffer::default()),
         }
     }
 
     fn bytes(&self) -> usize {
         match self {
-            Self::Fixed(_, bytes) | Self::Text(bytes) | Self::Object(bytes) => bytes.len(),
+            Self::Fixed(_, bytes) => bytes.len(),
+            Self::Text(text) | Self::Object(text) => text.len(),
             Self::Low(low) => low.bytes(),
             Self::List(ends, items) => ends.len() * 8 + items.bytes(),
             Self::Map(ends, keys, values) => ends.len() * 8 + keys.low.bytes() + values.bytes(),
         }
     }
 
-    fn room(&self, out: &mut Vec<usize>) {
+    fn memory(&self) -> usize {
         match self {
-            Self::Fixed(_, bytes) | Self::Text(bytes) | Self::Object(bytes) => {
-                out.push(bytes.len());
-            }
-            Self::Low(low) => out.push(low.index.len()),
-            Self::List(ends, items) => {
-                out.push(ends.len());
-                items.room(out);
-            }
+            Self::Fixed(_, bytes) => bytes.capacity(),
+            Self::Text(text) | Self::Object(text) => text.memory(),
+            Self::Low(low) => low.memory(),
+            Self::List(ends, items) => ends.capacity() * 8 + items.memory(),
             Self::Map(ends, keys, values) => {
-                out.extend([ends.len(), keys.low.index.len()]);
-                values.room(out);
+                ends.capacity() * 8 + keys.low.memory() + values.memory()
             }
         }
     }
 
-    fn reserve<I: Iterator<Item = usize>>(&mut self, room: &mut I) {
-        let mut next = || room.next().unwrap_or(0);
+    fn clear(&mut self) {
         match self {
-            Self::Fixed(_, bytes) | Self::Text(bytes) | Self::Object(bytes) => {
-                bytes.reserve(next());
-            }
-            Self::Low(low) => low.index.reserve(next()),
+            Self::Fixed(_, bytes) => bytes.clear(),
+            Self::Text(text) | Self::Object(text) => text.clear(),
+            Self::Low(low) => low.clear(),
             Self::List(ends, items) => {
-                ends.reserve(next());
-                items.reserve(room);
+                ends.clear();
+                items.clear();
             }
             Self::Map(ends, keys, values) => {
-                ends.reserve(next());
-                keys.low.index.reserve(next());
-                values.reserve(room);
+                ends.clear();
+                keys.low.clear();
+                // The dictionary starts anew, so no known number holds.
+                keys.epoch = 0;
+                values.clear();
             }
         }
     }
@@ -264,10 +261,13 @@ impl Store {
                 append_fixed(*width, bytes, picks, out);
             }
             (Self::Text(out), Values::Views(views)) => {
-                out.reserve(picks.iter().map(|&pick| room(views[pick as usize])).sum());
+                let most = picks.iter().map(|&pick| most(views[pick as usize])).sum::<usize>();
+                let mut tail = Tail::new(out.room(most + SLACK));
                 for &pick in picks {
-                    put_view(out, views[pick as usize], reading.arena);
+                    tail.put(views[pick as usize], reading.arena);
                 }
+                let written = tail.written();
+                out.advance(written);
             }
             (Self::Low(low), values) => low.append(decoded, values, picks, reading),
             (Self::List(ends, items), Values::List(from, decoded)) => {
@@ -307,7 +307,7 @@ impl Store {
                     } else {
                         object.extend_from_slice(b"{}");
                     }
-                    put_text(out, &object);
+                    put_object(out, &object);
                 }
             }
             (Self::Object(out), Values::Entries(from, entries)) => {
@@ -325,7 +325,7 @@ impl Store {
                         put_json(view, reading.arena, &mut object);
                     }
                     object.push(b'}');
-                    put_text(out, &object);
+                    put_object(out, &object);
                 }
             }
             _ => unreachable!("values are decoded for the column's type"),
@@ -340,12 +340,18 @@ impl Store {
     ) {
         match self {
             Self::Text(out) => {
-                out.reserve(rows.clone().flatten().map(|&(_, view)| room(view)).sum());
+                let mut total = SLACK;
+                for entries in rows.clone() {
+                    total += entries.iter().map(|&(_, view)| most(view)).sum::<usize>();
+                }
+                let mut tail = Tail::new(out.room(total));
                 for entries in rows {
                     for &(_, view) in entries {
-                        put_view(out, view, arena);
+                        tail.put(view, arena);
                     }
                 }
+                let written = tail.written();
+                out.advance(written);
             }
             Self::Low(low) => {
                 for &(_, view) in rows.flatten() {
@@ -358,10 +364,11 @@ impl Store {
     }
 }
 
-/// Bytes that a view's text takes with its length in front, or a few more.
-#[inline(always)]
-fn room(view: View) -> usize {
-    view.len() + 5
+fn put_object(out: &mut Buffer, object: &[u8]) {
+    let mut length = Vec::new();
+    put_varint(&mut length, object.len());
+    out.extend(&length);
+    out.extend(object);
 }
 
 fn append_fixed(width: usize, bytes: &[u8], picks: &[u32], out: &mut Vec<u8>) {
@@ -384,6 +391,15 @@ impl Low {
 
     fn bytes(&self) -> usize {
         self.dictionary.bytes() + self.index.len() * 4
+    }
+
+    fn memory(&self) -> usize {
+        self.dictionary.memory() + self.index.capacity() * 4
+    }
+
+    fn clear(&mut self) {
+        self.dictionary.clear();
+        self.index.clear();
     }
 
     fn append(&mut self, decoded: &Decoded, values: &Values, picks: &[u32], reading: Reading<'_>) {
