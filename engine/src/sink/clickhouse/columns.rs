@@ -284,15 +284,19 @@ impl Store {
             (Self::Map(ends, keys, values), Values::Entries(from, entries)) => {
                 let mut total = ends.last().copied().unwrap_or(0);
                 keys.renew(reading);
-                ends.reserve(picks.len());
                 // Keys and values apart: two tight loops instead of one that changes hands with every entry.
+                if picks.len() == from.len() {
+                    ends.extend(from.iter().map(|&end| total + u64::from(end)));
+                    keys.extend(entries, reading);
+                    values.append_members(std::iter::once(entries.as_slice()), reading.arena);
+                    return;
+                }
+                ends.reserve(picks.len());
                 for &pick in picks {
                     let entries = &entries[range(from, pick as usize)];
                     total += entries.len() as u64;
                     ends.push(total);
-                    for &(key, _) in entries {
-                        keys.push(key, reading);
-                    }
+                    keys.extend(entries, reading);
                 }
                 let picked = picks.iter().map(|&pick| &entries[range(from, pick as usize)]);
                 values.append_members(picked, reading.arena);
@@ -403,33 +407,42 @@ impl Low {
     }
 
     fn append(&mut self, decoded: &Decoded, values: &Values, picks: &[u32], reading: Reading<'_>) {
-        self.index.reserve(picks.len());
-        let shift = u32::from(self.nullable);
-        // A value that all rows share, such as the topic, is looked up once.
-        let mut last = None;
-        for &pick in picks {
-            let pick = pick as usize;
-            if self.nullable && decoded.state[pick] != 0 {
-                self.index.push(0);
-                continue;
-            }
-            let number = match values {
-                Values::Fixed(bytes) => {
-                    let width = self.width.expect("fixed values belong to a fixed-width type");
-                    self.dictionary.number(&bytes[pick * width..(pick + 1) * width])
-                }
-                Values::Views(views) => match last {
-                    Some((view, number)) if view == views[pick] => number,
-                    _ => {
-                        let view = views[pick];
-                        let number = self.dictionary.number_of(view, reading.arena);
-                        last = Some((view, number));
-                        number
+        let Self { dictionary, index, width, nullable } = self;
+        let shift = u32::from(*nullable);
+        let is_null = |pick: usize| shift == 1 && decoded.state[pick] != 0;
+        match values {
+            Values::Fixed(bytes) => {
+                let width = width.expect("fixed values belong to a fixed-width type");
+                index.extend(picks.iter().map(|&pick| {
+                    let pick = pick as usize;
+                    if is_null(pick) {
+                        return 0;
                     }
-                },
-                _ => unreachable!("low-cardinality values are scalars"),
-            };
-            self.index.push(number + shift);
+                    dictionary.number(&bytes[pick * width..(pick + 1) * width]) + shift
+                }));
+            }
+            Values::Views(views) => {
+                // A value that all rows share, such as the topic, is looked up once.
+                let mut last = None;
+                index.extend(picks.iter().map(|&pick| {
+                    let pick = pick as usize;
+                    if is_null(pick) {
+                        return 0;
+                    }
+                    let view = views[pick];
+                    match last {
+                        Some((known, number)) if known == view => number,
+                        _ => {
+                            let number = dictionary.number_of(view, reading.arena) + shift;
+                            last = Some((view, number));
+                            number
+                        }
+                    }
+                }));
+            }
+            Values::List(..) | Values::Entries(..) => {
+                unreachable!("low-cardinality values are scalars")
+            }
         }
     }
 
@@ -486,12 +499,16 @@ impl Keys {
     }
 
     #[inline]
-    fn push(&mut self, key: u32, reading: Reading<'_>) {
-        let known = &mut self.remap[key as usize];
-        if *known == 0 {
-            *known = self.low.dictionary.number(reading.keys.get(key)) + 1;
-        }
-        self.low.index.push(*known - 1);
+    fn extend(&mut self, entries: &[(u32, View)], reading: Reading<'_>) {
+        let Self { low, remap, .. } = self;
+        let dictionary = &mut low.dictionary;
+        low.index.extend(entries.iter().map(|&(key, _)| {
+            let known = &mut remap[key as usize];
+            if *known == 0 {
+                *known = dictionary.number(reading.keys.get(key)) + 1;
+            }
+            *known - 1
+        }));
     }
 
     /// Appends the keys one by one, for maps whose keys are plain text.
