@@ -6,6 +6,7 @@
 pub mod append;
 pub mod bind;
 pub mod block;
+mod buffer;
 pub mod builder;
 mod cell;
 pub mod columns;
@@ -18,6 +19,7 @@ pub mod http;
 pub mod insert;
 pub mod partition;
 mod place;
+mod pool;
 mod read;
 mod rest;
 pub mod schema;
