@@ -37,4 +37,5 @@ pub use dead_letter::{DeadLetter, DeadLetters, Raw};
 pub use errors::{Class, SinkError};
 pub use http::{Client, Endpoint};
 pub use insert::Inserter;
+pub use pool::Shelf;
 pub use schema::Table;

@@ -11,7 +11,7 @@ use super::{
     columns::{Decoded, Growing, Reading},
     dictionary::Dictionary,
     partition::PartitionKey,
-    pool::Pool,
+    pool::{Pool, Shelf},
     rest::Rests,
     types::Type,
 };
@@ -84,6 +84,12 @@ impl TableBuilder {
         }
     }
 
+    /// The same, keeping the memory of blocks that were sent on a shelf with others.
+    pub fn on(mut self, shelf: &Arc<Shelf>) -> Self {
+        self.pool = Arc::new(Pool::new(Arc::clone(shelf)));
+        self
+    }
+
     /// What it builds for.
     pub fn binding(&self) -> &Arc<Binding> {
         &self.binding
@@ -102,6 +108,11 @@ impl TableBuilder {
     /// Bytes before compression that all growing blocks hold, roughly.
     pub fn bytes(&self) -> usize {
         self.parts.iter().map(Part::bytes).sum()
+    }
+
+    /// Memory that all growing blocks take, used yet or not.
+    pub fn memory(&self) -> usize {
+        self.parts.iter().flat_map(|part| &part.columns).map(Growing::memory).sum()
     }
 
     /// When the oldest row that still waits came.
