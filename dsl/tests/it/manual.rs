@@ -136,6 +136,12 @@ fn writing_rules() {
     expect_file!["../../../docs/writing-rules.md"].assert_eq(&hold("docs/writing-rules.md"));
 }
 
+#[test]
+fn limits_and_windows() {
+    let path = "docs/limits-and-windows.md";
+    expect_file!["../../../docs/limits-and-windows.md"].assert_eq(&hold(path));
+}
+
 const REFERENCE: &str = "\
 # Functions
 

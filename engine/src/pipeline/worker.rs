@@ -119,6 +119,7 @@ impl Desk {
         let started = Instant::now();
         let fresh = Self::new(Arc::clone(&self.world), bundle);
         let old = std::mem::replace(self, fresh);
+        self.evaluator.adopt(old.evaluator);
         self.decoders = old.decoders + 1;
         self.retiring = old.retiring;
         self.retiring.push(old.outlets);
@@ -180,6 +181,7 @@ impl Desk {
     fn place(&mut self, lanes: &Lanes, raw: &RawBatch, decoded: &Decoded) {
         let meta = &mut self.batch.meta;
         meta.source = self.sources.get(lanes.name()).copied().unwrap_or(0);
+        meta.lane = raw.lane.0;
         meta.topic = Arc::clone(&raw.position.topic);
         meta.partition = raw.position.partition;
         let kept = || decoded.kept.iter().map(|&record| record as usize);
@@ -221,8 +223,27 @@ impl Desk {
                 routed,
             );
             for dead in report {
-                rows[dead.row as usize] = Fate::DeadLettered;
-                lost.push(Undeliverable::row(&self.bundle.plan, routed, &dead));
+                let event = outcome.origin(dead.row as usize);
+                rows[event] = Fate::DeadLettered;
+                lost.push(Undeliverable::row(&self.bundle.plan, routed, event as u32, &dead));
+            }
+        }
+        for rolled in &mut outcome.rolled {
+            for routed in &rolled.routed {
+                let report = self.outlets.append(
+                    ticket,
+                    &mut rolled.batch,
+                    self.decoder.names(),
+                    names_table,
+                    routed,
+                );
+                for dead in report {
+                    // The event that closed the window has its own fate; the letter stands in its place.
+                    let offset = rolled.batch.meta.offsets[dead.row as usize];
+                    let known = self.batch.meta.offsets.iter().position(|known| *known == offset);
+                    let event = known.unwrap_or(0) as u32;
+                    lost.push(Undeliverable::row(&self.bundle.plan, routed, event, &dead));
+                }
             }
         }
         let mut fates = Fates::default();
@@ -265,7 +286,7 @@ pub(super) enum Fate {
 
 fn row_fates(outcome: &Outcome, dead_letters: &DeadLetters) -> Vec<Fate> {
     let mut fates: Vec<Fate> = outcome
-        .fates
+        .event_fates()
         .iter()
         .map(|fate| match fate {
             RowFate::Routed => Fate::Delivered,
@@ -274,7 +295,7 @@ fn row_fates(outcome: &Outcome, dead_letters: &DeadLetters) -> Vec<Fate> {
         .collect();
     for routed in outcome.routed.iter().filter(|routed| Some(routed.sink) == dead_letters.sink) {
         for &row in &routed.rows {
-            fates[row as usize] = Fate::DeadLettered;
+            fates[outcome.origin(row as usize)] = Fate::DeadLettered;
         }
     }
     fates
@@ -295,10 +316,18 @@ fn withhold(
         if fates[row as usize] == Fate::Dropped {
             continue;
         }
+        let (events, made_of) = (outcome.events, &outcome.made_of);
+        let of_event = |at: u32| match (at as usize).checked_sub(events) {
+            None => at == row,
+            Some(made) => made_of[made] == row,
+        };
         for routed in &mut outcome.routed {
-            if let Ok(at) = routed.rows.binary_search(&row) {
-                routed.rows.remove(at);
-                routed.emit_ix.remove(at);
+            let kept: Vec<bool> = routed.rows.iter().map(|at| !of_event(*at)).collect();
+            if kept.contains(&false) {
+                let mut keep = kept.iter();
+                routed.rows.retain(|_| keep.next().copied().unwrap_or(true));
+                let mut keep = kept.iter();
+                routed.emit_ix.retain(|_| keep.next().copied().unwrap_or(true));
             }
         }
         if on_fault == OnFault::Drop {
