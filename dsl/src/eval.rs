@@ -272,8 +272,8 @@ impl Evaluator {
         if let Some((_, _, lane)) = &mut lane {
             memory.clocks = lane.clocks(&batch.meta.times);
             memory.clocks.resize(batch.rows, memory.clocks.last().copied().unwrap_or(0));
-            if let Some(offset) = batch.meta.offsets.first() {
-                lane.mark(memory.clocks[0], *offset);
+            for (clock, offset) in memory.clocks.iter().zip(&batch.meta.offsets) {
+                lane.mark(*clock, *offset);
             }
             memory.lane = Some(lane);
         }

@@ -19,7 +19,8 @@ pub use window::{Added, Closed, KEYS_MAX, Sums};
 
 use crate::plan::{Plan, Store, StoreKind};
 
-/// How far back a partition is read again to rebuild what is remembered of it; older state is approximate after a takeover.
+/// How far back a partition is read again to rebuild what is remembered of it; older state is approximate after a takeover, as is that of a
+/// `limit` or `dedup` whose keys never rest: what they decide depends on all they decided before.
 pub const REBUILD_TIME_MAX: i64 = 15 * 60 * 1_000_000_000;
 
 /// How many records are read again at most.
@@ -157,7 +158,8 @@ fn horizon(plan: &Plan) -> i64 {
             i64::try_from(full).unwrap_or(i64::MAX)
         }
         StoreKind::Dedup { within } => *within,
-        StoreKind::Window(spans, _) => spans.over.saturating_add(spans.late),
+        // The watermark may stay a little behind the clock.
+        StoreKind::Window(spans, _) => spans.over + spans.every + spans.late,
     });
     longest.max().unwrap_or(0).min(REBUILD_TIME_MAX)
 }

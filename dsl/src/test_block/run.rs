@@ -283,8 +283,8 @@ impl Run {
             return;
         };
         // Equal events may fare differently (samples): the first one that is not as expected is shown.
-        for row in 0..batch.rows {
-            if let Some(failure) = self.row(&mut batch, &outcome, row, what, at) {
+        for event in 0..outcome.events {
+            if let Some(failure) = self.event(&mut batch, &outcome, event, what, at) {
                 self.failures.push(failure);
                 break;
             }
@@ -355,20 +355,27 @@ impl Run {
         false
     }
 
-    fn row(
+    fn event(
         &mut self,
         batch: &mut Batch,
         outcome: &Outcome,
-        row: usize,
+        event: usize,
         what: &Expectation,
         at: Span,
     ) -> Option<Failure> {
+        // The event itself, and what `emit each` made of it: one of them that is as expected is enough.
+        let made = (outcome.events..batch.rows).filter(|row| outcome.origin(*row) == event);
+        let rows: Vec<usize> = std::iter::once(event).chain(made).collect();
+        let row = event;
         match what {
             Expectation::Dropped { by, body } => {
-                let matches =
-                    outcome.dropped_by[row].is_some_and(|(rule, _)| by.is_none_or(|by| by == rule));
-                let event = self.final_event(batch, row);
-                if !matches {
+                let is_dropped = |row: &usize| {
+                    outcome.dropped_by[*row]
+                        .is_some_and(|(rule, _)| by.is_none_or(|by| by == rule))
+                };
+                let dropped = rows.iter().copied().find(is_dropped);
+                let event = self.final_event(batch, dropped.unwrap_or(row));
+                if dropped.is_none() {
                     let wanted = match by {
                         Some(rule) => format!("dropped by `{}`", self.plan.rule(*rule).label),
                         None => "dropped".to_owned(),
@@ -383,10 +390,12 @@ impl Run {
                     .routed
                     .iter()
                     .filter(|routed| to.is_none_or(|to| to == routed.sink))
-                    .filter(|routed| routed.rows.contains(&(row as u32)))
-                    .map(|routed| copy(&plan, batch, &self.names, routed, row))
+                    .flat_map(|routed| rows.iter().map(move |row| (routed, *row)))
+                    .filter(|(routed, row)| routed.rows.binary_search(&(*row as u32)).is_ok())
+                    .map(|(routed, row)| copy(&plan, batch, &self.names, routed, row))
                     .collect();
-                let unrouted = to.is_none() && outcome.fates[row] == RowFate::Unrouted;
+                let unrouted = to.is_none()
+                    && rows.iter().any(|row| outcome.fates[*row] == RowFate::Unrouted);
                 if copies.is_empty() && !unrouted {
                     let wanted = match to {
                         Some(SinkId(sink)) => {

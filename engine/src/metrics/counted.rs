@@ -105,6 +105,12 @@ impl CountedHandles {
     }
 }
 
+impl fmt::Debug for CountedHandles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CountedHandles").field("metrics", &self.families.len()).finish()
+    }
+}
+
 impl fmt::Debug for CountedMetrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CountedMetrics").finish_non_exhaustive()

@@ -178,7 +178,19 @@ fn parts_of_the_language_that_come_later() {
         r#"type raw = { body: bytes }
 rule c { .x = count() }
 "#,
-        &expect![[r#""#]],
+        &expect![[r#"
+            error[E107]: the type `bytes` cannot run yet
+             --> t.rules:8:20
+              |
+            8 | type raw = { body: bytes }
+              |                    ^^^^^ this version reads it, but does not run it
+
+            error[E102]: `count` is an aggregate
+             --> t.rules:9:15
+              |
+            9 | rule c { .x = count() }
+              |               ^^^^^ stands in windows and alerts only
+        "#]],
     );
 }
 
