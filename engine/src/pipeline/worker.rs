@@ -24,7 +24,10 @@ use super::{
 use crate::{
     config::{OnEmpty, OnFault},
     decode::{Decoded, Decoder, Limits, Reject},
-    delivery::ledger::{BatchId, Fates},
+    delivery::{
+        LaneId, Position,
+        ledger::{BatchId, Fates},
+    },
     lookup::LookupSet,
     source::RawBatch,
 };
@@ -90,6 +93,8 @@ struct Desk {
     decoders: u32,
     /// Source numbers of the plan by name.
     sources: HashMap<Arc<str>, usize>,
+    /// Lanes whose past is being read again: since when, and how many records.
+    rebuilding: HashMap<LaneId, (Instant, u64)>,
 }
 
 impl Desk {
@@ -109,6 +114,7 @@ impl Desk {
                 .enumerate()
                 .map(|(index, source)| (Arc::clone(&source.name), index))
                 .collect(),
+            rebuilding: HashMap::new(),
             world,
             bundle,
         }
@@ -120,6 +126,7 @@ impl Desk {
         let fresh = Self::new(Arc::clone(&self.world), bundle);
         let old = std::mem::replace(self, fresh);
         self.evaluator.adopt(old.evaluator);
+        self.rebuilding = old.rebuilding;
         self.decoders = old.decoders + 1;
         self.retiring = old.retiring;
         self.retiring.push(old.outlets);
@@ -147,6 +154,13 @@ impl Desk {
 
     fn batch(&mut self, lanes: &Arc<Lanes>, mut parcel: Parcel) {
         let raw = &mut parcel.raw;
+        if raw.again {
+            return self.rebuild(lanes, raw);
+        }
+        if let Some((started, records)) = self.rebuilding.remove(&raw.lane) {
+            let ms = started.elapsed().as_millis();
+            tracing::info!(topic = %raw.position.topic, partition = raw.position.partition, records, ms, "read again what rules remember");
+        }
         let events = raw.payloads.len() as u64;
         let Some(id) = lanes.open(raw.lane, events, raw.end()) else { return };
         let settings = lanes.settings();
@@ -165,6 +179,10 @@ impl Desk {
             keep_faults,
         );
         self.bundle.rules.record(&outcome);
+        let Position { topic, partition } = &raw.position;
+        if let Some(since) = self.evaluator.since(lanes.name(), topic, *partition) {
+            lanes.remember(&raw.position, raw.end(), since);
+        }
 
         let fates = self.deliver(lanes, id, raw, &decoded, &mut outcome);
         lanes.metrics().records.inc_by(events);
@@ -174,6 +192,27 @@ impl Desk {
             .inc_by(raw.payloads.iter().map(|payload| u64::from(payload.len)).sum());
         lanes.settle(id, fates);
         drop(outcome);
+        self.decoder.recycle(&mut self.batch);
+    }
+
+    /// Runs the rules over records whose fates are settled, for what they remember of them alone.
+    fn rebuild(&mut self, lanes: &Lanes, raw: &mut RawBatch) {
+        let (_, records) =
+            self.rebuilding.entry(raw.lane).or_insert_with(|| (Instant::now(), 0));
+        *records += raw.payloads.len() as u64;
+        let settings = lanes.settings();
+        let limits = Limits { max_bytes: settings.max_record_bytes, ..Limits::default() };
+        let batch = &mut self.batch;
+        batch.reset(&self.bundle.plan.layout);
+        batch.arena = std::mem::take(&mut raw.arena);
+        let decoded = self.decoder.decode(batch, &raw.payloads, &limits);
+        self.place(lanes, raw, &decoded);
+        self.evaluator.run(
+            &mut self.batch,
+            self.decoder.names_mut(),
+            &mut self.lookups,
+            false,
+        );
         self.decoder.recycle(&mut self.batch);
     }
 

@@ -7,6 +7,7 @@ mod engine_process;
 mod ledger;
 mod lifecycle;
 mod project;
+mod remembers;
 mod secure;
 
 use std::sync::LazyLock;
