@@ -12,3 +12,4 @@ mod plans;
 mod programs;
 mod recovery;
 mod robust;
+mod stateful;

@@ -21,7 +21,7 @@ impl Reader for Texts {
 }
 
 #[track_caller]
-fn program(files: &[(&'static str, &str)]) -> Program {
+pub(crate) fn program(files: &[(&'static str, &str)]) -> Program {
     let texts = Texts(files.iter().map(|(path, text)| (*path, (*text).to_owned())).collect());
     let compiled = compile(Path::new(files[0].0), &texts, Mode::Test);
     let drawn = render::render(&compiled.diagnostics, &compiled.sources, false);
@@ -38,7 +38,7 @@ fn check(rules: &str, cases: &[(&str, &str)]) {
 }
 
 /// Runs a program's tests; each line is a test that failed and how.
-fn failures(files: &[(&'static str, &str)]) -> Vec<String> {
+pub(crate) fn failures(files: &[(&'static str, &str)]) -> Vec<String> {
     let program = program(files);
     assert!(!program.tests.is_empty(), "there are tests");
     let plan = Arc::new(program.plan);

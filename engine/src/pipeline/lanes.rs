@@ -4,7 +4,7 @@
 //! a lane belongs to one worker, so its batches are computed in order.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{
         Arc, Condvar, Mutex, MutexGuard, Weak,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -35,6 +35,9 @@ const ORDERED_MAX: usize = 3;
 
 /// Batches of a lane that may be under way for each worker where any of them may take one: a single partition keeps them all busy.
 const LOOSE_MAX: usize = 4;
+
+/// Notes of one partition that wait for a commit: more batches than a second of any partition has.
+const NOTES_MAX: usize = 65_536;
 
 /// How long a partition that is taken away may wait for inserts under way; what is not done by then is read again by the next owner.
 pub const REVOKE_WAIT: Duration = Duration::from_secs(3);
@@ -99,6 +102,8 @@ pub struct Lanes {
     closed: Condvar,
     status: Arc<Status>,
     watermarks: Mutex<HashMap<Position, Watermarks>>,
+    /// Where each partition must be read from to know what rules remember of it: at the ends of its batches, in order.
+    since: Mutex<HashMap<Position, VecDeque<(i64, i64)>>>,
     stopping: AtomicBool,
     /// When reading stood still because the budget was spent.
     paused: Mutex<Paused>,
@@ -130,6 +135,7 @@ impl Lanes {
             closed: Condvar::new(),
             status,
             watermarks: Mutex::default(),
+            since: Mutex::default(),
             stopping: AtomicBool::new(false),
             paused: Mutex::default(),
         })
@@ -143,6 +149,16 @@ impl Lanes {
     /// The source's name in the rules.
     pub fn name(&self) -> &Arc<str> {
         &self.settings.name
+    }
+
+    /// Notes where a partition must be read from to know what rules remember of it at that offset.
+    pub fn remember(&self, position: &Position, offset: i64, since: i64) {
+        let mut all = self.since.lock().expect("no thread panics while it holds the notes");
+        let notes = all.entry(position.clone()).or_default();
+        notes.push_back((offset, since));
+        if notes.len() > NOTES_MAX {
+            notes.pop_front();
+        }
     }
 
     /// The consumer group.
@@ -301,6 +317,10 @@ impl Intake for Lanes {
                 ledger.lanes().find(|(id, _)| id == lane).map(|(_, position)| position.clone())
             {
                 watermarks.remove(&position);
+                self.since
+                    .lock()
+                    .expect("no thread panics while it holds the notes")
+                    .remove(&position);
                 tracing::info!(topic = %position.topic, partition = position.partition, "revoked");
             }
             ledger.revoke(*lane);
@@ -366,6 +386,16 @@ impl Intake for Lanes {
 
     fn committable(&self) -> Vec<(LaneId, Position, i64)> {
         self.ledger().committable()
+    }
+
+    fn since(&self, position: &Position, offset: i64) -> Option<i64> {
+        let mut all = self.since.lock().expect("no thread panics while it holds the notes");
+        let notes = all.get_mut(position)?;
+        // The last note at or before the offset stays: the same offset may be committed again.
+        while notes.get(1).is_some_and(|(end, _)| *end <= offset) {
+            notes.pop_front();
+        }
+        notes.front().filter(|(end, _)| *end <= offset).map(|(_, since)| *since)
     }
 
     fn committed(&self, lane: LaneId, offset: i64) {

@@ -26,7 +26,10 @@ use super::{
 use crate::{
     config::{OnEmpty, OnFault},
     decode::{Decoded, Decoder, Limits, Reject},
-    delivery::ledger::{BatchId, Fates},
+    delivery::{
+        LaneId, Position,
+        ledger::{BatchId, Fates},
+    },
     lookup::LookupSet,
     source::RawBatch,
 };
@@ -96,6 +99,8 @@ struct Desk {
     decoders: u32,
     /// Source numbers of the plan by name.
     sources: HashMap<Arc<str>, usize>,
+    /// Lanes whose past is being read again: since when, and how many records.
+    rebuilding: HashMap<LaneId, (Instant, u64)>,
 }
 
 impl Desk {
@@ -115,6 +120,7 @@ impl Desk {
                 .enumerate()
                 .map(|(index, source)| (Arc::clone(&source.name), index))
                 .collect(),
+            rebuilding: HashMap::new(),
             world,
             bundle,
         }
@@ -125,6 +131,8 @@ impl Desk {
         let started = Instant::now();
         let fresh = Self::new(Arc::clone(&self.world), bundle);
         let old = std::mem::replace(self, fresh);
+        self.evaluator.adopt(old.evaluator);
+        self.rebuilding = old.rebuilding;
         self.decoders = old.decoders + 1;
         self.retiring = old.retiring;
         self.retiring.push(old.outlets);
@@ -156,6 +164,13 @@ impl Desk {
             return;
         }
         let raw = &mut parcel.raw;
+        if raw.again {
+            return self.rebuild(lanes, raw);
+        }
+        if let Some((started, records)) = self.rebuilding.remove(&raw.lane) {
+            let ms = started.elapsed().as_millis();
+            tracing::info!(topic = %raw.position.topic, partition = raw.position.partition, records, ms, "read again what rules remember");
+        }
         let events = raw.payloads.len() as u64;
         let settings = lanes.settings();
         let limits = Limits { max_bytes: settings.max_record_bytes, ..Limits::default() };
@@ -173,6 +188,10 @@ impl Desk {
             keep_faults,
         );
         self.bundle.rules.record(&outcome);
+        let Position { topic, partition } = &raw.position;
+        if let Some(since) = self.evaluator.since(lanes.name(), topic, *partition) {
+            lanes.remember(&raw.position, raw.end(), since);
+        }
 
         let (fates, outgoing) = self.deliver(lanes, id, raw, &decoded, &mut outcome);
         parcel.gate.pass(id.seq, outgoing, Outgoing::go);
@@ -187,10 +206,32 @@ impl Desk {
         lanes.reuse(std::mem::take(&mut self.batch.arena));
     }
 
+    /// Runs the rules over records whose fates are settled, for what they remember of them alone.
+    fn rebuild(&mut self, lanes: &Lanes, raw: &mut RawBatch) {
+        let (_, records) =
+            self.rebuilding.entry(raw.lane).or_insert_with(|| (Instant::now(), 0));
+        *records += raw.payloads.len() as u64;
+        let settings = lanes.settings();
+        let limits = Limits { max_bytes: settings.max_record_bytes, ..Limits::default() };
+        let batch = &mut self.batch;
+        batch.reset(&self.bundle.plan.layout);
+        batch.arena = std::mem::take(&mut raw.arena);
+        let decoded = self.decoder.decode(batch, &raw.payloads, &limits);
+        self.place(lanes, raw, &decoded);
+        self.evaluator.run(
+            &mut self.batch,
+            self.decoder.names_mut(),
+            &mut self.lookups,
+            false,
+        );
+        self.decoder.recycle(&mut self.batch);
+    }
+
     /// Says where the rows of the batch came from.
     fn place(&mut self, lanes: &Lanes, raw: &RawBatch, decoded: &Decoded) {
         let meta = &mut self.batch.meta;
         meta.source = self.sources.get(lanes.name()).copied().unwrap_or(0);
+        meta.lane = raw.lane.0;
         meta.topic = Arc::clone(&raw.position.topic);
         meta.partition = raw.position.partition;
         let kept = || decoded.kept.iter().map(|&record| record as usize);
@@ -232,8 +273,27 @@ impl Desk {
                 routed,
             );
             for dead in report {
-                rows[dead.row as usize] = Fate::DeadLettered;
-                lost.push(Undeliverable::row(&self.bundle.plan, routed, &dead));
+                let event = outcome.origin(dead.row as usize);
+                rows[event] = Fate::DeadLettered;
+                lost.push(Undeliverable::row(&self.bundle.plan, routed, event as u32, &dead));
+            }
+        }
+        for rolled in &mut outcome.rolled {
+            for routed in &rolled.routed {
+                let report = self.outlets.append(
+                    ticket,
+                    &mut rolled.batch,
+                    self.decoder.names(),
+                    names_table,
+                    routed,
+                );
+                for dead in report {
+                    // The event that closed the window has its own fate; the letter stands in its place.
+                    let offset = rolled.batch.meta.offsets[dead.row as usize];
+                    let known = self.batch.meta.offsets.iter().position(|known| *known == offset);
+                    let event = known.unwrap_or(0) as u32;
+                    lost.push(Undeliverable::row(&self.bundle.plan, routed, event, &dead));
+                }
             }
         }
         let mut fates = Fates::default();
@@ -275,7 +335,7 @@ pub(super) enum Fate {
 
 fn row_fates(outcome: &Outcome, dead_letters: &DeadLetters) -> Vec<Fate> {
     let mut fates: Vec<Fate> = outcome
-        .fates
+        .event_fates()
         .iter()
         .map(|fate| match fate {
             RowFate::Routed => Fate::Delivered,
@@ -284,7 +344,7 @@ fn row_fates(outcome: &Outcome, dead_letters: &DeadLetters) -> Vec<Fate> {
         .collect();
     for routed in outcome.routed.iter().filter(|routed| Some(routed.sink) == dead_letters.sink) {
         for &row in &routed.rows {
-            fates[row as usize] = Fate::DeadLettered;
+            fates[outcome.origin(row as usize)] = Fate::DeadLettered;
         }
     }
     fates
@@ -305,10 +365,18 @@ fn withhold(
         if fates[row as usize] == Fate::Dropped {
             continue;
         }
+        let (events, made_of) = (outcome.events, &outcome.made_of);
+        let of_event = |at: u32| match (at as usize).checked_sub(events) {
+            None => at == row,
+            Some(made) => made_of[made] == row,
+        };
         for routed in &mut outcome.routed {
-            if let Ok(at) = routed.rows.binary_search(&row) {
-                routed.rows.remove(at);
-                routed.emit_ix.remove(at);
+            let kept: Vec<bool> = routed.rows.iter().map(|at| !of_event(*at)).collect();
+            if kept.contains(&false) {
+                let mut keep = kept.iter();
+                routed.rows.retain(|_| keep.next().copied().unwrap_or(true));
+                let mut keep = kept.iter();
+                routed.emit_ix.retain(|_| keep.next().copied().unwrap_or(true));
             }
         }
         if on_fault == OnFault::Drop {

@@ -8,6 +8,7 @@ mod ledger;
 mod lifecycle;
 mod order;
 mod project;
+mod remembers;
 mod secure;
 
 use std::sync::LazyLock;
