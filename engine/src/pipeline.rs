@@ -65,7 +65,8 @@ pub struct Pipeline {
     pub bundle: Arc<ArcSwap<Bundle>>,
     /// The lanes of each source, in the plan's order at start.
     pub lanes: Vec<Arc<Lanes>>,
-    crew: Arc<Crew>,
+    /// Its workers, as those see them who have work to give.
+    pub crew: Arc<Crew>,
     workers: Vec<JoinHandle<()>>,
     readers: Vec<JoinHandle<()>>,
     stop: Arc<AtomicBool>,
@@ -78,7 +79,7 @@ impl Pipeline {
         let bundle = Arc::new(ArcSwap::from_pointee(bundle));
         let failed = Arc::new(AtomicBool::new(false));
         let mut workers = Vec::new();
-        let (crew, inboxes) = Crew::new(world.config.engine.threads.max(1), false);
+        let (crew, inboxes) = Crew::new(world.config.engine.threads.max(1), bundle.load().plan.is_stateful());
         for (number, inbox) in inboxes.into_iter().enumerate() {
             let (world, bundle, failed) =
                 (Arc::clone(&world), Arc::clone(&bundle), Arc::clone(&failed));

@@ -47,8 +47,8 @@ pub const REVOKE_WAIT: Duration = Duration::from_secs(3);
 pub struct Parcel {
     /// The records.
     pub raw: RawBatch,
-    /// What the books know it by.
-    pub id: BatchId,
+    /// What the books know it by; `None` where its fates are settled and only what rules remember is missing.
+    pub id: Option<BatchId>,
     /// Memory they take.
     pub share: Share,
     /// Where outputs that keep the partition's order pass.
@@ -357,7 +357,15 @@ impl Intake for Lanes {
         let mut known = self.lock_lanes();
         let Some(lane) = known.get_mut(&batch.lane) else { return };
         let events = batch.payloads.len() as u64;
-        let Some(id) = self.ledger().open(batch.lane, events, batch.end()) else { return };
+        let id = if batch.again {
+            None
+        } else {
+            let id = self.ledger().open(batch.lane, events, batch.end());
+            if id.is_none() {
+                return;
+            }
+            id
+        };
         // Counted before the look at the order: whoever asks for order either waits for this batch or is seen here. A lane that has batches with
         // anybody goes on so until they are done.
         let loose = self.crew.loose();

@@ -22,7 +22,10 @@ use logmon_dsl::{
 use notify::{RecursiveMode, Watcher as _};
 use tokio_util::sync::CancellationToken;
 
-use super::bundle::{Bundle, World};
+use super::{
+    bundle::{Bundle, World},
+    crew::Crew,
+};
 use crate::{
     http::Part,
     lookup::{self, Reloaded},
@@ -35,6 +38,9 @@ const LOOK: Duration = Duration::from_secs(2);
 /// After the first word of a change, so long is waited for its other files.
 const SETTLE: Duration = Duration::from_millis(150);
 
+/// How long new rules that keep state wait for batches that anybody may compute: milliseconds, unless a sink stands still.
+const ORDER_WAIT: Duration = Duration::from_secs(30);
+
 /// Watches the files of a running program.
 pub struct Reloader {
     world: Arc<World>,
@@ -42,6 +48,7 @@ pub struct Reloader {
     entry: PathBuf,
     reader: &'static (dyn Reader + Sync),
     seen: BTreeMap<PathBuf, Stamp>,
+    crew: Arc<Crew>,
 }
 
 /// What tells one version of a file from another without reading it.
@@ -74,12 +81,13 @@ impl Reloader {
     /// Watches what the bundle was made of, and the files of its lookups.
     pub fn new(
         world: Arc<World>,
+        crew: Arc<Crew>,
         bundle: Arc<ArcSwap<Bundle>>,
         entry: &Path,
         reader: &'static (dyn Reader + Sync),
     ) -> Self {
         let mut reloader =
-            Self { world, bundle, entry: entry.to_owned(), reader, seen: BTreeMap::new() };
+            Self { crew, world, bundle, entry: entry.to_owned(), reader, seen: BTreeMap::new() };
         reloader.seen = reloader.stamps();
         reloader
     }
@@ -206,6 +214,16 @@ impl Reloader {
             return refuse(lost);
         }
         match self.world.bind(program, Some(&old)) {
+            // Rules that keep state see each partition's batches in order from their first one on.
+            Ok(bundle) if bundle.plan.is_stateful() && !self.crew.keep_order(ORDER_WAIT) => {
+                if !old.plan.is_stateful() {
+                    self.crew.loosen();
+                }
+                refuse(format!(
+                    "the new rules keep state, and what was read before them is not computed within {} s",
+                    ORDER_WAIT.as_secs()
+                ));
+            }
             Ok(bundle) => {
                 let mut message = format!(
                     "bundle {} runs, compiled and bound in {} ms",
@@ -223,7 +241,11 @@ impl Reloader {
                     Arc::clone(&bundle.plan),
                     bundle.lookups.clone(),
                 );
+                let is_stateful = bundle.plan.is_stateful();
                 self.bundle.store(Arc::new(bundle));
+                if !is_stateful {
+                    self.crew.loosen();
+                }
                 self.note(ReloadOutcome::Applied, message, &resolved);
             }
             Err(errors) => {

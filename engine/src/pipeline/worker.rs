@@ -159,13 +159,10 @@ impl Desk {
     }
 
     fn batch(&mut self, lanes: &Arc<Lanes>, mut parcel: Parcel) {
-        let id = parcel.id;
+        let raw = &mut parcel.raw;
+        let Some(id) = parcel.id else { return self.rebuild(lanes, raw) };
         if !lanes.is_ours(id) {
             return;
-        }
-        let raw = &mut parcel.raw;
-        if raw.again {
-            return self.rebuild(lanes, raw);
         }
         if let Some((started, records)) = self.rebuilding.remove(&raw.lane) {
             let ms = started.elapsed().as_millis();
