@@ -59,6 +59,14 @@ pub fn ten_rules() -> PathBuf {
 
 /// Compiles a file of rules and binds each sink to a table of [`COLUMNS`].
 pub fn bound(entry: &Path) -> anyhow::Result<Bound> {
+    bound_to(entry, table)
+}
+
+/// The same with tables that the caller finds by the sinks' names.
+pub fn bound_to(
+    entry: &Path,
+    mut table: impl FnMut(&str) -> anyhow::Result<Table>,
+) -> anyhow::Result<Bound> {
     let compiled = compile(entry, &Files, Mode::Run);
     let Some(program) = compiled.program else {
         bail!("{}", render(&compiled.diagnostics, &compiled.sources, false));

@@ -161,9 +161,8 @@ impl Servers {
         if self.setting.store {
             return self.sql(&shipped).map(drop);
         }
-        let (columns, _) = shipped
-            .split_once("  attr_items")
-            .context("the shipped table has computed columns last")?;
+        let (columns, _) =
+            shipped.split_once("  INDEX").context("the shipped table has its indexes last")?;
         self.sql(&format!("{}) ENGINE = Null", columns.trim_end().trim_end_matches(',')))?;
         self.sql(&format!(
             "CREATE MATERIALIZED VIEW {DATABASE}.{name}_places ENGINE = MergeTree ORDER BY tuple() \

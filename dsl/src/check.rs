@@ -2,6 +2,7 @@
 //!
 //! Invariant: nothing after it can meet an ill-typed program; where something is wrong there is an error that says so.
 
+mod aggregate;
 mod arith;
 mod call;
 mod compare;
@@ -18,9 +19,11 @@ mod predicate;
 mod record;
 mod routes;
 mod rule;
+mod stateful;
 mod stmt;
 mod test;
 mod text;
+mod window;
 mod write;
 
 use std::{
@@ -40,8 +43,8 @@ use crate::{
     diagnostic::{Code, Diagnostic, Severity, has_errors},
     lints,
     plan::{
-        ExprId, LocalId, LookupDecl, Plan, Rule, RuleId, SinkDecl, Site, SiteId, SourceDecl, Step,
-        Target,
+        Aggregate, ExprId, LocalId, LookupDecl, Metric, Plan, Rule, RuleId, SinkDecl, Site, SiteId,
+        SourceDecl, Step, Store, Target, Window,
     },
     program::{Loaded, Mode, Reader},
     span::Span,
@@ -122,6 +125,9 @@ pub(crate) struct Build {
     pub(crate) steps: Vec<Step>,
     pub(crate) default_route: Vec<Target>,
     pub(crate) reads_headers: bool,
+    pub(crate) stores: Vec<Store>,
+    pub(crate) windows: Vec<Window>,
+    pub(crate) metrics: Vec<Metric>,
     /// One local for the elements of each list, so that equal predicates over them are equal.
     elements: BTreeMap<ExprId, LocalId>,
     /// Functions put in place before, by their arguments.
@@ -152,6 +158,10 @@ pub(crate) struct Place {
     depth: usize,
     /// How many functions are being put in place around this one.
     inlining: usize,
+    /// Inside a window: what it has added up so far.
+    aggregates: Option<Vec<Aggregate>>,
+    /// How many calls' arguments stand around this one.
+    in_args: usize,
     /// Inside a test: a path that nobody declares is no mistake there.
     in_test: bool,
     /// Inside a constant: there is no event to read.
@@ -327,7 +337,18 @@ impl Checker<'_> {
             self.report(diagnostic);
         }
         let Build {
-            pool, layout, n_locals, sites, rules, steps, default_route, reads_headers, ..
+            pool,
+            layout,
+            n_locals,
+            sites,
+            rules,
+            steps,
+            default_route,
+            reads_headers,
+            stores,
+            windows,
+            metrics,
+            ..
         } = self.build;
         let plan = Plan {
             layout,
@@ -341,6 +362,9 @@ impl Checker<'_> {
             sites,
             default_route,
             reads_headers,
+            stores,
+            windows,
+            metrics,
         };
         Output { plan, tests, lists: self.lists, diagnostics: self.diagnostics }
     }

@@ -21,6 +21,11 @@ use crate::{
 pub trait Reader {
     /// The text of that file, or what a person should read about why not.
     fn read(&self, path: &Path) -> Result<String, String>;
+
+    /// The time, nanoseconds since 1970: what `@expires` is held against. Without it nothing expires.
+    fn now(&self) -> Option<i64> {
+        None
+    }
 }
 
 /// What a program is compiled for.

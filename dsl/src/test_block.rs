@@ -8,7 +8,7 @@ pub use run::{Failure, TestResult, run_test};
 use std::sync::Arc;
 
 use crate::{
-    plan::{CompareOp, ExprId, RuleId, SinkId},
+    plan::{CompareOp, ExprId, MetricId, RuleId, SinkId, WindowId},
     span::Span,
 };
 
@@ -74,6 +74,18 @@ pub enum Expectation {
         /// Conditions, each with where it stands. `@key` means the route's `key` parameter.
         body: Vec<(ExprId, Span)>,
     },
+    /// `fired by a`: since the test began, with conditions on what the alert says.
+    Fired {
+        /// The alert.
+        by: WindowId,
+        /// Conditions, each with where it stands.
+        body: Vec<(ExprId, Span)>,
+    },
+    /// `silent by a`: it has not fired since the test began.
+    Silent {
+        /// The alert.
+        by: WindowId,
+    },
     /// `passed == 1`, `dropped_by(r) == 2`, `metric("faults", rule: r) == 1`
     Count {
         /// What is counted since the test began.
@@ -96,6 +108,8 @@ pub enum Counter {
     DroppedBy(RuleId),
     /// A metric of a rule, or of all rules: `evaluated`, `matched`, `dropped`, `routed`, `faults`.
     Metric(MetricName, Option<RuleId>),
+    /// What `count` added to a metric, over all its labels.
+    Counted(MetricId),
 }
 
 /// The metrics that a test can ask for.

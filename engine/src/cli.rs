@@ -32,6 +32,7 @@ use logmon_dsl::{
 };
 
 use crate::{
+    clock::{Clock as _, SystemClock},
     config::{self, Config},
     error::Exit,
 };
@@ -97,6 +98,10 @@ impl Reader for FileSystem {
         let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
         String::from_utf8(bytes)
             .map_err(|error| format!("byte {} is not UTF-8", error.utf8_error().valid_up_to()))
+    }
+
+    fn now(&self) -> Option<i64> {
+        Some(SystemClock::new().now())
     }
 }
 

@@ -2,8 +2,10 @@
 
 pub mod budget;
 pub mod bundle;
+pub mod crew;
 pub mod dead;
 pub mod deliver;
+pub mod gate;
 pub mod lanes;
 pub mod observe;
 pub mod outlets;
@@ -20,7 +22,6 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use crossbeam_channel::Sender;
 use rdkafka::{
     ClientConfig,
     consumer::{BaseConsumer, Consumer as _},
@@ -28,6 +29,7 @@ use rdkafka::{
 
 use self::{
     bundle::{BindError, Bundle, World},
+    crew::Crew,
     lanes::Lanes,
     worker::Job,
 };
@@ -38,9 +40,6 @@ use crate::{
         kafka::{self, Settings},
     },
 };
-
-/// Jobs that may wait for a worker: more than all lanes of a process may have waiting, so that handing over never blocks the reader.
-const INBOX: usize = 16_384;
 
 /// How long shutdown may take: below the 30 seconds that orchestrators wait before they kill.
 pub const SHUTDOWN_MAX: Duration = Duration::from_secs(25);
@@ -66,7 +65,9 @@ pub struct Pipeline {
     pub bundle: Arc<ArcSwap<Bundle>>,
     /// The lanes of each source, in the plan's order at start.
     pub lanes: Vec<Arc<Lanes>>,
-    workers: Vec<(Sender<Job>, JoinHandle<()>)>,
+    /// Its workers, as those see them who have work to give.
+    pub crew: Arc<Crew>,
+    workers: Vec<JoinHandle<()>>,
     readers: Vec<JoinHandle<()>>,
     stop: Arc<AtomicBool>,
     failed: Arc<AtomicBool>,
@@ -78,8 +79,8 @@ impl Pipeline {
         let bundle = Arc::new(ArcSwap::from_pointee(bundle));
         let failed = Arc::new(AtomicBool::new(false));
         let mut workers = Vec::new();
-        for number in 0..world.config.engine.threads.max(1) {
-            let (sender, inbox) = crossbeam_channel::bounded(INBOX);
+        let (crew, inboxes) = Crew::new(world.config.engine.threads.max(1), bundle.load().plan.is_stateful());
+        for (number, inbox) in inboxes.into_iter().enumerate() {
             let (world, bundle, failed) =
                 (Arc::clone(&world), Arc::clone(&bundle), Arc::clone(&failed));
             let thread = thread::Builder::new()
@@ -90,9 +91,8 @@ impl Pipeline {
                     alarm.armed = false;
                 })
                 .map_err(|error| BindError::World(format!("no thread for a worker: {error}")))?;
-            workers.push((sender, thread));
+            workers.push(thread);
         }
-        let senders: Vec<Sender<Job>> = workers.iter().map(|(sender, _)| sender.clone()).collect();
         let mut lanes = Vec::new();
         let mut readers = Vec::new();
         let stop = Arc::new(AtomicBool::new(false));
@@ -102,7 +102,7 @@ impl Pipeline {
             let settings = &world.config.sources[&source.name];
             let one = Lanes::new(
                 settings.clone(),
-                senders.clone(),
+                Arc::clone(&crew),
                 Arc::clone(&world.budget),
                 Arc::clone(&world.status),
             );
@@ -130,7 +130,7 @@ impl Pipeline {
             readers.push(thread);
             lanes.push(one);
         }
-        Ok(Self { world, bundle, lanes, workers, readers, stop, failed })
+        Ok(Self { world, bundle, lanes, crew, workers, readers, stop, failed })
     }
 
     /// Whether a thread ended that must not: the process should end and be started again.
@@ -145,12 +145,10 @@ impl Pipeline {
             lanes.stop();
         }
         // Batches that wait are worked off, then every open block is closed and delivered, while the readers still keep the membership alive.
-        while self.lanes.iter().any(|lanes| lanes.has_waiting()) && Instant::now() < deadline {
+        while self.lanes.iter().any(|lanes| lanes.is_busy()) && Instant::now() < deadline {
             thread::park_timeout(Duration::from_millis(5));
         }
-        for (sender, _) in &self.workers {
-            let _gone = sender.send(Job::Flush);
-        }
+        self.crew.tell(|| Job::Flush);
         let done = self.lanes.iter().all(|lanes| lanes.wait_idle(deadline));
         self.stop.store(true, Ordering::Release);
         // A group in the middle of a rebalance can hold a leaving member for long; the deadline is ours, not the group's.
@@ -162,10 +160,8 @@ impl Pipeline {
         if !done {
             self.world.abandon.cancel();
         }
-        for (sender, _) in &self.workers {
-            let _gone = sender.send(Job::Stop);
-        }
-        for (_, worker) in self.workers.drain(..) {
+        self.crew.tell(|| Job::Stop);
+        for worker in self.workers.drain(..) {
             let _panicked = worker.join();
         }
         done

@@ -140,6 +140,13 @@ impl Checker<'_> {
                 }
             };
         }
+        if let Some(Type::Enum(members)) = want
+            && let Some(member) = name.bare().and_then(|bare| members.find(bare, false))
+        {
+            let literal = Op::Literal(Literal::Text(member.clone()));
+            let ty = Ty::required(Type::Enum(members.clone()));
+            return Some(self.add(literal, ty, name.span));
+        }
         // Next to an undeclared value a severity's name still says what is meant.
         if matches!(want, Some(Type::Severity | Type::Any))
             && let Some(severity) = name.bare().and_then(Severity::named)
@@ -165,6 +172,17 @@ impl Checker<'_> {
             } else if let Some(near) = nearest(&written, known) {
                 diagnostic = diagnostic
                     .suggest("a severity with a similar name exists", vec![(name.span, near)]);
+            }
+            self.report(diagnostic);
+            return;
+        }
+        if let (Some(Type::Enum(members)), None) = (want, &name.space) {
+            let message = format!("`{written}` is no member of `{}`", members.name);
+            let mut diagnostic = Diagnostic::new(Code::E102, name.span, message)
+                .note(format!("members are {}", members.names.join(", ")));
+            if let Some(near) = nearest(&written, &members.names) {
+                diagnostic = diagnostic
+                    .suggest("a member with a similar name exists", vec![(name.span, near)]);
             }
             self.report(diagnostic);
             return;
@@ -282,7 +300,7 @@ impl Checker<'_> {
         for operand in operands {
             let value = self.expr(operand, known.as_ref());
             if let (None, Some(value)) = (&known, &value)
-                && matches!(value.base(), Type::Severity | Type::Any)
+                && matches!(value.base(), Type::Severity | Type::Any | Type::Enum(_))
             {
                 known = Some(value.base().clone());
             }
@@ -433,6 +451,11 @@ impl Checker<'_> {
             PatternKind::Range { from, to, inclusive } => {
                 let from = self.pattern_literal_value(from, on).ok_or(Reported)?;
                 let to = self.pattern_literal_value(to, on).ok_or(Reported)?;
+                if matches!(on, Some(Type::Enum(_))) {
+                    let message = "members of an enum are listed: `free | trial => …`";
+                    self.fail::<()>(Code::E101, pattern.span, message);
+                    return Err(Reported);
+                }
                 if literal_type(&from).is_number() != literal_type(&to).is_number() {
                     self.fail::<()>(Code::E101, pattern.span, "both ends of a range have one type");
                     return Err(Reported);

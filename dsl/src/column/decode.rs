@@ -73,6 +73,21 @@ pub fn column(arena: &mut Arena, views: &[View], ty: &Type, coerce: bool) -> Col
                 other => Err(no_text(other)),
             }))
         }
+        Type::Enum(members) => {
+            let mut texts = texts(arena, views, false);
+            for view in &mut texts {
+                if view.is_absent() {
+                    continue;
+                }
+                let text = std::str::from_utf8(arena.get(*view)).unwrap_or_default();
+                match members.find(text, coerce) {
+                    Some(name) if **name == *text => {}
+                    Some(name) => *view = arena.text(name.as_bytes()),
+                    None => *view = View::absent(Absence::Parse),
+                }
+            }
+            Column::Text(texts)
+        }
         Type::Number => kinds(views, |kind| kind == Kind::Number),
         Type::List(_) => kinds(views, |kind| kind == Kind::Array),
         Type::Map(_) | Type::Record(_) => kinds(views, |kind| kind == Kind::Object),

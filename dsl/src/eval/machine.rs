@@ -113,6 +113,16 @@ impl<'m> Machine<'m> {
         self.frame = 0;
     }
 
+    /// Gives the batch's frame more rows: its values are those of the rows at these places.
+    pub(super) fn grow(&mut self, rows: &[u32]) {
+        let frame = &mut self.state.frames[0];
+        frame.rows = rows.len();
+        frame.memos = Memos::default();
+        for column in frame.locals.values_mut() {
+            *column = Arc::new(column.gather(rows));
+        }
+    }
+
     /// How many rows the frame has.
     pub(super) fn rows(&self) -> usize {
         self.state.frames[self.frame].rows
@@ -510,7 +520,7 @@ pub(super) fn fits(column: &Column, ty: &Type) -> bool {
         Type::Bool => matches!(column, Column::Bool(_)),
         Type::Int => matches!(column, Column::Int(_)),
         Type::Float => matches!(column, Column::Float(_)),
-        Type::Text => matches!(column, Column::Text(_)),
+        Type::Text | Type::Enum(_) => matches!(column, Column::Text(_)),
         Type::Timestamp => matches!(column, Column::Timestamp(_)),
         Type::Duration => matches!(column, Column::Duration(_)),
         Type::Ip => matches!(column, Column::Ip(_)),

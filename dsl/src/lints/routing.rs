@@ -86,7 +86,9 @@ fn exhaustive(checker: &Checker<'_>, rules: &[RuleId], source: usize) -> bool {
 }
 
 fn sees(rule: &Rule, source: usize) -> bool {
-    rule.on.is_empty() || rule.on.contains(&source)
+    // Whoever only looks on, or acts on a share, is certain of no event.
+    let acts = !rule.shadow && rule.canary.is_none();
+    acts && (rule.on.is_empty() || rule.on.contains(&source))
 }
 
 fn whole(checker: &mut Checker<'_>, mode: Mode) {
@@ -128,7 +130,7 @@ fn certain(checker: &Checker<'_>, source: usize) -> bool {
     let rule = |id: &RuleId| &checker.build.rules[id.0 as usize];
     checker.build.steps.iter().any(|step| match step {
         Step::Rule(id) => takes_all(rule(id), source),
-        Step::Group { when: Some(_), .. } => false,
+        Step::Group { when: Some(_), .. } | Step::Window(_) => false,
         Step::Group { first: false, rules, .. } => {
             rules.iter().any(|id| takes_all(rule(id), source))
         }
@@ -169,10 +171,16 @@ fn walk(body: &[Stmt]) -> (bool, bool) {
                 leaks |= block_leaks || !block_done;
             }
             Stmt::Assign { otherwise: Some(block), .. }
-            | Stmt::Sample { otherwise: Some(block), .. } => leaks |= walk(block).0,
+            | Stmt::Sample { otherwise: Some(block), .. }
+            | Stmt::Limit { otherwise: Some(block), .. }
+            | Stmt::Dedup { otherwise: Some(block), .. } => leaks |= walk(block).0,
             Stmt::Let { otherwise: None, .. }
             | Stmt::Assign { otherwise: None, .. }
             | Stmt::Sample { otherwise: None, .. }
+            | Stmt::Limit { otherwise: None, .. }
+            | Stmt::Dedup { otherwise: None, .. }
+            | Stmt::Emit { .. }
+            | Stmt::Count { .. }
             | Stmt::Del(_)
             | Stmt::Keep(_)
             | Stmt::Rename { .. }

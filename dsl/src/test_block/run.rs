@@ -6,9 +6,12 @@ use super::{Counter, Expectation, MetricName, Test, TestStep, given};
 use crate::{
     column::{Absence, Batch, Column, Names, View, load, print},
     diagnostic::{Code, Diagnostic},
-    eval::{Answer, Evaluator, Lookups, Outcome, Routed, RowFate, print_event},
-    plan::{CompareOp, ExprId, FormatPart, IsTest, Op, Plan, RuleId, SinkId},
+    eval::{
+        AlertChange, Answer, Evaluator, Lookups, Outcome, Rolled, Routed, RowFate, print_event,
+    },
+    plan::{CompareOp, ExprId, FormatPart, IsTest, Op, Plan, RuleId, SinkId, WindowId},
     span::Span,
+    state::Change,
 };
 
 /// Where the test clock starts: 2026-01-01T00:00:00Z.
@@ -59,19 +62,21 @@ impl Failure {
 pub fn run_test(plan: &Arc<Plan>, test: &Test) -> TestResult {
     let mut run = Run {
         plan: plan.clone(),
-        evaluator: Evaluator::new(plan.clone()),
+        evaluator: Evaluator::for_tests(plan.clone()),
         names: Names::default(),
         mocks: Mocks::default(),
         now: START,
         offset: 0,
         given: None,
+        rolled: Vec::new(),
+        alerts: Vec::new(),
         counts: Counts::new(plan.rules.len()),
         failures: Vec::new(),
     };
     for step in &test.steps {
         match step {
             TestStep::At(time) => run.now = *time,
-            TestStep::Advance(by) => run.now = run.now.saturating_add(*by),
+            TestStep::Advance(by) => run.advance(*by),
             TestStep::Mock { lookup, answers } => {
                 for (key, answer) in answers {
                     run.mocks.answers.insert((*lookup, key.clone()), answer.clone());
@@ -114,6 +119,7 @@ struct Counts {
     dropped: Vec<u64>,
     routed: Vec<u64>,
     faults: Vec<u64>,
+    counted: Vec<f64>,
     /// Routed by the default route.
     by_default: u64,
 }
@@ -128,6 +134,7 @@ impl Counts {
             dropped: zeros(),
             routed: zeros(),
             faults: zeros(),
+            counted: Vec::new(),
             by_default: 0,
         }
     }
@@ -136,6 +143,12 @@ impl Counts {
         for (rule, count) in outcome.rules.iter().enumerate() {
             self.evaluated[rule] += count.evaluated;
             self.matched[rule] += count.matched;
+            self.dropped[rule] += count.would_drop;
+            self.routed[rule] += count.would_route;
+        }
+        self.counted.resize(plan.metrics.len(), 0.0);
+        for counted in &outcome.counted {
+            self.counted[counted.metric.0 as usize] += counted.value;
         }
         for dropped in &outcome.dropped_by {
             match dropped {
@@ -161,6 +174,9 @@ impl Counts {
             None => counts.iter().sum(),
         };
         match counter {
+            Counter::Counted(metric) => {
+                self.counted.get(metric.0 as usize).copied().unwrap_or(0.0) as u64
+            }
             Counter::Passed => self.passed,
             Counter::DroppedBy(rule) => of(&self.dropped, Some(*rule)),
             Counter::Metric(MetricName::Evaluated, rule) => of(&self.evaluated, *rule),
@@ -182,19 +198,37 @@ struct Run {
     offset: i64,
     /// The last `given`.
     given: Option<(Batch, Outcome)>,
+    /// Rows of windows since then.
+    rolled: Vec<Rolled>,
+    /// What alerts did since the test began.
+    alerts: Vec<AlertChange>,
     counts: Counts,
     failures: Vec<Failure>,
 }
 
 impl Run {
+    /// Moves the clock, and all that waits for it.
+    fn advance(&mut self, by: i64) {
+        let from = self.now;
+        self.now = self.now.saturating_add(by);
+        let outcome = self.evaluator.advance(from, self.now, &self.names, &mut self.mocks);
+        self.rolled.extend(outcome.rolled);
+        self.alerts.extend(outcome.alerts);
+    }
+
     fn give(&mut self, source: usize, times: usize, event: &str, at: Span) {
         self.given = None;
+        self.rolled.clear();
+        self.evaluator.open(self.now);
         let shape = self.plan.sources[source].shape.clone();
         let event = given::fill(event, &shape, self.now);
         let events = vec![event.as_bytes(); times];
         match self.batch(source, &events) {
             Ok(mut batch) => {
-                let outcome = self.evaluator.run(&mut batch, &self.names, &mut self.mocks, false);
+                let mut outcome =
+                    self.evaluator.run(&mut batch, &self.names, &mut self.mocks, false);
+                self.rolled.append(&mut outcome.rolled);
+                self.alerts.append(&mut outcome.alerts);
                 self.counts.add(&self.plan, &outcome);
                 self.given = Some((batch, outcome));
             }
@@ -231,6 +265,16 @@ impl Run {
             }
             return;
         }
+        match what {
+            Expectation::Fired { by, body } => return self.fired(*by, body, at),
+            Expectation::Silent { by } => return self.silent(*by, at),
+            Expectation::Routed { to: Some(sink), body } => {
+                if self.rolled_to(*sink, body) {
+                    return;
+                }
+            }
+            Expectation::Routed { .. } | Expectation::Dropped { .. } | Expectation::Count { .. } => {}
+        }
         // Taken out and put back, so that conditions can be evaluated beside it.
         let Some((mut batch, outcome)) = self.given.take() else {
             let message = "no event was given before this expectation".to_owned();
@@ -239,8 +283,8 @@ impl Run {
             return;
         };
         // Equal events may fare differently (samples): the first one that is not as expected is shown.
-        for row in 0..batch.rows {
-            if let Some(failure) = self.row(&mut batch, &outcome, row, what, at) {
+        for event in 0..outcome.events {
+            if let Some(failure) = self.event(&mut batch, &outcome, event, what, at) {
                 self.failures.push(failure);
                 break;
             }
@@ -248,20 +292,90 @@ impl Run {
         self.given = Some((batch, outcome));
     }
 
-    fn row(
+    fn firings(&self, by: WindowId) -> Vec<String> {
+        let fired = |it: &&AlertChange| it.window == by && it.change == Change::Fired;
+        self.alerts.iter().filter(fired).filter_map(|it| it.event.clone()).collect()
+    }
+
+    fn fired(&mut self, by: WindowId, body: &[(ExprId, Span)], at: Span) {
+        let firings = self.firings(by);
+        let mut first = None;
+        for event in &firings {
+            match self.conditions(0, event, None, body) {
+                None => return,
+                Some(failure) => first = first.or(Some(failure)),
+            }
+        }
+        let name = &self.plan.windows[by.0 as usize].name;
+        self.failures.push(first.unwrap_or_else(|| Failure {
+            at,
+            message: format!("`{name}` did not fire"),
+            label: "its condition did not hold long enough by now".to_owned(),
+            event: None,
+        }));
+    }
+
+    fn silent(&mut self, by: WindowId, at: Span) {
+        if let Some(event) = self.firings(by).into_iter().next() {
+            let name = &self.plan.windows[by.0 as usize].name;
+            self.failures.push(Failure {
+                at,
+                message: format!("`{name}` fired"),
+                label: "expected it to be silent".to_owned(),
+                event: Some(event),
+            });
+        }
+    }
+
+    /// Whether rows of windows went to that sink since the last `given`, so that the expectation speaks of them.
+    fn rolled_to(&mut self, sink: SinkId, body: &[(ExprId, Span)]) -> bool {
+        let mut copies = Vec::new();
+        for rolled in &self.rolled {
+            for routed in rolled.routed.iter().filter(|routed| routed.sink == sink) {
+                for row in &routed.rows {
+                    let copy = copy(&self.plan, &rolled.batch, &self.names, routed, *row as usize);
+                    copies.push((rolled.batch.meta.source, copy));
+                }
+            }
+        }
+        let mut first = None;
+        for (source, (event, key)) in &copies {
+            match self.conditions(*source, event, key.as_deref(), body) {
+                None => return true,
+                Some(failure) => first = first.or(Some(failure)),
+            }
+        }
+        let of_events = self.given.as_ref().is_some_and(|(_, outcome)| {
+            outcome.routed.iter().any(|routed| routed.sink == sink && !routed.rows.is_empty())
+        });
+        if let (Some(failure), false) = (first, of_events) {
+            self.failures.push(failure);
+            return true;
+        }
+        false
+    }
+
+    fn event(
         &mut self,
         batch: &mut Batch,
         outcome: &Outcome,
-        row: usize,
+        event: usize,
         what: &Expectation,
         at: Span,
     ) -> Option<Failure> {
+        // The event itself, and what `emit each` made of it: one of them that is as expected is enough.
+        let made = (outcome.events..batch.rows).filter(|row| outcome.origin(*row) == event);
+        let rows: Vec<usize> = std::iter::once(event).chain(made).collect();
+        let row = event;
         match what {
             Expectation::Dropped { by, body } => {
-                let matches =
-                    outcome.dropped_by[row].is_some_and(|(rule, _)| by.is_none_or(|by| by == rule));
-                let event = self.final_event(batch, row);
-                if !matches {
+                let is_dropped = |row: &usize| {
+                    outcome.dropped_by[*row]
+                        .is_some_and(|(rule, _)| by.is_none_or(|by| by == rule))
+                };
+                let dropped = rows.iter().copied().find(is_dropped);
+                let event = self.final_event(batch, dropped.unwrap_or(row));
+                if dropped.is_none() {
                     let wanted = match by {
                         Some(rule) => format!("dropped by `{}`", self.plan.rule(*rule).label),
                         None => "dropped".to_owned(),
@@ -276,10 +390,12 @@ impl Run {
                     .routed
                     .iter()
                     .filter(|routed| to.is_none_or(|to| to == routed.sink))
-                    .filter(|routed| routed.rows.contains(&(row as u32)))
-                    .map(|routed| copy(&plan, batch, &self.names, routed, row))
+                    .flat_map(|routed| rows.iter().map(move |row| (routed, *row)))
+                    .filter(|(routed, row)| routed.rows.binary_search(&(*row as u32)).is_ok())
+                    .map(|(routed, row)| copy(&plan, batch, &self.names, routed, row))
                     .collect();
-                let unrouted = to.is_none() && outcome.fates[row] == RowFate::Unrouted;
+                let unrouted = to.is_none()
+                    && rows.iter().any(|row| outcome.fates[*row] == RowFate::Unrouted);
                 if copies.is_empty() && !unrouted {
                     let wanted = match to {
                         Some(SinkId(sink)) => {
@@ -304,7 +420,9 @@ impl Run {
                 }
                 first
             }
-            Expectation::Count { .. } => None,
+            Expectation::Count { .. } | Expectation::Fired { .. } | Expectation::Silent { .. } => {
+                None
+            }
         }
     }
 

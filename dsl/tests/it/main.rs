@@ -13,3 +13,4 @@ mod plans;
 mod programs;
 mod recovery;
 mod robust;
+mod stateful;

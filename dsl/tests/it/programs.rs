@@ -38,7 +38,7 @@ fn check(rules: &str, cases: &[(&str, &str)]) {
 }
 
 /// Runs a program's tests; each line is a test that failed and how.
-fn failures(files: &[(&'static str, &str)]) -> Vec<String> {
+pub(crate) fn failures(files: &[(&'static str, &str)]) -> Vec<String> {
     let program = program(files);
     assert!(!program.tests.is_empty(), "there are tests");
     let plan = Arc::new(program.plan);

@@ -217,28 +217,29 @@ impl Desk {
         let routes: Vec<_> = outcome
             .routed
             .iter()
-            .filter(|routed| routed.rows.binary_search(&(row as u32)).is_ok())
+            .flat_map(|routed| routed.rows.iter().map(move |at| (routed, *at as usize)))
+            .filter(|(_, at)| outcome.origin(*at) == row)
             .collect();
-        let sink_name = |routed: &&logmon_dsl::eval::Routed| {
+        let sink_name = |routed: &logmon_dsl::eval::Routed| {
             Arc::clone(&self.plan.sinks[routed.sink.0 as usize].name)
         };
-        let dead = routes.iter().find(|routed| *sink_name(routed) == *self.dead_letter);
-        match (dead, routes.first(), outcome.fates[row]) {
-            (Some(dead), ..) => {
+        let dead = routes.iter().find(|(routed, _)| *sink_name(routed) == *self.dead_letter);
+        match (dead, routes.first(), outcome.event_fates()[row]) {
+            (Some((dead, row)), ..) => {
                 let reason = dead
                     .args
                     .iter()
                     .find(|(path, _)| path.len() == 1 && &*path[0] == "reason")
                     .map(|(_, column)| {
                         let mut text = Vec::new();
-                        print::plain(&mut text, &print::value(&self.batch.arena, column, row));
+                        print::plain(&mut text, &print::value(&self.batch.arena, column, *row));
                         String::from_utf8_lossy(&text).into_owned()
                     });
                 let by =
                     dead.rule.map_or_else(|| sink_name(dead), |rule| rule_name(&self.plan, rule));
                 self.write_head(out, "dead_lettered", Some(&by), reason.as_deref());
             }
-            (None, Some(first), _) => {
+            (None, Some((first, _)), _) => {
                 self.write_head(out, "delivered", Some(&sink_name(first)), None);
             }
             (None, None, RowFate::Dropped { rule, reason }) => {
@@ -250,14 +251,14 @@ impl Desk {
             }
         }
         out.extend_from_slice(b",\"routes\":[");
-        for (index, routed) in routes.iter().enumerate() {
+        for (index, (routed, at)) in routes.iter().enumerate() {
             if index > 0 {
                 out.push(b',');
             }
             out.extend_from_slice(b"{\"sink\":");
             json::write_string(out, sink_name(routed).as_bytes());
             out.extend_from_slice(b",\"event\":");
-            print_routed(out, &self.batch, &self.plan, self.decoder.names(), routed, row);
+            print_routed(out, &self.batch, &self.plan, self.decoder.names(), routed, *at);
             out.push(b'}');
         }
         out.extend_from_slice(b"],\"faults\":[");

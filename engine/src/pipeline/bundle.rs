@@ -32,7 +32,8 @@ use crate::{
     metrics::{Metrics, RuleMetrics},
     sink::{
         clickhouse::{
-            Binding, Client, Compression, Endpoint, Inserter, OnAbsent, Options, SinkError, Table,
+            Binding, Client, Compression, Endpoint, Inserter, OnAbsent, Options, Shelf, SinkError,
+            Table,
             bind::bind_named, ddl, dead_letter,
         },
         kafka::TopicSink,
@@ -42,6 +43,9 @@ use crate::{
 /// One part in so many of the configured memory is for what is counted byte by byte. The rest is for what is not: the client's queues,
 /// a block's compressed copy beside its columns, decoders, and what the allocator keeps for later.
 const COUNTED_SHARE: u64 = 2;
+
+/// One part in so many of the configured memory may lie idle between the blocks of all tables.
+const KEPT_SHARE: u64 = 4;
 
 /// How long the world may take to answer at start or reload, for each thing asked.
 const ASK: Duration = Duration::from_secs(10);
@@ -72,6 +76,8 @@ pub struct World {
     pub metrics: Arc<Metrics>,
     /// The memory budget.
     pub budget: Arc<Budget>,
+    /// Memory of blocks that were sent, for the next ones.
+    pub shelf: Arc<Shelf>,
     /// Where asynchronous work runs.
     pub runtime: Handle,
     /// Tasks that shutdown waits for.
@@ -159,15 +165,15 @@ impl World {
         runtime: Handle,
         incarnation: u64,
     ) -> Arc<Self> {
-        let budget = Budget::new(
-            usize::try_from(config.engine.memory / COUNTED_SHARE).unwrap_or(usize::MAX),
-        );
+        let share = |part| usize::try_from(config.engine.memory / part).unwrap_or(usize::MAX);
+        let (budget, shelf) = (Budget::new(share(COUNTED_SHARE)), Shelf::new(share(KEPT_SHARE)));
         Arc::new(Self {
             config,
             clock: SystemClock::new(),
             metrics: Arc::clone(status.metrics()),
             status,
             budget,
+            shelf,
             runtime,
             tracker: TaskTracker::new(),
             abandon: CancellationToken::new(),

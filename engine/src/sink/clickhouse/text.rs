@@ -32,32 +32,88 @@ pub(super) fn put_words<const WIDTH: usize>(
     }
 }
 
-/// Copies of at most this many bytes are made in one go.
-const SHORT_COPY: usize = 32;
+/// Copies are made in steps of this many bytes.
+const STEP: usize = 32;
 
-/// Appends a part of the arena with its length in front.
+/// Bytes behind the texts that [`Tail::put`] may scribble over.
+pub(super) const SLACK: usize = STEP;
+
+/// Copies longer than this many steps are left to the library.
+const STEPS_MAX: usize = 4;
+
+/// The most bytes that a view's text takes with its length in front.
 #[inline(always)]
-pub(super) fn put_slice(out: &mut Vec<u8>, view: View, arena: &[u8]) {
-    let (at, len) = (view.offset(), view.len());
-    put_varint(out, len);
-    // A copy of fixed size is a few instructions, one of any size is a call. What is too much is cut off again.
-    if len <= SHORT_COPY
-        && let Some(chunk) = arena.get(at..).and_then(<[u8]>::first_chunk::<SHORT_COPY>)
-    {
-        let end = out.len() + len;
-        out.extend_from_slice(chunk);
-        out.truncate(end);
-    } else {
-        out.extend_from_slice(&arena[at..at + len]);
-    }
+pub(super) fn most(view: View) -> usize {
+    view.len() + 6
 }
 
-/// Appends a view's text as [`with_text`] gives it, with its length in front.
-#[inline(always)]
-pub(super) fn put_view(out: &mut Vec<u8>, view: View, arena: &[u8]) {
-    match view.kind() {
-        Kind::Text | Kind::Number | Kind::Array | Kind::Object => put_slice(out, view, arena),
-        _ => with_text(view, arena, |text| put_text(out, text)),
+/// Writes texts with their lengths in front, one after the other, into room that was made for all of them.
+pub(super) struct Tail<'a> {
+    room: &'a mut [u8],
+    at: usize,
+}
+
+impl<'a> Tail<'a> {
+    /// Room for the sum of [`most`] and [`SLACK`].
+    #[inline(always)]
+    pub(super) fn new(room: &'a mut [u8]) -> Self {
+        Self { room, at: 0 }
+    }
+
+    /// Bytes written.
+    #[inline(always)]
+    pub(super) fn written(self) -> usize {
+        self.at
+    }
+
+    /// Writes a view's text as [`with_text`] gives it.
+    #[inline(always)]
+    pub(super) fn put(&mut self, view: View, arena: &[u8]) {
+        match view.kind() {
+            Kind::Text | Kind::Number | Kind::Array | Kind::Object => {
+                self.length(view.len());
+                self.copy(view.offset(), view.len(), arena);
+            }
+            Kind::Absent => self.length(0),
+            _ => self.rare(view, arena),
+        }
+    }
+
+    #[inline(always)]
+    fn length(&mut self, mut number: usize) {
+        while number >= 128 {
+            self.room[self.at] = number as u8 | 128;
+            self.at += 1;
+            number >>= 7;
+        }
+        self.room[self.at] = number as u8;
+        self.at += 1;
+    }
+
+    #[inline(always)]
+    fn copy(&mut self, from: usize, len: usize, arena: &[u8]) {
+        // Copies of fixed size are a few instructions each, one of any size is a call. What is too much is written over.
+        if len <= STEP * STEPS_MAX
+            && let Some(source) = arena.get(from..from + len.next_multiple_of(STEP))
+            && let Some(target) = self.room.get_mut(self.at..self.at + source.len())
+        {
+            let (source, target) = (source.as_chunks::<STEP>().0, target.as_chunks_mut::<STEP>().0);
+            for (to, from) in target.iter_mut().zip(source) {
+                *to = *from;
+            }
+        } else {
+            self.room[self.at..self.at + len].copy_from_slice(&arena[from..from + len]);
+        }
+        self.at += len;
+    }
+
+    #[cold]
+    fn rare(&mut self, view: View, arena: &[u8]) {
+        with_text(view, arena, |text| {
+            self.length(text.len());
+            self.room[self.at..self.at + text.len()].copy_from_slice(text);
+            self.at += text.len();
+        });
     }
 }
 
@@ -189,15 +245,22 @@ mod tests {
 
     #[test]
     fn copies_end_where_the_view_ends() {
-        let arena: Vec<u8> = (0..200).collect();
-        for (at, len) in
-            [(0, 0), (3, 5), (0, 32), (0, 33), (168, 32), (180, 20), (199, 1), (10, 150)]
-        {
-            let (mut quick, mut plain) = (vec![7], vec![7]);
-            put_slice(&mut quick, View::new(Kind::Text, at, len), &arena);
-            put_text(&mut plain, &arena[at..at + len]);
-            assert_eq!(quick, plain);
+        let arena: Vec<u8> = (0..=255).collect();
+        let views =
+            [(0, 0), (3, 5), (0, 32), (0, 33), (168, 32), (180, 20), (255, 1), (10, 150), (1, 128)];
+        let views = views.map(|(at, len)| View::new(Kind::Text, at, len));
+        let others =
+            [View::bool(true), View::bool(false), View::MISSING, View::new(Kind::Escaped, 0, 9)];
+        let mut plain = Vec::new();
+        let all = || views.iter().chain(&others);
+        let mut room = vec![9; all().map(|&view| most(view)).sum::<usize>() + SLACK];
+        let mut tail = Tail::new(&mut room);
+        for &view in all() {
+            tail.put(view, &arena);
+            with_text(view, &arena, |text| put_text(&mut plain, text));
         }
+        let written = tail.written();
+        assert_eq!(room[..written], plain);
     }
 
     #[test]
