@@ -19,10 +19,10 @@ use logmon_benches::{
 };
 use serde::Serialize;
 
-const EVENTS: usize = 2_000_000;
+const EVENTS: usize = 3_000_000;
 const PARTITIONS: usize = 4;
 /// Between two versions of the rules.
-const EVERY: Duration = Duration::from_secs(2);
+const EVERY: Duration = Duration::from_secs(1);
 /// Between two looks at the counters.
 const LOOK: Duration = Duration::from_millis(10);
 /// Gaps that begin this long before a reload is seen or end this long after are its own.

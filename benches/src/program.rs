@@ -69,11 +69,26 @@ const ROUTES: &str = "rule copy_errors";
 
 /// Compiles a file of rules and binds each sink to a table of [`COLUMNS`].
 pub fn bound(entry: &Path) -> anyhow::Result<Bound> {
-    bound_text(&fs::read_to_string(entry)?)
+    bound_to(entry, table)
 }
 
-/// The same of rules that stand in no file.
+/// The same with tables that the caller finds by the sinks' names.
+pub fn bound_to(
+    entry: &Path,
+    table: impl FnMut(&str) -> anyhow::Result<Table>,
+) -> anyhow::Result<Bound> {
+    bind(&fs::read_to_string(entry)?, table)
+}
+
+/// The same of rules that stand in no file, with tables of [`COLUMNS`].
 pub fn bound_text(rules: &str) -> anyhow::Result<Bound> {
+    bind(rules, table)
+}
+
+fn bind(
+    rules: &str,
+    mut table: impl FnMut(&str) -> anyhow::Result<Table>,
+) -> anyhow::Result<Bound> {
     let compiled = compile(Path::new("bench.rules"), &One(rules), Mode::Run);
     let Some(program) = compiled.program else {
         bail!("{}", render(&compiled.diagnostics, &compiled.sources, false));

@@ -88,7 +88,12 @@ pub fn publish(
     let text = tables.iter().map(Table::to_string).collect::<Vec<_>>().join("\n");
     say(&text)?;
     write_text(arguments.text("table"), &text)?;
-    write_text(arguments.text("json"), &(serde_json::to_string_pretty(results)? + "\n"))
+    write(arguments.text("json"), results)
+}
+
+/// Writes results as JSON, if a file for them was named.
+pub fn write(path: Option<&str>, results: &impl Serialize) -> anyhow::Result<()> {
+    write_text(path, &(serde_json::to_string_pretty(results)? + "\n"))
 }
 
 /// Writes a text, if a file for it was named.

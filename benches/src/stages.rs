@@ -9,7 +9,7 @@ use logmon_dsl::{
 use logmon_engine::{
     config::Batch as Limit,
     decode::{Decoder, Limits},
-    sink::clickhouse::{Compression, Context, TableBuilder},
+    sink::clickhouse::{Block, Compression, Context, TableBuilder},
 };
 
 use crate::{clock::thread_cpu, lookups::Clocked, program::Bound};
@@ -135,6 +135,16 @@ impl Desk {
 
     /// Walks over all events once. All batches are filled before the first is decoded, so that each has left the caches by then.
     pub fn walk(&mut self, events: &[String], compression: Compression) -> (Spent, Produced) {
+        self.walk_into(events, compression, &mut drop)
+    }
+
+    /// The same, with every block handed to `take`.
+    pub fn walk_into(
+        &mut self,
+        events: &[String],
+        compression: Compression,
+        take: &mut dyn FnMut(Block),
+    ) -> (Spent, Produced) {
         let (mut spent, mut produced) = (Spent::default(), Produced::default());
         let start = thread_cpu();
         for parcel in &mut self.parcels {
@@ -142,12 +152,14 @@ impl Desk {
         }
         spent.copy = thread_cpu() - start;
         for index in 0..self.parcels.len() {
-            self.step(index, compression, &mut spent, &mut produced);
+            self.step(index, compression, &mut spent, &mut produced, take);
         }
         let start = thread_cpu();
         for table in &mut self.tables {
             for finished in table.finish() {
-                produced.block(&finished.encode(compression));
+                let block = finished.encode(compression);
+                produced.block(&block);
+                take(block);
             }
         }
         spent.compress += thread_cpu() - start;
@@ -160,6 +172,7 @@ impl Desk {
         compression: Compression,
         spent: &mut Spent,
         produced: &mut Produced,
+        take: &mut dyn FnMut(Block),
     ) {
         let parcel = &mut self.parcels[index];
         let plan = &self.bound.plan;
@@ -203,7 +216,9 @@ impl Desk {
             let full = table
                 .take(|part| part.rows() >= limit.rows || part.bytes() as u64 >= limit.bytes.0);
             for finished in full {
-                produced.block(&finished.encode(compression));
+                let block = finished.encode(compression);
+                produced.block(&block);
+                take(block);
             }
         }
         let compress_end = thread_cpu();
@@ -240,7 +255,7 @@ impl Parcel {
 }
 
 impl Produced {
-    fn block(&mut self, block: &logmon_engine::sink::clickhouse::Block) {
+    fn block(&mut self, block: &Block) {
         self.blocks += 1;
         self.raw_bytes += block.raw_bytes;
         self.sent_bytes += block.body.len();

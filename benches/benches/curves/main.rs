@@ -111,6 +111,13 @@ struct OursNs {
     whole: Summary,
 }
 
+impl OursNs {
+    /// What is compared with programs that compress nothing.
+    fn before_compression(&self) -> f64 {
+        self.decode.median + self.rules.median + self.encode.median
+    }
+}
+
 impl Ours {
     fn add(&mut self, spent: &Spent, events: usize) {
         let each = |nanoseconds: u64| nanoseconds as f64 / events as f64;

@@ -106,6 +106,7 @@ pub(crate) fn table(points: &[Point]) -> Table {
             "VRL",
             "serde_json",
             "VRL / whole",
+            "VRL / before LZ4",
         ],
     );
     for point in points {
@@ -124,6 +125,7 @@ pub(crate) fn table(points: &[Point]) -> Table {
         .map(|number| format!("{number:.0}"))
         .collect();
         cells.push(format!("{:.1}", point.vrl.median / ours.whole.median));
+        cells.push(format!("{:.1}", point.vrl.median / ours.before_compression()));
         table.row(point.size.members.to_string(), cells);
     }
     table
@@ -148,6 +150,7 @@ pub(crate) fn plot(points: &[Point]) -> Plot {
             line("VRL", |point| point.vrl.median),
             line("serde_json by hand", |point| point.serde_json.median),
             line("logmon, whole", |point| point.ours.whole.median),
+            line("logmon, before LZ4", |point| point.ours.before_compression()),
         ],
     }
 }

@@ -35,12 +35,12 @@ struct Results {
     partitions: usize,
     linger_ms: u32,
     /// By `batch.age`.
-    ages: Vec<Age>,
+    ages: Vec<Measured>,
 }
 
 #[derive(Serialize)]
-struct Age {
-    age: String,
+struct Measured {
+    batch_age: String,
     /// What the engine takes while the producer, Kafka and ClickHouse share its cores.
     full_events_per_second: f64,
     loads: Vec<Load>,
@@ -110,7 +110,7 @@ fn measure(
     loads: &[usize],
     seconds: u64,
     linger: u32,
-) -> anyhow::Result<Age> {
+) -> anyhow::Result<Measured> {
     let servers = Servers::start(setting)?;
     servers.sql(&format!(
         "CREATE MATERIALIZED VIEW {DATABASE}.visible ENGINE = MergeTree ORDER BY tuple() AS \
@@ -133,8 +133,8 @@ fn measure(
     }
     engine.stop()?;
     let balance = balance(&servers, &paced.ledger)?;
-    Ok(Age {
-        age: age.to_owned(),
+    Ok(Measured {
+        batch_age: age.to_owned(),
         full_events_per_second: full,
         loads: measured,
         lost: balance.lost,
@@ -219,7 +219,7 @@ fn table(results: &Results) -> Table {
     for age in &results.ages {
         for load in &age.loads {
             table.numbers(
-                format!("{}, {} %", age.age, load.percent),
+                format!("{}, {} %", age.batch_age, load.percent),
                 0,
                 &[
                     load.events_per_second_wanted,

@@ -1,6 +1,6 @@
 //! A producer that keeps time by the clock.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use jiff::Timestamp;
@@ -42,9 +42,9 @@ pub(crate) struct Paced {
 /// A stretch of time in which a load was steady.
 pub(crate) struct Window {
     /// Nanoseconds since 1970.
-    pub(crate) from: u128,
+    pub(crate) from: i128,
     /// Likewise.
-    pub(crate) to: u128,
+    pub(crate) to: i128,
     /// What was sent in it.
     pub(crate) events_per_second: f64,
 }
@@ -112,7 +112,7 @@ impl Paced {
         loop {
             let elapsed = start.elapsed();
             if elapsed >= warm && from.is_none() {
-                from = Some((since_1970()?, Instant::now(), sent));
+                from = Some((since_1970(), Instant::now(), sent));
             }
             if elapsed >= length {
                 break;
@@ -128,7 +128,7 @@ impl Paced {
         }
         let (from, at, before) = from.context("a load lasts longer than its first while")?;
         let events_per_second = (sent - before) as f64 / at.elapsed().as_secs_f64();
-        let to = since_1970()?;
+        let to = since_1970();
         self.producer.flush()?;
         Ok(Window { from, to, events_per_second })
     }
@@ -150,6 +150,6 @@ impl Paced {
     }
 }
 
-fn since_1970() -> anyhow::Result<u128> {
-    Ok(SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos())
+fn since_1970() -> i128 {
+    Timestamp::now().as_nanosecond()
 }
