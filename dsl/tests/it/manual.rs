@@ -136,6 +136,11 @@ fn writing_rules() {
     expect_file!["../../../docs/writing-rules.md"].assert_eq(&hold("docs/writing-rules.md"));
 }
 
+#[test]
+fn tools() {
+    expect_file!["../../../docs/tools.md"].assert_eq(&hold("docs/tools.md"));
+}
+
 const REFERENCE: &str = "\
 # Functions
 
