@@ -80,13 +80,13 @@ fn value(e: &Expr, at: Span, found: Option<&str>, analysis: &Analysis) -> Option
     }
     match &e.kind {
         ExprKind::And(parts) => parts.iter().find_map(|part| value(part, at, found, analysis)),
-        ExprKind::Compare { op: Comparison::Eq, negated: false, left, right, .. } => match found {
-            Some(found) => Some(Edit { at: right.span, text: literal(right, found)? }),
-            None => {
+        ExprKind::Compare { op: Comparison::Eq, negated: false, left, right, .. } => {
+            let Some(found) = found else {
                 let left = analysis.loaded.sources.text(left.span);
-                Some(Edit { at: e.span, text: format!("{left} is absent") })
-            }
-        },
+                return Some(Edit { at: e.span, text: format!("{left} is absent") });
+            };
+            Some(Edit { at: right.span, text: literal(right, found)? })
+        }
         _ => None,
     }
 }

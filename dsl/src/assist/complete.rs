@@ -131,7 +131,7 @@ impl Assist<'_> {
                 .map(|of| Completion { insert: format!("{}: $1", key(&of.name)), ..field(of) })
                 .collect(),
             Wanted::Value(compared) => {
-                let mut found = self.options(&cursor);
+                let mut found = options(&cursor);
                 if compared.is_some_and(|keys| is_severity(&point, &keys)) {
                     found.extend(severities());
                 }
@@ -201,7 +201,8 @@ impl Assist<'_> {
                 .iter()
                 .any(|word| line.starts_with(word) || line.contains(&format!(") {word}")))
         });
-        let Some(header) = header else { return all() };
+        // A test's name may hold any words.
+        let Some(header) = header.and_then(|line| line.split('"').next()) else { return all() };
         let mut words = header.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':'));
         let named = words.find(|word| *word == "on").and_then(|_| words.next());
         let named = named.map(|name| name.rsplit("::").next().unwrap_or(name));
@@ -290,18 +291,18 @@ impl Assist<'_> {
         found.extend(functions::all().map(function));
         found
     }
+}
 
-    /// Bare names that the argument at the cursor may be.
-    fn options(&self, cursor: &Cursor<'_>) -> Vec<Completion> {
-        let Some((name, at, named)) = cursor.call() else { return Vec::new() };
-        let Some(function) = functions::find(name) else { return Vec::new() };
-        let param = match named {
-            Some(named) => function.params.iter().find(|param| param.name == named),
-            None => function.params.get(at).or_else(|| function.params.last()),
-        };
-        let names = param.map(words::choices).unwrap_or_default();
-        names.iter().map(|name| plain(name, CompletionKind::Member, "", "")).collect()
-    }
+/// Bare names that the argument at the cursor may be.
+fn options(cursor: &Cursor<'_>) -> Vec<Completion> {
+    let Some((name, at, named)) = cursor.call() else { return Vec::new() };
+    let Some(function) = functions::find(name) else { return Vec::new() };
+    let param = match named {
+        Some(named) => function.params.iter().find(|param| param.name == named),
+        None => function.params.get(at).or_else(|| function.params.last()),
+    };
+    let names = param.map(words::choices).unwrap_or_default();
+    names.iter().map(|name| plain(name, CompletionKind::Member, "", "")).collect()
 }
 
 fn is_severity(point: &Point, keys: &[SegKind]) -> bool {
@@ -369,7 +370,7 @@ fn from_words(words: &[words::Word]) -> Vec<Completion> {
     words
         .iter()
         .map(|word| Completion {
-            label: word.word.to_owned(),
+            label: word.name.to_owned(),
             kind: CompletionKind::Word,
             detail: String::new(),
             doc: word.doc.to_owned(),

@@ -30,20 +30,17 @@ pub(super) fn below(point: &Point, keys: &[SegKind]) -> Vec<Field> {
     for shape in everywhere {
         let Some(inner) = down(shape, keys) else { continue };
         for field in &inner.fields {
-            match found.iter().position(|known| known.name == field.name) {
-                Some(at) => {
-                    seen_in[at] += 1;
-                    let known = &mut found[at];
-                    known.ty.optional |= field.ty.optional;
-                    known.sensitive |= field.sensitive;
-                    if known.ty.base != field.ty.base {
-                        known.ty = Ty::optional(Type::Any);
-                    }
-                }
-                None => {
-                    seen_in.push(1);
-                    found.push(of(field));
-                }
+            let Some(at) = found.iter().position(|known| known.name == field.name) else {
+                seen_in.push(1);
+                found.push(of(field));
+                continue;
+            };
+            seen_in[at] += 1;
+            let known = &mut found[at];
+            known.ty.optional |= field.ty.optional;
+            known.sensitive |= field.sensitive;
+            if known.ty.base != field.ty.base {
+                known.ty = Ty::optional(Type::Any);
             }
         }
     }

@@ -30,7 +30,7 @@ impl Assist<'_> {
             return Some(Hover { at: mention.at, text });
         }
         if let Some((path, step)) = self.path(file, offset) {
-            return self.field(path, step);
+            return Some(self.field(path, step));
         }
         self.word(file, offset).or_else(|| {
             // Whatever else has a type: a literal, a sum, a call.
@@ -131,7 +131,7 @@ impl Assist<'_> {
         next.locals.iter().rev().find(|(known, _)| known == name).map(|(_, ty)| ty.clone())
     }
 
-    fn field(&self, path: &Path, step: usize) -> Option<Hover> {
+    fn field(&self, path: &Path, step: usize) -> Hover {
         let at = path.segs[step].span;
         let whole = step + 1 == path.segs.len();
         let keys: Vec<SegKind> = path.segs[..step].iter().map(|seg| seg.kind.clone()).collect();
@@ -165,7 +165,7 @@ impl Assist<'_> {
                 text.push_str(" sensitive");
             }
         }
-        Some(Hover { at, text: code(&text) })
+        Hover { at, text: code(&text) }
     }
 
     /// A word of the language.

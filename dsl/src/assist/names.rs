@@ -154,7 +154,9 @@ impl<'a> Walk<'a, '_> {
             Item::DefaultRoute(it) => self.targets(&it.targets),
             Item::Const(it) => {
                 self.declares(&it.name);
-                it.ty.iter().for_each(|ty| self.ty(ty));
+                if let Some(ty) = &it.ty {
+                    self.ty(ty);
+                }
                 self.expr(&it.value);
             }
             Item::Enum(it) => self.declares(&it.name),
@@ -164,17 +166,23 @@ impl<'a> Walk<'a, '_> {
             }
             Item::Source(it) => {
                 self.declares(&it.name);
-                it.ty.iter().for_each(|ty| self.ty(ty));
+                if let Some(ty) = &it.ty {
+                    self.ty(ty);
+                }
             }
             Item::Lookup(it) => {
                 self.declares(&it.name);
-                it.keys.iter().for_each(|ty| self.ty(ty));
+                for ty in &it.keys {
+                    self.ty(ty);
+                }
                 self.ty(&it.result);
             }
             Item::Sink(it) => {
                 self.declares(&it.name);
                 self.ty(&it.ty);
-                it.with.iter().for_each(|param| self.ty(&param.ty));
+                for param in &it.with {
+                    self.ty(&param.ty);
+                }
             }
             Item::Fn(it) => {
                 self.declares(&it.name);
@@ -182,13 +190,19 @@ impl<'a> Walk<'a, '_> {
                     self.ty(&param.ty);
                     self.bind(&param.name);
                 }
-                it.result.iter().for_each(|ty| self.ty(ty));
+                if let Some(ty) = &it.result {
+                    self.ty(ty);
+                }
                 self.expr(&it.body);
             }
             Item::Rule(it) => self.rule(it),
             Item::Group(it) => {
-                it.when.iter().for_each(|when| self.expr(when));
-                it.rules.iter().for_each(|rule| self.rule(rule));
+                if let Some(when) = &it.when {
+                    self.expr(when);
+                }
+                for rule in &it.rules {
+                    self.rule(rule);
+                }
             }
             Item::Window(it) | Item::Alert(it) => self.window(it),
             Item::Test(it) => self.test(it),
@@ -205,14 +219,18 @@ impl<'a> Walk<'a, '_> {
     fn rule(&mut self, rule: &'a ast::Rule) {
         self.put(rule.name.span, Meaning::Rule(rule.name.span), true);
         self.on(rule.on.as_ref());
-        rule.when.iter().for_each(|when| self.expr(when));
+        if let Some(when) = &rule.when {
+            self.expr(when);
+        }
         self.block(&rule.body);
     }
 
     fn window(&mut self, it: &'a ast::Window) {
         self.put(it.name.span, Meaning::Rule(it.name.span), true);
         self.on(it.on.as_ref());
-        it.when.iter().for_each(|when| self.expr(when));
+        if let Some(when) = &it.when {
+            self.expr(when);
+        }
         let start = self.locals.len();
         for clause in &it.clauses {
             match &clause.kind {
@@ -246,11 +264,15 @@ impl<'a> Walk<'a, '_> {
                     self.expr(event);
                 }
                 StepKind::Expect(ast::Expectation::Fate { by, to, body, .. }) => {
-                    by.iter().for_each(|rule| self.rule_named(rule));
-                    to.iter().for_each(|sink| {
+                    if let Some(rule) = by {
+                        self.rule_named(rule);
+                    }
+                    if let Some(sink) = to {
                         self.named(Space::Sink, sink);
-                    });
-                    body.iter().for_each(|e| self.expr(e));
+                    }
+                    for e in body {
+                        self.expr(e);
+                    }
                 }
                 StepKind::Expect(ast::Expectation::Holds(e)) => self.expr(e),
                 StepKind::Advance(_) | StepKind::Error => {}
@@ -266,7 +288,9 @@ impl<'a> Walk<'a, '_> {
     }
 
     fn args(&mut self, args: &'a [Arg]) {
-        args.iter().for_each(|arg| self.expr(&arg.value));
+        for arg in args {
+            self.expr(&arg.value);
+        }
     }
 
     fn block(&mut self, block: &'a Block) {
@@ -281,7 +305,9 @@ impl<'a> Walk<'a, '_> {
         match stmt {
             StmtKind::Let { pattern, value, otherwise } => {
                 self.expr(value);
-                otherwise.iter().for_each(|block| self.block(block));
+                if let Some(block) = otherwise {
+                    self.block(block);
+                }
                 match pattern {
                     LetPattern::Name(name) => self.bind(name),
                     LetPattern::Fields(names) => {
@@ -295,22 +321,32 @@ impl<'a> Walk<'a, '_> {
             StmtKind::Assign { target, value, otherwise, .. } => {
                 self.written(target);
                 self.expr(value);
-                otherwise.iter().for_each(|block| self.block(block));
+                if let Some(block) = otherwise {
+                    self.block(block);
+                }
             }
             StmtKind::If(it) => self.if_stmt(it),
             StmtKind::Route(targets) => self.targets(targets),
             StmtKind::Emit { list, target } => {
                 self.expr(list);
-                target.iter().for_each(|target| self.written(target));
+                if let Some(target) = target {
+                    self.written(target);
+                }
             }
             StmtKind::Sample { by, otherwise, .. }
             | StmtKind::Limit { by, otherwise, .. }
             | StmtKind::Dedup { by, otherwise, .. } => {
-                by.iter().for_each(|e| self.expr(e));
-                otherwise.iter().for_each(|block| self.block(block));
+                for e in by {
+                    self.expr(e);
+                }
+                if let Some(block) = otherwise {
+                    self.block(block);
+                }
             }
             StmtKind::Del(globs) | StmtKind::Keep(globs) => {
-                globs.iter().for_each(|glob| self.path(&glob.path));
+                for glob in globs {
+                    self.path(&glob.path);
+                }
             }
             StmtKind::Rename(pairs) => {
                 for (from, to) in pairs {
@@ -384,7 +420,9 @@ impl<'a> Walk<'a, '_> {
                     self.put(function.span, Meaning::Function(found), false);
                 }
                 self.args(args);
-                filter.iter().for_each(|filter| self.expr(filter));
+                if let Some(filter) = filter {
+                    self.expr(filter);
+                }
             }
             ExprKind::Interpolated(pieces) => {
                 for piece in pieces {
@@ -412,7 +450,9 @@ impl<'a> Walk<'a, '_> {
             }
             ExprKind::Lambda { params, body } => {
                 let start = self.locals.len();
-                params.iter().for_each(|param| self.bind(param));
+                for param in params {
+                    self.bind(param);
+                }
                 self.expr(body);
                 self.locals.truncate(start);
             }

@@ -71,7 +71,48 @@ impl Assist<'_> {
         let mut places: Vec<Span> = self.alike(mention).map(|mention| mention.at).collect();
         places.sort_unstable_by_key(|at| (at.file, at.start));
         places.dedup();
-        Ok(places)
+        match self.taken(mention.means, name, &places) {
+            Some(at) => {
+                let there = self.analysis.loaded.sources.place(at);
+                Err(format!("`{name}` is declared already: {}:{}", there.path, there.line))
+            }
+            None => Ok(places),
+        }
+    }
+
+    /// What already has that name where the old one is mentioned.
+    fn taken(&self, means: Meaning, name: &str, places: &[Span]) -> Option<Span> {
+        let text = |at: Span| self.analysis.loaded.sources.text(at);
+        let mut declared = self.names.mentions.iter().filter(|other| other.declares);
+        let found = match means {
+            Meaning::Decl(id) => {
+                let space = self.catalog.get(id).kind.space();
+                let seen_from = places.iter().filter_map(|at| self.unit(at.file));
+                let mut visible = seen_from.flat_map(|unit| self.catalog.visible(unit, space));
+                if !visible.any(|known| known == name) {
+                    return None;
+                }
+                declared.find(|other| match other.means {
+                    Meaning::Decl(id) => {
+                        self.catalog.get(id).kind.space() == space && text(other.at) == name
+                    }
+                    _ => false,
+                })
+            }
+            Meaning::Rule(own) => declared.find(|other| {
+                matches!(other.means, Meaning::Rule(_))
+                    && other.at.file == own.file
+                    && text(other.at) == name
+            }),
+            Meaning::Alias(own) => declared.find(|other| {
+                matches!(other.means, Meaning::Alias(_))
+                    && other.at.file == own.file
+                    && text(other.at) == name
+            }),
+            // A local of the same name hides it in its own block, which the checker sees.
+            Meaning::Local(_) | Meaning::File(_) | Meaning::Function(_) => None,
+        };
+        found.map(|other| other.at)
     }
 
     fn alike<'m>(&'m self, mention: &'m Mention) -> impl Iterator<Item = &'m Mention> {

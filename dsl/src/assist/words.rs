@@ -5,14 +5,14 @@ use crate::functions::{Function, Param, Takes};
 /// A word that may start something, with what follows it and what it does.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Word {
-    pub(super) word: &'static str,
+    pub(super) name: &'static str,
     /// The text to insert; `$1` is where the cursor goes first.
     pub(super) snippet: &'static str,
     pub(super) doc: &'static str,
 }
 
-const fn word(word: &'static str, snippet: &'static str, doc: &'static str) -> Word {
-    Word { word, snippet, doc }
+const fn word(name: &'static str, snippet: &'static str, doc: &'static str) -> Word {
+    Word { name, snippet, doc }
 }
 
 /// What starts a declaration.
@@ -212,7 +212,7 @@ pub(super) fn doc(word: &str) -> Option<&'static str> {
     [DECLARATIONS, STATEMENTS, STEPS, EXPECTATIONS, CLAUSES, EXPRESSIONS]
         .into_iter()
         .flatten()
-        .find(|known| known.word == word)
+        .find(|known| known.name == word)
         .map(|known| known.doc)
         .or_else(|| PRESENCE.iter().find(|(known, _)| *known == word).map(|(_, doc)| *doc))
         .or_else(|| TYPES.iter().find(|(known, _)| *known == word).map(|(_, doc)| *doc))

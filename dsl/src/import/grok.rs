@@ -92,8 +92,11 @@ fn field_name(field: &str) -> String {
     name
 }
 
+/// The type of a capture, and the letters that end it.
+type Class = (&'static str, fn(char) -> bool);
+
 /// What a grok name takes: the type of a `pat` capture, and the letters that end it.
-fn class(name: &str) -> Option<(&'static str, fn(char) -> bool)> {
+fn class(name: &str) -> Option<Class> {
     fn not_word(c: char) -> bool {
         !(c.is_ascii_alphanumeric() || c == '_')
     }
@@ -162,8 +165,15 @@ fn pat(parts: &[Part], notes: &mut Vec<String>) -> Result<String, String> {
         };
         match field {
             None => out.push_str("<_>"),
-            Some(field) if ty.is_empty() => out.push_str(&format!("<{field}>")),
-            Some(field) => out.push_str(&format!("<{field}:{ty}>")),
+            Some(field) => {
+                out.push('<');
+                out.push_str(field);
+                if !ty.is_empty() {
+                    out.push(':');
+                    out.push_str(ty);
+                }
+                out.push('>');
+            }
         }
         match (field, ty) {
             (Some(field), "") if !matches!(name.as_str(), "DATA" | "GREEDYDATA" | "NOTSPACE") => {

@@ -246,6 +246,19 @@ fn rules_are_renamed_with_their_tests() {
 }
 
 #[test]
+fn names_that_are_taken_are_refused() {
+    let text = format!("{WORLD}rule a$0 on web {{ drop }}\nrule b on web {{ route to logs }}\n");
+    let (analysis, file, offset) = program(&[("t.rules", &text)]);
+    let assist = Assist::new(&analysis);
+    let said = assist.rename(file, offset, "b").expect_err("there is a rule of that name");
+    assert!(said.contains("`b` is declared already: t.rules:"), "{said}");
+    let sink = text.replace(CURSOR, "").find("sink logs").expect("it stands there") + 6;
+    let said = assist.rename(file, sink, "audit").expect_err("there is a sink of that name");
+    assert!(said.contains("`audit` is declared already"), "{said}");
+    assert_eq!(assist.rename(file, sink, "web").map(|places| places.len()), Ok(3), "a source");
+}
+
+#[test]
 fn outlines_and_signatures() {
     let text =
         format!("{WORLD}group g first {{\n  rule a on web {{ drop }}\n}}\ntest \"it\" {{ $0 }}\n");

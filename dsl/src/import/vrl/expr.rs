@@ -183,7 +183,7 @@ impl<'t> Translate<'t> {
         match token.kind {
             Kind::Path if text.starts_with('%') => Err("metadata has other names here".to_owned()),
             Kind::Path | Kind::Number => Ok(text.to_owned()),
-            Kind::Text => self.template(text),
+            Kind::Text => Ok(template(text)),
             Kind::Raw => Ok(format!("r\"\"\"{}\"\"\"", inside(text, 2))),
             Kind::Time => Ok(format!("t\"{}\"", inside(text, 2))),
             Kind::Regex => {
@@ -220,16 +220,6 @@ impl<'t> Translate<'t> {
                 Err(format!("`{text}` has no counterpart here"))
             }
         }
-    }
-
-    /// `"{{ name }}"` is `f"{name}"` here.
-    fn template(&self, text: &str) -> Made {
-        if !text.contains("{{") {
-            return Ok(text.to_owned());
-        }
-        let made =
-            text.replace("{{ ", "{").replace(" }}", "}").replace("{{", "{").replace("}}", "}");
-        Ok(format!("f{made}"))
     }
 
     fn if_value(&mut self) -> Made {
@@ -312,6 +302,15 @@ impl<'t> Translate<'t> {
         };
         function(name, &args, fold)
     }
+}
+
+/// `"{{ name }}"` is `f"{name}"` here.
+fn template(text: &str) -> String {
+    if !text.contains("{{") {
+        return text.to_owned();
+    }
+    let made = text.replace("{{ ", "{").replace(" }}", "}").replace("{{", "{").replace("}}", "}");
+    format!("f{made}")
 }
 
 /// What stands between the quotes.
