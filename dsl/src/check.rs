@@ -13,6 +13,7 @@ mod expr;
 mod inline;
 mod literal;
 mod membership;
+mod notes;
 mod path;
 mod pool;
 mod predicate;
@@ -35,6 +36,7 @@ use std::{
 
 pub(crate) use constant::duration_text;
 pub(crate) use declare::attr_texts;
+pub use notes::{Noted, Notes, Point};
 pub(crate) use pool::{Checked, Pool, operands};
 
 use crate::{
@@ -60,10 +62,12 @@ pub(crate) struct Output {
     /// Files of constants that were read on the way.
     pub(crate) lists: Vec<(PathBuf, String)>,
     pub(crate) diagnostics: Vec<Diagnostic>,
+    /// What was known where, if it was asked for.
+    pub(crate) notes: Notes,
 }
 
-/// Checks all files of a program.
-pub(crate) fn check(loaded: &Loaded, reader: &dyn Reader, mode: Mode) -> Output {
+/// Checks all files of a program; keeps what was known at each place if somebody wants to know.
+pub(crate) fn check(loaded: &Loaded, reader: &dyn Reader, mode: Mode, with_notes: bool) -> Output {
     let (catalog, diagnostics) = Catalog::new(loaded);
     let mut checker = Checker {
         loaded,
@@ -80,6 +84,7 @@ pub(crate) fn check(loaded: &Loaded, reader: &dyn Reader, mode: Mode) -> Output 
         pending_w312: Vec::new(),
         written: BTreeSet::new(),
         groups: BTreeMap::new(),
+        notes: with_notes.then(Notes::default),
     };
     // What the parser said of a place need not be said again.
     let said = loaded.diagnostics.iter().map(|diagnostic| (diagnostic.code, diagnostic.at));
@@ -229,6 +234,8 @@ pub(crate) struct Checker<'a> {
     pub(crate) written: BTreeSet<NodeId>,
     /// Names of groups, by the place of their step.
     groups: BTreeMap<usize, Span>,
+    /// What was known where, for whoever asked for it.
+    notes: Option<Notes>,
 }
 
 impl Checker<'_> {
@@ -366,7 +373,8 @@ impl Checker<'_> {
             windows,
             metrics,
         };
-        Output { plan, tests, lists: self.lists, diagnostics: self.diagnostics }
+        let notes = self.notes.unwrap_or_default();
+        Output { plan, tests, lists: self.lists, diagnostics: self.diagnostics, notes }
     }
 }
 

@@ -10,10 +10,11 @@ pub(crate) use load::beside;
 pub use load::{Link, Loaded, Role, Unit};
 
 use crate::{
-    check,
+    check::{self, Notes},
     diagnostic::{Code, Diagnostic, has_errors},
     plan::Plan,
-    span::Sources,
+    span::{FileId, Sources},
+    syntax::{ast::Item, parse_file},
     test_block::Test,
 };
 
@@ -64,15 +65,8 @@ pub struct Program {
 /// Compiles the program that a file is the entry of.
 pub fn compile(entry: &Path, reader: &dyn Reader, mode: Mode) -> Compilation {
     let mut loaded = load::load(entry, reader);
-    let checked = check::check(&loaded, reader, mode);
-    let mut diagnostics = std::mem::take(&mut loaded.diagnostics);
-    diagnostics.extend(checked.diagnostics);
-    if has_errors(&diagnostics) {
-        // What is wrong may be what would have used it.
-        diagnostics.retain(|diagnostic| diagnostic.code != Code::W110);
-    }
-    diagnostics.sort_by_key(|diagnostic| (diagnostic.at.file, diagnostic.at.start));
-    diagnostics.dedup();
+    let checked = check::check(&loaded, reader, mode, false);
+    let diagnostics = in_order(std::mem::take(&mut loaded.diagnostics), checked.diagnostics);
     let program = (!has_errors(&diagnostics)).then(|| {
         let mut texts = loaded.texts;
         texts.extend(checked.lists);
@@ -80,6 +74,53 @@ pub fn compile(entry: &Path, reader: &dyn Reader, mode: Mode) -> Compilation {
         bundle(entry, checked.plan, checked.tests, &texts)
     });
     Compilation { sources: loaded.sources, diagnostics, program }
+}
+
+/// Everything that is known of a program, whether it is right or wrong: for editors and for explaining.
+#[derive(Debug)]
+pub struct Analysis {
+    /// Its files as trees, with their texts.
+    pub loaded: Loaded,
+    /// Everything that is wrong, in the order of the text.
+    pub diagnostics: Vec<Diagnostic>,
+    /// The plan, without what is wrong.
+    pub plan: Plan,
+    /// The tests, without what is wrong.
+    pub tests: Vec<Test>,
+    /// What was known at each place.
+    pub notes: Notes,
+}
+
+/// Compiles the program that a file is the entry of, and keeps what was learned on the way.
+pub fn analyze(entry: &Path, reader: &dyn Reader) -> Analysis {
+    let mut loaded = load::load(entry, reader);
+    let checked = check::check(&loaded, reader, Mode::Test, true);
+    let said = std::mem::take(&mut loaded.diagnostics);
+    let check::Output { plan, tests, notes, diagnostics, .. } = checked;
+    Analysis { loaded, diagnostics: in_order(said, diagnostics), plan, tests, notes }
+}
+
+/// The files that a text uses and includes, as paths beside its own.
+pub fn links(path: &Path, text: &str) -> Vec<PathBuf> {
+    let (file, _) = parse_file(FileId::default(), text);
+    let named = file.items.iter().filter_map(|item| match item {
+        Item::Use(it) => Some(&it.path.value),
+        Item::Include(it) => Some(&it.path.value),
+        _ => None,
+    });
+    named.map(|named| beside(path, named)).collect()
+}
+
+/// What the parser and the checker say, in the order of the text.
+fn in_order(mut diagnostics: Vec<Diagnostic>, checked: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    diagnostics.extend(checked);
+    if has_errors(&diagnostics) {
+        // What is wrong may be what would have used it.
+        diagnostics.retain(|diagnostic| diagnostic.code != Code::W110);
+    }
+    diagnostics.sort_by_key(|diagnostic| (diagnostic.at.file, diagnostic.at.start));
+    diagnostics.dedup();
+    diagnostics
 }
 
 /// Names a program by its texts. Paths count as seen from the entry, so that a moved folder keeps its name.

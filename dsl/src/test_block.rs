@@ -1,9 +1,12 @@
 //! `test` blocks: checked steps as data, and what runs them.
 
+mod failure;
+mod counts;
 mod given;
 mod run;
 
-pub use run::{Failure, TestResult, run_test};
+pub use failure::{Failure, Observed, TestResult};
+pub use run::run_test;
 
 use std::sync::Arc;
 

@@ -10,10 +10,17 @@
 mod check;
 mod configuration;
 mod demo;
+mod doctor;
 mod eval;
 mod explain;
 mod fmt;
+mod given;
+mod import;
+mod infer;
+mod lsp;
+mod repl;
 mod run;
+mod schema;
 mod test;
 
 use std::{
@@ -55,12 +62,24 @@ enum Command {
     Test(test::Arguments),
     /// Write rules files in the one style
     Fmt(fmt::Arguments),
-    /// Show what a rules file does, as the plan that will run
+    /// Show what a rules file does, as the plan that will run; with --on, what one event meets
     Explain(explain::Arguments),
     /// Run rules over events from standard input, one JSON object a line, and print what becomes of each
     Eval(eval::Arguments),
     /// Start everything on this machine, make believable logs, and show the rules at work
     Demo(demo::Arguments),
+    /// Try expressions, statements and rules on an event, line by line
+    Repl(repl::Arguments),
+    /// Say what sample events and the rules disagree about
+    Doctor(doctor::Arguments),
+    /// About the shapes of events and tables
+    #[command(subcommand)]
+    Schema(schema::Command),
+    /// Translate what other programs understand
+    #[command(subcommand)]
+    Import(import::Command),
+    /// Answer an editor over standard input and output: the language server
+    Lsp(lsp::Arguments),
     /// About logmon.toml
     #[command(subcommand)]
     Config(configuration::Command),
@@ -84,6 +103,11 @@ pub fn main() -> ExitCode {
         Command::Explain(arguments) => explain::explain(&arguments),
         Command::Eval(arguments) => eval::eval(&arguments),
         Command::Demo(arguments) => demo::demo(&arguments),
+        Command::Repl(arguments) => repl::repl(&arguments),
+        Command::Doctor(arguments) => doctor::doctor(&arguments),
+        Command::Schema(command) => schema::schema(&command),
+        Command::Import(command) => import::import(&command),
+        Command::Lsp(arguments) => lsp::lsp(&arguments),
         Command::Config(command) => configuration::configuration(&command),
     };
     exit.into()
@@ -103,6 +127,15 @@ impl Reader for FileSystem {
     fn now(&self) -> Option<i64> {
         Some(SystemClock::new().now())
     }
+}
+
+/// The text of a file, or of standard input for `-`; otherwise what a person should read about why not.
+fn read_input(path: &Path) -> Result<String, String> {
+    if path == Path::new("-") {
+        return io::read_to_string(io::stdin())
+            .map_err(|error| format!("standard input cannot be read: {error}"));
+    }
+    FileSystem.read(path).map_err(|why| format!("{}: {why}", path.display()))
 }
 
 /// Whether output for a person may be colored.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Checked, Checker, constant::Const, event::join_ty, said};
+use super::{Checked, Checker, Noted, constant::Const, event::join_ty, said};
 use crate::{
     catalog::{DeclKind, Space, nearest},
     column::{Severity, decode},
@@ -33,7 +33,11 @@ impl Checker<'_> {
             self.expr_inner(e, want)
         };
         self.place.depth -= 1;
-        found.map(|found| Checked { span: e.span, ..found })
+        let found = found.map(|found| Checked { span: e.span, ..found });
+        if let (Some(notes), Some(found)) = (&mut self.notes, &found) {
+            notes.exprs.push(Noted { at: e.span, ty: found.ty.clone(), id: found.id });
+        }
+        found
     }
 
     fn expr_inner(&mut self, e: &Expr, want: Option<&Type>) -> Option<Checked> {

@@ -178,6 +178,7 @@ impl Checker<'_> {
             span: rule.name.span,
         });
         self.build.inlined.clear();
+        self.note_point(rule.span.before());
         let entry = self.flow.clone();
         let when = rule.when.as_ref().map(|when| self.condition(when, "the condition of a rule"));
         if let Some(Some(when)) = when {
@@ -199,6 +200,7 @@ impl Checker<'_> {
             self.leave(entry, conditional, body.ends, exits.returns);
         }
         self.owned_errors(rule, when.flatten());
+        self.note_point(rule.span.behind());
         self.place.rule = None;
         self.allowed = outer;
         let made = &mut self.build.rules[id.0 as usize];

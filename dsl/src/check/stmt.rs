@@ -48,8 +48,10 @@ impl Checker<'_> {
                             .label("every event has left before it"),
                     );
                 }
+                self.note_point(stmt.span.before());
                 self.stmt(stmt, &mut body, exits);
             }
+            self.note_point(block.span.behind());
         }
         exits.depth -= 1;
         self.end_names(names);

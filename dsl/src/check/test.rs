@@ -11,7 +11,7 @@ use crate::{
     catalog::{DeclKind, Space, nearest},
     column::value::u128_to_ip,
     diagnostic::{Code, Diagnostic},
-    plan::{CompareOp, ExprId, Literal, MetricId, RuleId, WindowId},
+    plan::{CompareOp, ExprId, Literal, MetricId, Op, RuleId, WindowId},
     span::Span,
     syntax::ast::{self, Comparison, Expr, ExprKind, Fate, Item, StepKind},
     test_block::{Counter, Expectation, MetricName, Test, TestStep},
@@ -251,11 +251,20 @@ impl Checker<'_> {
     }
 
     fn expected(&mut self, body: &[Expr]) -> Option<Vec<(ExprId, Span)>> {
-        let all: Vec<Option<(ExprId, Span)>> = body
-            .iter()
-            .map(|e| self.condition(e, "what is expected").map(|id| (id, e.span)))
-            .collect();
-        all.into_iter().collect()
+        let all: Vec<Option<(ExprId, &Expr)>> =
+            body.iter().map(|e| self.condition(e, "what is expected").map(|id| (id, e))).collect();
+        let all: Vec<(ExprId, &Expr)> = all.into_iter().collect::<Option<_>>()?;
+        Some(all.into_iter().flat_map(|(id, e)| self.parts(id, e)).collect())
+    }
+
+    /// `a and b` as two expectations: the one that fails is then shown where it stands.
+    fn parts(&self, id: ExprId, e: &Expr) -> Vec<(ExprId, Span)> {
+        match (&e.kind, self.build.pool.op(id)) {
+            (ExprKind::And(written), Op::And(ids)) if written.len() == ids.len() => {
+                ids.iter().zip(written).map(|(id, part)| (*id, part.span)).collect()
+            }
+            _ => vec![(id, e.span)],
+        }
     }
 
     /// The alert of that name.

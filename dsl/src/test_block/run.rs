@@ -2,10 +2,9 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::{Counter, Expectation, MetricName, Test, TestStep, given};
+use super::{Expectation, Failure, Observed, Test, TestResult, TestStep, counts::Counts, given};
 use crate::{
-    column::{Absence, Batch, Column, Names, View, load, print},
-    diagnostic::{Code, Diagnostic},
+    column::{Absence, Batch, Column, Names, NodeId, View, load, print},
     eval::{
         AlertChange, Answer, Evaluator, Lookups, Outcome, Rolled, Routed, RowFate, print_event,
     },
@@ -16,47 +15,6 @@ use crate::{
 
 /// Where the test clock starts: 2026-01-01T00:00:00Z.
 const START: i64 = 1_767_225_600_000_000_000;
-
-/// How a test went.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct TestResult {
-    /// What was not as expected; none means the test passed.
-    pub failures: Vec<Failure>,
-    /// Rules whose conditions held for some event, ascending.
-    pub reached: Vec<RuleId>,
-}
-
-impl TestResult {
-    /// Whether everything was as expected.
-    pub fn passed(&self) -> bool {
-        self.failures.is_empty()
-    }
-}
-
-/// One thing that was not as expected.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
-    /// The expectation or condition.
-    pub at: Span,
-    /// What is wrong, one sentence.
-    pub message: String,
-    /// What stands at that place instead: the first differing value.
-    pub label: String,
-    /// The event it is about, as JSON.
-    pub event: Option<String>,
-}
-
-impl Failure {
-    /// The failure as it is drawn for a person.
-    pub fn diagnostic(&self) -> Diagnostic {
-        let drawn =
-            Diagnostic::new(Code::E700, self.at, self.message.clone()).label(self.label.clone());
-        match &self.event {
-            Some(event) => drawn.note(format!("the event: {event}")),
-            None => drawn,
-        }
-    }
-}
 
 /// Runs one test against a plan.
 pub fn run_test(plan: &Arc<Plan>, test: &Test) -> TestResult {
@@ -92,7 +50,8 @@ pub fn run_test(plan: &Arc<Plan>, test: &Test) -> TestResult {
         .filter(|&rule| run.counts.matched[rule] > 0)
         .map(|rule| RuleId(rule as u32))
         .collect();
-    TestResult { failures: run.failures, reached }
+    let faulted = run.counts.sites.into_iter().collect();
+    TestResult { failures: run.failures, reached, faulted }
 }
 
 #[derive(Debug, Default)]
@@ -108,84 +67,6 @@ impl Lookups for Mocks {
                 None => Answer::Miss,
             })
             .collect()
-    }
-}
-
-/// What was counted since the test began, a number a rule.
-struct Counts {
-    passed: u64,
-    evaluated: Vec<u64>,
-    matched: Vec<u64>,
-    dropped: Vec<u64>,
-    routed: Vec<u64>,
-    faults: Vec<u64>,
-    counted: Vec<f64>,
-    /// Routed by the default route.
-    by_default: u64,
-}
-
-impl Counts {
-    fn new(rules: usize) -> Self {
-        let zeros = || vec![0; rules];
-        Self {
-            passed: 0,
-            evaluated: zeros(),
-            matched: zeros(),
-            dropped: zeros(),
-            routed: zeros(),
-            faults: zeros(),
-            counted: Vec::new(),
-            by_default: 0,
-        }
-    }
-
-    fn add(&mut self, plan: &Plan, outcome: &Outcome) {
-        for (rule, count) in outcome.rules.iter().enumerate() {
-            self.evaluated[rule] += count.evaluated;
-            self.matched[rule] += count.matched;
-            self.dropped[rule] += count.would_drop;
-            self.routed[rule] += count.would_route;
-        }
-        self.counted.resize(plan.metrics.len(), 0.0);
-        for counted in &outcome.counted {
-            self.counted[counted.metric.0 as usize] += counted.value;
-        }
-        for dropped in &outcome.dropped_by {
-            match dropped {
-                Some((rule, _)) => self.dropped[rule.0 as usize] += 1,
-                None => self.passed += 1,
-            }
-        }
-        for routed in &outcome.routed {
-            match routed.rule {
-                Some(rule) => self.routed[rule.0 as usize] += routed.rows.len() as u64,
-                None => self.by_default += routed.rows.len() as u64,
-            }
-        }
-        for (site, _, count) in &outcome.faults {
-            let rule = plan.sites[site.0 as usize].rule;
-            self.faults[rule.0 as usize] += u64::from(*count);
-        }
-    }
-
-    fn get(&self, counter: &Counter) -> u64 {
-        let of = |counts: &[u64], rule: Option<RuleId>| match rule {
-            Some(rule) => counts[rule.0 as usize],
-            None => counts.iter().sum(),
-        };
-        match counter {
-            Counter::Counted(metric) => {
-                self.counted.get(metric.0 as usize).copied().unwrap_or(0.0) as u64
-            }
-            Counter::Passed => self.passed,
-            Counter::DroppedBy(rule) => of(&self.dropped, Some(*rule)),
-            Counter::Metric(MetricName::Evaluated, rule) => of(&self.evaluated, *rule),
-            Counter::Metric(MetricName::Matched, rule) => of(&self.matched, *rule),
-            Counter::Metric(MetricName::Dropped, rule) => of(&self.dropped, *rule),
-            Counter::Metric(MetricName::Routed, None) => of(&self.routed, None) + self.by_default,
-            Counter::Metric(MetricName::Routed, rule) => of(&self.routed, *rule),
-            Counter::Metric(MetricName::Faults, rule) => of(&self.faults, *rule),
-        }
     }
 }
 
@@ -234,7 +115,8 @@ impl Run {
             }
             Err(message) => {
                 let label = "this event was refused".to_owned();
-                self.failures.push(Failure { at, message, label, event: Some(event) });
+                let event = Some(event);
+                self.failures.push(Failure { at, message, label, event, observed: None });
             }
         }
     }
@@ -261,7 +143,8 @@ impl Run {
             if !holds {
                 let message = format!("the count is {count}");
                 let label = format!("expected {}{number}", sign(*op, *negated));
-                self.failures.push(Failure { at, message, label, event: None });
+                let observed = Some(Observed::Count(count));
+                self.failures.push(Failure { at, message, label, event: None, observed });
             }
             return;
         }
@@ -279,7 +162,8 @@ impl Run {
         let Some((mut batch, outcome)) = self.given.take() else {
             let message = "no event was given before this expectation".to_owned();
             let label = "expects something of the last `given`".to_owned();
-            self.failures.push(Failure { at, message, label, event: None });
+            let (event, observed) = (None, None);
+            self.failures.push(Failure { at, message, label, event, observed });
             return;
         };
         // Equal events may fare differently (samples): the first one that is not as expected is shown.
@@ -312,6 +196,7 @@ impl Run {
             message: format!("`{name}` did not fire"),
             label: "its condition did not hold long enough by now".to_owned(),
             event: None,
+            observed: None,
         }));
     }
 
@@ -323,6 +208,7 @@ impl Run {
                 message: format!("`{name}` fired"),
                 label: "expected it to be silent".to_owned(),
                 event: Some(event),
+                observed: None,
             });
         }
     }
@@ -464,7 +350,21 @@ impl Run {
             None if routed.is_empty() => "nothing routed or dropped it".to_owned(),
             None => routed,
         };
-        Failure { at, message: format!("the event was not {wanted}"), label, event: Some(event) }
+        let observed = match outcome.dropped_by[row] {
+            Some((rule, _)) => Some(format!("dropped by {}", self.plan.rule(rule).name)),
+            None => outcome
+                .routed
+                .iter()
+                .find(|routed| routed.rows.contains(&(row as u32)))
+                .map(|it| format!("routed to {}", self.plan.sinks[it.sink.0 as usize].name)),
+        };
+        Failure {
+            at,
+            message: format!("the event was not {wanted}"),
+            label,
+            event: Some(event),
+            observed: observed.map(Observed::Fate),
+        }
     }
 
     /// Checks conditions on an event as it was sent, with `@key` as the route set it.
@@ -480,7 +380,7 @@ impl Run {
         }
         let fail = |at, message: &str, label| {
             let event = Some(event.to_owned());
-            Some(Failure { at, message: message.into(), label, event })
+            Some(Failure { at, message: message.into(), label, event, observed: None })
         };
         let offset = self.offset;
         let batch = self.batch(source, &[event.as_bytes()]);
@@ -494,8 +394,20 @@ impl Run {
         }
         for &(condition, at) in body {
             if !self.holds(&mut batch, condition) {
-                let label = self.difference(&mut batch, condition);
-                return fail(at, "the condition does not hold", label);
+                let part = self.first_wrong(&mut batch, condition);
+                let label = self.difference(&mut batch, part);
+                let plan = self.plan.clone();
+                let looks_at = compared(&plan, part);
+                let message = match looks_at.map(|value| &plan.expr(value).op) {
+                    Some(Op::Field(node)) if *node != NodeId::ROOT => {
+                        format!("`{}` is not as expected", plan.layout.display(*node))
+                    }
+                    _ => "the condition does not hold".to_owned(),
+                };
+                let observed =
+                    looks_at.map(|value| Observed::Value(at, self.json(&mut batch, value)));
+                let event = Some(event.to_owned());
+                return Some(Failure { at, message, label, event, observed });
             }
         }
         None
@@ -513,18 +425,34 @@ impl Run {
         }
     }
 
-    /// What is there instead: of the first part of the condition that does not hold.
+    /// The first part of a condition that does not hold.
+    fn first_wrong(&mut self, batch: &mut Batch, condition: ExprId) -> ExprId {
+        let plan = self.plan.clone();
+        let mut at = condition;
+        while let Op::And(all) = &plan.expr(at).op {
+            match all.iter().find(|part| !self.holds(batch, **part)) {
+                Some(part) => at = *part,
+                None => break,
+            }
+        }
+        at
+    }
+
+    /// A value as JSON; nothing where it is absent.
+    fn json(&mut self, batch: &mut Batch, expr: ExprId) -> Option<String> {
+        let column = self.value(batch, expr);
+        if column.absence(0).is_some() {
+            return None;
+        }
+        let mut out = Vec::new();
+        print::cell(&mut out, &batch.arena, &column, 0);
+        String::from_utf8(out).ok()
+    }
+
+    /// What is there instead, where a condition does not hold.
     fn difference(&mut self, batch: &mut Batch, condition: ExprId) -> String {
         let plan = self.plan.clone();
         match &plan.expr(condition).op {
-            Op::And(all) => {
-                for &part in all {
-                    if !self.holds(batch, part) {
-                        return self.difference(batch, part);
-                    }
-                }
-                "it is false".to_owned()
-            }
             Op::Compare { op, left, right } => {
                 let (left, right) = (self.show(batch, *left), self.show(batch, *right));
                 format!("expected {}{right}, found {left}", sign(*op, false))
@@ -570,6 +498,19 @@ impl Run {
         print::cell(&mut out, &batch.arena, &column, 0);
         String::from_utf8(out).unwrap_or_default()
     }
+}
+
+/// The value that a condition compares with something, or asks something of.
+fn compared(plan: &Plan, condition: ExprId) -> Option<ExprId> {
+    let mut value = match &plan.expr(condition).op {
+        Op::Not(of) => compared(plan, *of)?,
+        Op::Compare { left, .. } => *left,
+        op => subject(op)?,
+    };
+    while let Op::Narrow(of) = &plan.expr(value).op {
+        value = *of;
+    }
+    Some(value)
 }
 
 /// The value that a predicate looks at.

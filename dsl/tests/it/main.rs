@@ -1,11 +1,14 @@
 //! The test binary of the language.
 
 mod alike;
+mod assist;
 mod check;
 mod diagnostics;
+mod editors;
 mod eval;
 mod fmt;
 mod functions;
+mod import;
 mod literals;
 mod manual;
 mod parse;
@@ -14,3 +17,4 @@ mod programs;
 mod recovery;
 mod robust;
 mod stateful;
+mod tools;

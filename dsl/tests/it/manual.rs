@@ -163,6 +163,11 @@ fn limits_and_windows() {
     expect_file!["../../../docs/limits-and-windows.md"].assert_eq(&hold(path));
 }
 
+#[test]
+fn tools() {
+    expect_file!["../../../docs/tools.md"].assert_eq(&hold("docs/tools.md"));
+}
+
 const REFERENCE: &str = "\
 # Functions
 

@@ -242,9 +242,9 @@ test "t" {
     assert_eq!(
         failures(&[("main.rules", rules)]),
         [
-            r#"t: the condition does not hold (expected 5, found 4) {"severity":"error","message":"boom","timestamp":"2026-01-01T00:00:00Z","page":true,"n":4}"#,
+            r#"t: `.n` is not as expected (expected 5, found 4) {"severity":"error","message":"boom","timestamp":"2026-01-01T00:00:00Z","page":true,"n":4}"#,
             r#"t: the event was not dropped by `main/noise` (it was routed to `out`) {"severity":"error","message":"boom","timestamp":"2026-01-01T00:00:00Z","page":true,"n":4}"#,
-            r#"t: the condition does not hold (expected a missing field, found 4) {"severity":"error","message":"boom","timestamp":"2026-01-01T00:00:00Z","page":true,"n":4}"#,
+            r#"t: `.n` is not as expected (expected a missing field, found 4) {"severity":"error","message":"boom","timestamp":"2026-01-01T00:00:00Z","page":true,"n":4}"#,
             r#"t: the event was not routed to `out` (it was dropped by `main/noise` as "silence") {"message":"noise","timestamp":"2026-01-01T00:00:00Z"}"#,
             "t: the count is 1 (expected 2) ",
         ]

@@ -1,9 +1,7 @@
 //! `eval`: rules over events from standard input, and what becomes of each. Needs no network.
 
 use std::{
-    collections::BTreeMap,
     io::{self, BufRead, Write},
-    path::PathBuf,
     sync::Arc,
 };
 
@@ -14,9 +12,12 @@ use logmon_dsl::{
     program::Mode,
 };
 
-use super::{Entry, compile, dead_letter, rule_name};
+use super::{
+    Entry, compile, dead_letter,
+    given::{Around, Options},
+    rule_name,
+};
 use crate::{
-    clock::{Clock as _, SystemClock},
     decode::{Decoder, Limits, Reject},
     error::Exit,
     lookup::LookupSet,
@@ -26,15 +27,8 @@ use crate::{
 pub(super) struct Arguments {
     #[command(flatten)]
     entry: Entry,
-    /// The source that the events come from; the first declared one if left out
-    #[arg(long)]
-    source: Option<String>,
-    /// What `now()` and each record's timestamp say, such as 2026-05-01T10:00:00Z; the current time if left out
-    #[arg(long, value_name = "TIME")]
-    now: Option<String>,
-    /// Answers of a lookup: NAME=FILE, where the file is a JSON object of keys and rows
-    #[arg(long, value_name = "NAME=FILE")]
-    lookup: Vec<String>,
+    #[command(flatten)]
+    given: Options,
 }
 
 /// Events evaluated together: what a lane would do. The results do not depend on it.
@@ -60,47 +54,8 @@ fn evaluate(arguments: &Arguments) -> Result<(), (Exit, String)> {
     let program =
         compile(&arguments.entry.rules, Mode::Run).map_err(|exit| (exit, String::new()))?;
     let plan = Arc::new(program.plan);
-    let source = match &arguments.source {
-        None if plan.sources.is_empty() => {
-            let rules = arguments.entry.rules.display();
-            return Err(usage(format!(
-                "{rules} declares no source, so no event has a shape; declare one: `source app`"
-            )));
-        }
-        None => 0,
-        Some(name) => {
-            plan.sources.iter().position(|source| *source.name == **name).ok_or_else(|| {
-                let known: Vec<&str> = plan.sources.iter().map(|source| &*source.name).collect();
-                usage(format!("no source is called `{name}`; there are: {}", known.join(", ")))
-            })?
-        }
-    };
-    let now = match &arguments.now {
-        None => SystemClock::new().now(),
-        Some(text) => text
-            .parse::<jiff::Timestamp>()
-            .ok()
-            .and_then(|time| i64::try_from(time.as_nanosecond()).ok())
-            .ok_or_else(|| {
-                usage(format!("`{text}` is no time; write it like 2026-05-01T10:00:00Z"))
-            })?,
-    };
-    let mut files = BTreeMap::new();
-    for binding in &arguments.lookup {
-        let Some((name, file)) = binding.split_once('=') else {
-            return Err(usage(format!(
-                "`{binding}` binds no lookup; write it like users=users.json"
-            )));
-        };
-        if !plan.lookups.iter().any(|lookup| *lookup.name == *name) {
-            return Err(usage(format!("no lookup is called `{name}`")));
-        }
-        files.insert(name.to_owned(), PathBuf::from(file));
-    }
-    let lookups = LookupSet::of_files(&plan.lookups, &files).map_err(|errors| {
-        let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
-        usage(lines.join("\n"))
-    })?;
+    let rules = arguments.entry.rules.display().to_string();
+    let Around { source, now, lookups } = arguments.given.around(&plan, &rules).map_err(usage)?;
     let dead_letter = dead_letter(&arguments.entry.rules);
     let mut desk = Desk {
         decoder: Decoder::new(Arc::new(plan.layout.clone())),

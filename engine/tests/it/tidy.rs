@@ -25,6 +25,15 @@ const DSL: &[(&str, &[&str])] = &[
     ("eval", &["column", "functions", "plan", "types"]),
     ("test_block", &["column", "diagnostic", "eval", "functions", "plan", "span", "types"]),
     ("explain", &["check", "column", "functions", "plan", "types"]),
+    (
+        "assist",
+        &["catalog", "check", "column", "functions", "plan", "program", "span", "syntax", "types"],
+    ),
+    ("accept", &["program", "span", "syntax", "test_block"]),
+    ("coverage", &["column", "plan", "program", "span", "syntax", "test_block", "types"]),
+    ("import", &["functions", "span", "syntax"]),
+    ("infer", &["column", "types"]),
+    ("trace", &["column", "eval", "plan", "program", "span", "syntax"]),
     ("catalog", &["diagnostic", "program", "span", "syntax"]),
     (
         "check",
@@ -80,11 +89,12 @@ const ENGINE: &[(&str, &[&str])] = &[
             "source",
         ],
     ),
+    ("lsp", &["error"]),
     (
         "cli",
         &[
-            "clock", "config", "decode", "error", "http", "lookup", "metrics", "pipeline", "sink",
-            "source", "delivery",
+            "clock", "config", "decode", "error", "http", "lookup", "lsp", "metrics", "pipeline",
+            "sink", "source", "delivery",
         ],
     ),
 ];
