@@ -1,6 +1,7 @@
 //! Short texts read in a register, without a branch a byte: IPv4 addresses and decimal numbers.
 
 const ONES: u128 = u128::MAX / 0xff;
+
 /// A text of 1 to 16 bytes, the first one lowest and zeros above the last.
 #[inline(always)]
 fn load(text: &[u8]) -> Option<u128> {
@@ -44,13 +45,13 @@ pub(super) fn ipv4(text: &[u8]) -> Option<u32> {
         return None;
     }
     let word = load(text)?;
-    let dots = zeros(word ^ ONES * u128::from(b'.'));
+    let dots = zeros(word ^ (ONES * u128::from(b'.')));
     if dots.count_ones() != 3 {
         return None;
     }
     // Room in front, so that four bytes end at any place.
     let mut room = [0; 20];
-    room[4..].copy_from_slice(&(word ^ ONES * u128::from(b'0')).to_le_bytes());
+    room[4..].copy_from_slice(&(word ^ (ONES * u128::from(b'0'))).to_le_bytes());
     let second = dots & (dots - 1);
     let third = second & (second - 1);
     let ends = [dots, second, third].map(|dots| (dots.trailing_zeros() / 8) as usize);
@@ -87,7 +88,7 @@ pub(super) fn decimal(text: &[u8]) -> Option<f64> {
     }
     let word = load(text)? as u64;
     // Above the text there are zeros, which are no points.
-    let points = zeros(u128::from(word ^ ONES * u64::from(b'.'))) as u64;
+    let points = zeros(u128::from(word ^ (ONES * u64::from(b'.')))) as u64;
     // Without a point all of it is the whole part.
     let point = if points == 0 { count } else { points.trailing_zeros() / 8 };
     let below = u64::MAX.checked_shr(64 - 8 * point).unwrap_or(0);
@@ -98,7 +99,7 @@ pub(super) fn decimal(text: &[u8]) -> Option<f64> {
     if point == 0 || pointed == 1 && fraction == 0 {
         return None;
     }
-    let digits = (digits ^ ONES * u64::from(b'0')) << (8 * (8 - count + pointed));
+    let digits = (digits ^ (ONES * u64::from(b'0'))) << (8 * (8 - count + pointed));
     // As for addresses.
     if (digits.wrapping_add(ONES * 0x76) | digits) & (ONES * 0x80) != 0 {
         return None;
@@ -110,8 +111,8 @@ pub(super) fn decimal(text: &[u8]) -> Option<f64> {
 /// Eight digits, the first one lowest, as a number: pairs, then fours, then all.
 #[inline(always)]
 fn eight(digits: u64) -> u64 {
-    let pairs = digits.wrapping_mul(10) + (digits >> 8) & 0x00ff_00ff_00ff_00ff;
-    let fours = pairs.wrapping_mul(100) + (pairs >> 16) & 0x0000_ffff_0000_ffff;
+    let pairs = (digits.wrapping_mul(10) + (digits >> 8)) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs.wrapping_mul(100) + (pairs >> 16)) & 0x0000_ffff_0000_ffff;
     (fours.wrapping_mul(10_000) + (fours >> 32)) & 0xffff_ffff
 }
 

@@ -98,11 +98,13 @@ pub(super) fn seats(plan: &Plan, is_costly: impl Fn(ExprId) -> bool) -> BTreeMap
         ContainsShort,
         Equal,
     }
+    /// Expressions and their literals.
+    type Members<'p> = Vec<(u32, &'p [u8])>;
     let text = |id: ExprId| match &plan.expr(id).op {
         Op::Literal(Literal::Text(text)) => Some(text.as_bytes()),
         _ => None,
     };
-    let mut asked: BTreeMap<(ExprId, Asked), Vec<(u32, &[u8])>> = BTreeMap::new();
+    let mut asked: BTreeMap<(ExprId, Asked), Members<'_>> = BTreeMap::new();
     for (number, expr) in plan.exprs.iter().enumerate() {
         let found = match &expr.op {
             Op::TextTest { test: TextTest::Contains, value, needle, ignore_case: false } => {
@@ -247,7 +249,7 @@ struct Grams {
     /// Hashes are the highest bits of a product.
     shift: u32,
     /// Each gram and where its `places` start and end; open addressing, at most a fourth full. No places: nothing.
-    grams: Vec<(u32, u32, u32)>,
+    table: Vec<(u32, u32, u32)>,
     /// A literal, and where in it the gram stands.
     places: Vec<(u32, u32)>,
 }
@@ -286,7 +288,7 @@ impl Grams {
             literals: literals.iter().map(|literal| (*literal).into()).collect(),
             bits: vec![0; size / 64],
             shift: 32 - size.trailing_zeros(),
-            grams: vec![(0, 0, 0); (known.len() * 4).next_power_of_two()],
+            table: vec![(0, 0, 0); (known.len() * 4).next_power_of_two()],
             places: Vec::new(),
         };
         for (gram, places) in known {
@@ -294,11 +296,11 @@ impl Grams {
             grams.bits[hash / 64] |= 1 << (hash % 64);
             let start = grams.places.len() as u32;
             grams.places.extend(places);
-            let mut at = hash & (grams.grams.len() - 1);
-            while grams.grams[at].1 != grams.grams[at].2 {
-                at = (at + 1) & (grams.grams.len() - 1);
+            let mut at = hash & (grams.table.len() - 1);
+            while grams.table[at].1 != grams.table[at].2 {
+                at = (at + 1) & (grams.table.len() - 1);
             }
-            grams.grams[at] = (gram, start, grams.places.len() as u32);
+            grams.table[at] = (gram, start, grams.places.len() as u32);
         }
         grams
     }
@@ -351,13 +353,13 @@ impl Grams {
     fn compare(&self, text: &[u8], at: usize, found: &mut impl FnMut(usize)) {
         let Some(gram) = text[at..].first_chunk::<GRAM>() else { return };
         let gram = u32::from_le_bytes(*gram);
-        let mut known = self.hash(gram) & (self.grams.len() - 1);
+        let mut known = self.hash(gram) & (self.table.len() - 1);
         let places = loop {
-            let (found, start, end) = self.grams[known];
+            let (found, start, end) = self.table[known];
             if found == gram || start == end {
                 break start as usize..end as usize;
             }
-            known = (known + 1) & (self.grams.len() - 1);
+            known = (known + 1) & (self.table.len() - 1);
         };
         for &(number, before) in &self.places[places] {
             let literal = &self.literals[number as usize];
@@ -402,7 +404,9 @@ impl Words {
         let mut at = hash(text) & (self.table.len() - 1);
         while let Some((word, places)) = self.words.get(self.table[at] as usize) {
             if **word == *text {
-                places.iter().for_each(|&place| found(place));
+                for &place in places {
+                    found(place);
+                }
                 return;
             }
             at = (at + 1) & (self.table.len() - 1);
