@@ -195,6 +195,9 @@ fn client(source: &Source, queue_bytes: u64, partitions: u64) -> ClientConfig {
         .set("fetch.message.max.bytes", fetch.to_string())
         .set("fetch.max.bytes", "16777216")
         .set("receive.message.max.bytes", "67108864")
+        // A fetch that asks for nothing but partitions without new records is answered after this time, and until then no other partition of
+        // its broker is fetched: the default of half a second would be the longest gap in reading.
+        .set("fetch.wait.max.ms", "50")
         .set("topic.metadata.refresh.interval.ms", "10000")
         // A broker that goes away is asked again soon: standing still costs more than asking.
         .set("reconnect.backoff.max.ms", "2000");
