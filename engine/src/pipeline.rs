@@ -79,7 +79,8 @@ impl Pipeline {
         let bundle = Arc::new(ArcSwap::from_pointee(bundle));
         let failed = Arc::new(AtomicBool::new(false));
         let mut workers = Vec::new();
-        let (crew, inboxes) = Crew::new(world.config.engine.threads.max(1), bundle.load().plan.is_stateful());
+        let (crew, inboxes) =
+            Crew::new(world.config.engine.threads.max(1), bundle.load().plan.is_stateful());
         for (number, inbox) in inboxes.into_iter().enumerate() {
             let (world, bundle, failed) =
                 (Arc::clone(&world), Arc::clone(&bundle), Arc::clone(&failed));

@@ -33,8 +33,7 @@ use crate::{
     sink::{
         clickhouse::{
             Binding, Client, Compression, Endpoint, Inserter, OnAbsent, Options, Shelf, SinkError,
-            Table,
-            bind::bind_named, ddl, dead_letter,
+            Table, bind::bind_named, ddl, dead_letter,
         },
         kafka::TopicSink,
     },
