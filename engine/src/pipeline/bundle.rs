@@ -33,8 +33,7 @@ use crate::{
     sink::{
         clickhouse::{
             Binding, Client, Compression, Endpoint, Inserter, OnAbsent, Options, Shelf, SinkError,
-            Table,
-            bind::bind_named, ddl, dead_letter,
+            Table, bind::bind_named, ddl, dead_letter,
         },
         kafka::TopicSink,
     },
@@ -86,6 +85,8 @@ pub struct World {
     pub abandon: CancellationToken,
     /// Chosen at random at start; part of every token and row.
     pub incarnation: u64,
+    /// Partitions of each source's topics, as they were at start.
+    partitions: Mutex<BTreeMap<Arc<str>, u64>>,
     outboxes: Mutex<BTreeMap<Arc<str>, Arc<Outbox>>>,
     chunks: AtomicU64,
 }
@@ -178,9 +179,24 @@ impl World {
             tracker: TaskTracker::new(),
             abandon: CancellationToken::new(),
             incarnation,
+            partitions: Mutex::default(),
             outboxes: Mutex::default(),
             chunks: AtomicU64::new(0),
         })
+    }
+
+    /// Notes how many partitions a source's topics have.
+    pub fn note_partitions(&self, source: &Arc<str>, partitions: u64) {
+        self.partitions
+            .lock()
+            .expect("no thread panics while it holds numbers")
+            .insert(Arc::clone(source), partitions);
+    }
+
+    /// How many partitions a source's topics had at start; none where nobody knows.
+    pub fn partitions(&self, source: &str) -> u64 {
+        let partitions = self.partitions.lock().expect("no thread panics while it holds numbers");
+        partitions.get(source).copied().unwrap_or(0)
     }
 
     /// A number that no other unit of this process has.

@@ -67,7 +67,10 @@ impl Crew {
             })
             .unzip();
         let ordered = AtomicBool::new(ordered);
-        (Arc::new(Self { own, any, ordered, loose: Arc::default(), spare: Mutex::default() }), inboxes)
+        (
+            Arc::new(Self { own, any, ordered, loose: Arc::default(), spare: Mutex::default() }),
+            inboxes,
+        )
     }
 
     /// How many workers there are.

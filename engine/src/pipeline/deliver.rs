@@ -152,7 +152,8 @@ impl Outbox {
     ) -> Arc<Self> {
         let (queue, mut units) = mpsc::channel(WAITING);
         let lead = Arc::new(Lead::default());
-        let courier = Courier { name: Arc::clone(&name), carrier, metrics, status, lead: Arc::clone(&lead) };
+        let courier =
+            Courier { name: Arc::clone(&name), carrier, metrics, status, lead: Arc::clone(&lead) };
         let courier = Arc::new(courier);
         let inner = tracker.clone();
         tracker.spawn_on(

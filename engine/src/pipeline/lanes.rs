@@ -278,8 +278,7 @@ impl Intake for Lanes {
         let worker = (0..self.crew.n_workers())
             .min_by_key(|&worker| load(worker))
             .expect("there is at least one worker");
-        let lane =
-            Lane { worker, under_way: Arc::default(), ordered: false, gate: Arc::default() };
+        let lane = Lane { worker, under_way: Arc::default(), ordered: false, gate: Arc::default() };
         lanes.insert(id, lane);
         tracing::info!(topic = %position.topic, partition = position.partition, "assigned");
         id
@@ -369,8 +368,8 @@ impl Intake for Lanes {
         // Counted before the look at the order: whoever asks for order either waits for this batch or is seen here. A lane that has batches with
         // anybody goes on so until they are done.
         let loose = self.crew.loose();
-        let is_loose = !self.crew.is_ordered()
-            || (!lane.ordered && lane.under_way.load(Ordering::SeqCst) > 0);
+        let is_loose =
+            !self.crew.is_ordered() || (!lane.ordered && lane.under_way.load(Ordering::SeqCst) > 0);
         lane.ordered = !is_loose;
         lane.under_way.fetch_add(1, Ordering::SeqCst);
         let parcel = Parcel {

@@ -150,7 +150,8 @@ mod tests {
     #[test]
     fn pools_keep_no_more_than_their_shelf_holds() {
         let shelf = Shelf::new(10_000);
-        let (one, two) = (Arc::new(Pool::new(Arc::clone(&shelf))), Arc::new(Pool::new(Arc::clone(&shelf))));
+        let (one, two) =
+            (Arc::new(Pool::new(Arc::clone(&shelf))), Arc::new(Pool::new(Arc::clone(&shelf))));
         drop(body(buffer(8_000), &one));
         drop(body(buffer(8_000), &two));
         assert_eq!(shelf.kept(), 8_000, "the second had no place");
