@@ -192,13 +192,8 @@ fn by_column(sql: &impl Fn(&str) -> anyhow::Result<String>) -> anyhow::Result<St
 
 fn print(results: &Results) -> anyhow::Result<()> {
     say(&format!(
-        "{} into {}: {} rows of {} events in {} blocks, {:.0} bytes an event sent",
-        if results.blocks == 1 { "one block" } else { "blocks" },
-        results.tables,
-        results.rows,
-        results.events,
-        results.blocks,
-        results.sent_bytes_per_event
+        "{} rows of {} events in {} blocks into {}, {:.0} bytes an event sent",
+        results.rows, results.events, results.blocks, results.tables, results.sent_bytes_per_event
     ))?;
     let lines = [
         ("cores that the idle server keeps busy", results.idle_cores),

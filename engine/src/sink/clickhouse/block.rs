@@ -165,9 +165,7 @@ fn data(store: &Store, frames: &mut Frames) {
             if keys.is_low {
                 add_low(&keys.low, frames);
             } else {
-                let mut plain = Vec::new();
-                keys.write_plain(&mut plain);
-                frames.add(&plain);
+                frames.add_written(|out| keys.write_plain(out));
             }
             data(values, frames);
         }
@@ -175,13 +173,9 @@ fn data(store: &Store, frames: &mut Frames) {
 }
 
 fn add_low(low: &Low, frames: &mut Frames) {
-    let mut bytes = Vec::with_capacity(low.index.len() * 2);
-    low.write(&mut bytes);
-    frames.add(&bytes);
+    frames.add_written(|out| low.write(out));
 }
 
 fn add_ends(ends: &[u64], frames: &mut Frames) {
-    let mut bytes = Vec::new();
-    put_words(&mut bytes, ends.iter().map(|end| end.to_le_bytes()));
-    frames.add(&bytes);
+    frames.add_written(|out| put_words(out, ends.iter().map(|end| end.to_le_bytes())));
 }

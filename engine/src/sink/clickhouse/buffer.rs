@@ -1,5 +1,8 @@
 //! Bytes that grow behind a cursor: all of the memory is written once, so that what follows the cursor is always there to write to.
 
+/// From this length on a buffer grows by an eighth instead of a half.
+const LARGE: usize = 4 << 20;
+
 /// A growing run of bytes. Forgetting its contents keeps the memory, and the memory stays with the process: pages that were touched
 /// once are not zeroed by the system again.
 #[derive(Debug, Default)]
@@ -54,11 +57,15 @@ impl Buffer {
 
     #[cold]
     fn grow(&mut self, count: usize) {
-        let size = (self.len + count).max(self.bytes.len() / 2 * 3).max(1 << 10);
+        // All of it is touched, so large buffers grow in smaller steps.
+        let held = self.bytes.len();
+        let step = if held < LARGE { held / 2 } else { held / 8 };
+        let size = (self.len + count).max(held + step).max(1 << 10);
         if self.len == 0 {
             // Zeroed by the system, page by page as they are touched.
             self.bytes = vec![0; size];
         } else {
+            self.bytes.reserve_exact(size - held);
             self.bytes.resize(size, 0);
         }
     }

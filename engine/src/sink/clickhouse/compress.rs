@@ -33,6 +33,7 @@ pub(super) struct Frames {
     compression: Compression,
     out: Buffer,
     small: Vec<u8>,
+    scratch: Vec<u8>,
     zstd: Option<zstd::bulk::Compressor<'static>>,
     raw: usize,
 }
@@ -43,7 +44,14 @@ impl Frames {
         let zstd = (compression == Compression::Zstd).then(|| {
             zstd::bulk::Compressor::new(ZSTD_LEVEL).expect("the level is one of the library's own")
         });
-        Self { compression, out, small: Vec::with_capacity(2 * SMALL), zstd, raw: 0 }
+        Self {
+            compression,
+            out,
+            small: Vec::with_capacity(2 * SMALL),
+            scratch: Vec::new(),
+            zstd,
+            raw: 0,
+        }
     }
 
     /// Where small pieces are written; they leave with the next flush.
@@ -62,6 +70,15 @@ impl Frames {
         }
         self.flush();
         self.write(bytes);
+    }
+
+    /// Adds what `write` writes.
+    pub(super) fn add_written(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        scratch.clear();
+        write(&mut scratch);
+        self.add(&scratch);
+        self.scratch = scratch;
     }
 
     /// Ends the frame of small pieces, so that what follows starts a new one.

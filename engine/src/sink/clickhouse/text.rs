@@ -36,7 +36,7 @@ pub(super) fn put_words<const WIDTH: usize>(
 const STEP: usize = 32;
 
 /// Bytes behind the texts that [`Tail::put`] may scribble over.
-pub(super) const SLACK: usize = STEP;
+pub(super) const SLACK: usize = STEP + 1;
 
 /// Copies longer than this many steps are left to the library.
 const STEPS_MAX: usize = 4;
@@ -69,6 +69,19 @@ impl<'a> Tail<'a> {
     /// Writes a view's text as [`with_text`] gives it.
     #[inline(always)]
     pub(super) fn put(&mut self, view: View, arena: &[u8]) {
+        // Nearly all texts are shorter than one step: a length of one byte and one copy.
+        let len = view.len();
+        if len < STEP
+            && matches!(view.kind(), Kind::Text | Kind::Number)
+            && let Some(source) = arena.get(view.offset()..).and_then(<[u8]>::first_chunk::<STEP>)
+            && let Some([length, target @ ..]) =
+                self.room.get_mut(self.at..).and_then(<[u8]>::first_chunk_mut::<{ STEP + 1 }>)
+        {
+            *length = len as u8;
+            *target = *source;
+            self.at += len + 1;
+            return;
+        }
         match view.kind() {
             Kind::Text | Kind::Number | Kind::Array | Kind::Object => {
                 self.length(view.len());
@@ -117,36 +130,32 @@ impl<'a> Tail<'a> {
     }
 }
 
-/// Text of at most sixteen bytes as one number: equal exactly where the texts are, and far quicker compared and hashed.
+/// Text of at most fifteen bytes and its length in one number: equal exactly where the texts are, and far quicker compared and hashed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Short {
-    bytes: u128,
-    len: u32,
-}
+pub(super) struct Short(u64, u64);
 
 impl Short {
     /// No text.
-    pub(super) const NONE: Self = Self { bytes: 0, len: u32::MAX };
+    pub(super) const NONE: Self = Self(u64::MAX, u64::MAX);
 
     /// The text of a view; `None` where it is longer, has escapes, or stands at the arena's very end.
     #[inline(always)]
     pub(super) fn of(view: View, arena: &[u8]) -> Option<Self> {
         let len = view.len();
-        if len > 16 || !matches!(view.kind(), Kind::Text | Kind::Number) {
+        if len > 15 || !matches!(view.kind(), Kind::Text | Kind::Number) {
             return None;
         }
         let chunk = arena.get(view.offset()..).and_then(<[u8]>::first_chunk::<16>)?;
-        let mask = u128::MAX.checked_shr(8 * (16 - len as u32)).unwrap_or(0);
-        Some(Self { bytes: u128::from_le_bytes(*chunk) & mask, len: len as u32 })
+        let text = u128::from_le_bytes(*chunk) & ((1 << (8 * len as u32)) - 1);
+        Some(Self(text as u64, (text >> 64) as u64 | (len as u64) << 56))
     }
 
     /// A place in a table of `slots`, which is a power of two.
     #[inline(always)]
     pub(super) fn place(self, slots: usize) -> usize {
-        let low = (self.bytes as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        let high = ((self.bytes >> 64) as u64).wrapping_mul(0xC2B2_AE3D_27D4_EB4F);
-        let mixed =
-            (low ^ high.rotate_left(32) ^ u64::from(self.len)).wrapping_mul(0xD6E8_FEB8_6659_FD93);
+        let low = self.0.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let high = self.1.wrapping_mul(0xC2B2_AE3D_27D4_EB4F);
+        let mixed = (low ^ high.rotate_left(32)).wrapping_mul(0xD6E8_FEB8_6659_FD93);
         (mixed >> 40) as usize & (slots - 1)
     }
 }
@@ -238,8 +247,8 @@ mod tests {
         assert_ne!(short(9, 9), short(9, 10), "a zero byte is text too");
         assert_ne!(short(0, 0), None);
         assert_eq!(short(0, 0), short(30, 0));
-        assert_ne!(short(29, 16), short(30, 16));
-        assert_eq!(short(29, 17), None);
+        assert_ne!(short(29, 15), short(30, 15));
+        assert_eq!(short(29, 16), None);
         assert_eq!(short(arena.len() - 4, 4), None);
     }
 
