@@ -1,7 +1,9 @@
 //! `test` blocks: checked steps as data, and what runs them.
 
+mod counts;
 mod given;
 mod run;
+mod windows;
 
 pub use run::{Failure, TestResult, run_test};
 

@@ -2,16 +2,15 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::{Counter, Expectation, MetricName, Test, TestStep, given};
+use super::{Expectation, Test, TestStep, counts::Counts, given};
 use crate::{
     column::{Absence, Batch, Column, Names, View, load, print},
     diagnostic::{Code, Diagnostic},
     eval::{
         AlertChange, Answer, Evaluator, Lookups, Outcome, Rolled, Routed, RowFate, print_event,
     },
-    plan::{CompareOp, ExprId, FormatPart, IsTest, Op, Plan, RuleId, SinkId, WindowId},
+    plan::{CompareOp, ExprId, FormatPart, IsTest, Op, Plan, RuleId, SinkId},
     span::Span,
-    state::Change,
 };
 
 /// Where the test clock starts: 2026-01-01T00:00:00Z.
@@ -111,99 +110,22 @@ impl Lookups for Mocks {
     }
 }
 
-/// What was counted since the test began, a number a rule.
-struct Counts {
-    passed: u64,
-    evaluated: Vec<u64>,
-    matched: Vec<u64>,
-    dropped: Vec<u64>,
-    routed: Vec<u64>,
-    faults: Vec<u64>,
-    counted: Vec<f64>,
-    /// Routed by the default route.
-    by_default: u64,
-}
-
-impl Counts {
-    fn new(rules: usize) -> Self {
-        let zeros = || vec![0; rules];
-        Self {
-            passed: 0,
-            evaluated: zeros(),
-            matched: zeros(),
-            dropped: zeros(),
-            routed: zeros(),
-            faults: zeros(),
-            counted: Vec::new(),
-            by_default: 0,
-        }
-    }
-
-    fn add(&mut self, plan: &Plan, outcome: &Outcome) {
-        for (rule, count) in outcome.rules.iter().enumerate() {
-            self.evaluated[rule] += count.evaluated;
-            self.matched[rule] += count.matched;
-            self.dropped[rule] += count.would_drop;
-            self.routed[rule] += count.would_route;
-        }
-        self.counted.resize(plan.metrics.len(), 0.0);
-        for counted in &outcome.counted {
-            self.counted[counted.metric.0 as usize] += counted.value;
-        }
-        for dropped in &outcome.dropped_by {
-            match dropped {
-                Some((rule, _)) => self.dropped[rule.0 as usize] += 1,
-                None => self.passed += 1,
-            }
-        }
-        for routed in &outcome.routed {
-            match routed.rule {
-                Some(rule) => self.routed[rule.0 as usize] += routed.rows.len() as u64,
-                None => self.by_default += routed.rows.len() as u64,
-            }
-        }
-        for (site, _, count) in &outcome.faults {
-            let rule = plan.sites[site.0 as usize].rule;
-            self.faults[rule.0 as usize] += u64::from(*count);
-        }
-    }
-
-    fn get(&self, counter: &Counter) -> u64 {
-        let of = |counts: &[u64], rule: Option<RuleId>| match rule {
-            Some(rule) => counts[rule.0 as usize],
-            None => counts.iter().sum(),
-        };
-        match counter {
-            Counter::Counted(metric) => {
-                self.counted.get(metric.0 as usize).copied().unwrap_or(0.0) as u64
-            }
-            Counter::Passed => self.passed,
-            Counter::DroppedBy(rule) => of(&self.dropped, Some(*rule)),
-            Counter::Metric(MetricName::Evaluated, rule) => of(&self.evaluated, *rule),
-            Counter::Metric(MetricName::Matched, rule) => of(&self.matched, *rule),
-            Counter::Metric(MetricName::Dropped, rule) => of(&self.dropped, *rule),
-            Counter::Metric(MetricName::Routed, None) => of(&self.routed, None) + self.by_default,
-            Counter::Metric(MetricName::Routed, rule) => of(&self.routed, *rule),
-            Counter::Metric(MetricName::Faults, rule) => of(&self.faults, *rule),
-        }
-    }
-}
-
-struct Run {
-    plan: Arc<Plan>,
+/// A test under way.
+pub(super) struct Run {
+    pub(super) plan: Arc<Plan>,
     evaluator: Evaluator,
-    names: Names,
+    pub(super) names: Names,
     mocks: Mocks,
     now: i64,
     offset: i64,
     /// The last `given`.
-    given: Option<(Batch, Outcome)>,
+    pub(super) given: Option<(Batch, Outcome)>,
     /// Rows of windows since then.
-    rolled: Vec<Rolled>,
+    pub(super) rolled: Vec<Rolled>,
     /// What alerts did since the test began.
-    alerts: Vec<AlertChange>,
+    pub(super) alerts: Vec<AlertChange>,
     counts: Counts,
-    failures: Vec<Failure>,
+    pub(super) failures: Vec<Failure>,
 }
 
 impl Run {
@@ -273,7 +195,9 @@ impl Run {
                     return;
                 }
             }
-            Expectation::Routed { .. } | Expectation::Dropped { .. } | Expectation::Count { .. } => {}
+            Expectation::Routed { .. }
+            | Expectation::Dropped { .. }
+            | Expectation::Count { .. } => {}
         }
         // Taken out and put back, so that conditions can be evaluated beside it.
         let Some((mut batch, outcome)) = self.given.take() else {
@@ -292,69 +216,6 @@ impl Run {
         self.given = Some((batch, outcome));
     }
 
-    fn firings(&self, by: WindowId) -> Vec<String> {
-        let fired = |it: &&AlertChange| it.window == by && it.change == Change::Fired;
-        self.alerts.iter().filter(fired).filter_map(|it| it.event.clone()).collect()
-    }
-
-    fn fired(&mut self, by: WindowId, body: &[(ExprId, Span)], at: Span) {
-        let firings = self.firings(by);
-        let mut first = None;
-        for event in &firings {
-            match self.conditions(0, event, None, body) {
-                None => return,
-                Some(failure) => first = first.or(Some(failure)),
-            }
-        }
-        let name = &self.plan.windows[by.0 as usize].name;
-        self.failures.push(first.unwrap_or_else(|| Failure {
-            at,
-            message: format!("`{name}` did not fire"),
-            label: "its condition did not hold long enough by now".to_owned(),
-            event: None,
-        }));
-    }
-
-    fn silent(&mut self, by: WindowId, at: Span) {
-        if let Some(event) = self.firings(by).into_iter().next() {
-            let name = &self.plan.windows[by.0 as usize].name;
-            self.failures.push(Failure {
-                at,
-                message: format!("`{name}` fired"),
-                label: "expected it to be silent".to_owned(),
-                event: Some(event),
-            });
-        }
-    }
-
-    /// Whether rows of windows went to that sink since the last `given`, so that the expectation speaks of them.
-    fn rolled_to(&mut self, sink: SinkId, body: &[(ExprId, Span)]) -> bool {
-        let mut copies = Vec::new();
-        for rolled in &self.rolled {
-            for routed in rolled.routed.iter().filter(|routed| routed.sink == sink) {
-                for row in &routed.rows {
-                    let copy = copy(&self.plan, &rolled.batch, &self.names, routed, *row as usize);
-                    copies.push((rolled.batch.meta.source, copy));
-                }
-            }
-        }
-        let mut first = None;
-        for (source, (event, key)) in &copies {
-            match self.conditions(*source, event, key.as_deref(), body) {
-                None => return true,
-                Some(failure) => first = first.or(Some(failure)),
-            }
-        }
-        let of_events = self.given.as_ref().is_some_and(|(_, outcome)| {
-            outcome.routed.iter().any(|routed| routed.sink == sink && !routed.rows.is_empty())
-        });
-        if let (Some(failure), false) = (first, of_events) {
-            self.failures.push(failure);
-            return true;
-        }
-        false
-    }
-
     fn event(
         &mut self,
         batch: &mut Batch,
@@ -370,8 +231,7 @@ impl Run {
         match what {
             Expectation::Dropped { by, body } => {
                 let is_dropped = |row: &usize| {
-                    outcome.dropped_by[*row]
-                        .is_some_and(|(rule, _)| by.is_none_or(|by| by == rule))
+                    outcome.dropped_by[*row].is_some_and(|(rule, _)| by.is_none_or(|by| by == rule))
                 };
                 let dropped = rows.iter().copied().find(is_dropped);
                 let event = self.final_event(batch, dropped.unwrap_or(row));
@@ -394,8 +254,8 @@ impl Run {
                     .filter(|(routed, row)| routed.rows.binary_search(&(*row as u32)).is_ok())
                     .map(|(routed, row)| copy(&plan, batch, &self.names, routed, row))
                     .collect();
-                let unrouted = to.is_none()
-                    && rows.iter().any(|row| outcome.fates[*row] == RowFate::Unrouted);
+                let unrouted =
+                    to.is_none() && rows.iter().any(|row| outcome.fates[*row] == RowFate::Unrouted);
                 if copies.is_empty() && !unrouted {
                     let wanted = match to {
                         Some(SinkId(sink)) => {
@@ -468,7 +328,7 @@ impl Run {
     }
 
     /// Checks conditions on an event as it was sent, with `@key` as the route set it.
-    fn conditions(
+    pub(super) fn conditions(
         &mut self,
         source: usize,
         event: &str,
@@ -593,7 +453,7 @@ fn subject(op: &Op) -> Option<ExprId> {
 }
 
 /// The event as it was sent: fields of this copy set, parameters of the sink left out but for the key, which comes beside it.
-fn copy(
+pub(super) fn copy(
     plan: &Plan,
     batch: &Batch,
     names: &Names,

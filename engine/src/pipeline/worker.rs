@@ -197,8 +197,7 @@ impl Desk {
 
     /// Runs the rules over records whose fates are settled, for what they remember of them alone.
     fn rebuild(&mut self, lanes: &Lanes, raw: &mut RawBatch) {
-        let (_, records) =
-            self.rebuilding.entry(raw.lane).or_insert_with(|| (Instant::now(), 0));
+        let (_, records) = self.rebuilding.entry(raw.lane).or_insert_with(|| (Instant::now(), 0));
         *records += raw.payloads.len() as u64;
         let settings = lanes.settings();
         let limits = Limits { max_bytes: settings.max_record_bytes, ..Limits::default() };
@@ -207,12 +206,7 @@ impl Desk {
         batch.arena = std::mem::take(&mut raw.arena);
         let decoded = self.decoder.decode(batch, &raw.payloads, &limits);
         self.place(lanes, raw, &decoded);
-        self.evaluator.run(
-            &mut self.batch,
-            self.decoder.names_mut(),
-            &mut self.lookups,
-            false,
-        );
+        self.evaluator.run(&mut self.batch, self.decoder.names_mut(), &mut self.lookups, false);
         self.decoder.recycle(&mut self.batch);
     }
 

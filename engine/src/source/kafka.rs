@@ -171,8 +171,7 @@ impl Reader<'_> {
                         return; // delivered twice by the client after a seek or reset: already read
                     }
                     *expected = record.offset() + 1;
-                    let reading =
-                        if record.offset() < settled { &mut again } else { &mut fresh };
+                    let reading = if record.offset() < settled { &mut again } else { &mut fresh };
                     let Reading { batch, keys, headers } = reading;
                     if batch.payloads.is_empty() {
                         batch.arena = Arena::with_capacity(limit + (limit >> 1));
