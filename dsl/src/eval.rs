@@ -22,7 +22,7 @@ mod windows;
 pub use call::{CallContext, RowContext};
 pub use output::{print_event, print_routed, read};
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     column::{Batch, Column, Mask, Names, batch::Snapshot},
@@ -215,7 +215,7 @@ pub struct Evaluator {
     plan: Arc<Plan>,
     facts: Vec<ExprFacts>,
     state: State,
-    lanes: HashMap<LaneKey, (u64, LaneState)>,
+    lanes: BTreeMap<LaneKey, (u64, LaneState)>,
     /// All partitions are one, and alerts are judged: how tests run.
     whole: bool,
 }
@@ -224,7 +224,7 @@ impl Evaluator {
     /// An evaluator for a plan.
     pub fn new(plan: Arc<Plan>) -> Self {
         let facts = analysis::analyze(&plan);
-        Self { plan, facts, state: State::default(), lanes: HashMap::new(), whole: false }
+        Self { plan, facts, state: State::default(), lanes: BTreeMap::new(), whole: false }
     }
 
     /// An evaluator for tests: all events are of one partition, and alerts are judged.
@@ -315,10 +315,8 @@ impl Evaluator {
         if self.plan.windows.is_empty() {
             return;
         }
-        let (_, lane) = self
-            .lanes
-            .entry(whole_key())
-            .or_insert_with(|| (0, LaneState::new(&self.plan)));
+        let (_, lane) =
+            self.lanes.entry(whole_key()).or_insert_with(|| (0, LaneState::new(&self.plan)));
         for window in &self.plan.windows {
             if let Kept::Sums(sums) = lane.store(window.store.0 as usize) {
                 sums.open(now);
@@ -339,14 +337,21 @@ impl Evaluator {
             return outcome;
         }
         let plan = self.plan.clone();
-        let (stay, mut lane) = self
-            .lanes
-            .remove(&whole_key())
-            .unwrap_or_else(|| (0, LaneState::new(&plan)));
+        let (stay, mut lane) =
+            self.lanes.remove(&whole_key()).unwrap_or_else(|| (0, LaneState::new(&plan)));
         lane.advance(now);
         for index in 0..plan.windows.len() {
             let id = WindowId(index as u32);
-            windows::close(&plan, &self.facts, id, (from, now), &mut lane, names, lookups, &mut outcome);
+            windows::close(
+                &plan,
+                &self.facts,
+                id,
+                (from, now),
+                &mut lane,
+                names,
+                lookups,
+                &mut outcome,
+            );
         }
         self.lanes.insert(whole_key(), (stay, lane));
         outcome

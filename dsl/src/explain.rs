@@ -281,7 +281,11 @@ impl<'p> Explainer<'p> {
         line(out, "", &format!("{word} {}", window.label));
         if let StoreKind::Window(spans, _) = &self.plan.stores[window.store.0 as usize].kind {
             let [over, every, late] = [spans.over, spans.every, spans.late].map(duration_text);
-            line(out, "  ", &format!("over {over}, ends every {every}, waits {late} for late events"));
+            line(
+                out,
+                "  ",
+                &format!("over {over}, ends every {every}, waits {late} for late events"),
+            );
         }
         if let Some(when) = window.when {
             line(out, "  ", &format!("when {}", show::expr(self.plan, when)));

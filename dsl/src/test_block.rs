@@ -1,9 +1,10 @@
 //! `test` blocks: checked steps as data, and what runs them.
 
-mod failure;
 mod counts;
+mod failure;
 mod given;
 mod run;
+mod windows;
 
 pub use failure::{Failure, Observed, TestResult};
 pub use run::run_test;

@@ -59,9 +59,7 @@ pub struct Members {
 impl Members {
     /// The member that a text is; `coerce` takes it in any case.
     pub fn find(&self, text: &str, coerce: bool) -> Option<&Arc<str>> {
-        self.names
-            .iter()
-            .find(|name| ***name == *text || coerce && name.eq_ignore_ascii_case(text))
+        self.names.iter().find(|name| ***name == *text || coerce && name.eq_ignore_ascii_case(text))
     }
 }
 

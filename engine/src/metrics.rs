@@ -17,8 +17,8 @@ use prometheus::{
     core::{Collector, Metric, MetricVec, MetricVecBuilder},
 };
 
-use counted::CountedMetrics;
 pub use counted::CountedHandles;
+use counted::CountedMetrics;
 pub use handles::{LookupMetrics, PartitionMetrics, SinkMetrics, SourceMetrics};
 pub use labels::Capped;
 pub use rules::{DEFAULT_ROUTE, RuleMetrics};

@@ -4,17 +4,10 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{
-    Checked, Checker, event,
-    path::leading,
-    stmt::Exits,
-    write::Target,
-};
+use super::{Checked, Checker, event, path::leading, stmt::Exits, write::Target};
 use crate::{
     diagnostic::{Code, Diagnostic},
-    plan::{
-        AssignOp, ExprId, Limit, Metric, MetricId, Op, Stmt, Store, StoreId, StoreKind,
-    },
+    plan::{AssignOp, ExprId, Limit, Metric, MetricId, Op, Stmt, Store, StoreId, StoreKind},
     span::Span,
     syntax::ast::{self, Block, ExprKind, PathRoot},
     types::{Ty, Type},
@@ -100,8 +93,7 @@ impl Checker<'_> {
         if !sound {
             return None;
         }
-        let identity =
-            self.identity(&format!("{}", within.nanos), by.iter().map(|key| key.span));
+        let identity = self.identity(&format!("{}", within.nanos), by.iter().map(|key| key.span));
         let kind = StoreKind::Dedup { within: within.nanos };
         let store = self.new_store("dedup", identity, kind);
         Some(Stmt::Dedup { store, by: keys?, otherwise, count })
@@ -146,8 +138,7 @@ impl Checker<'_> {
                 }
                 self.flow.present.clear();
                 for source in self.place.on.clone() {
-                    let mut shape =
-                        (*event::every_optional(&self.flow.shapes[source])).clone();
+                    let mut shape = (*event::every_optional(&self.flow.shapes[source])).clone();
                     shape.open = true;
                     self.flow.shapes[source] = Arc::new(shape);
                 }
@@ -198,12 +189,10 @@ impl Checker<'_> {
 
     /// The metric of that name; all that count to it have the same labels.
     fn metric_named(&mut self, name: &ast::Ident, labels: Vec<Arc<str>>) -> Option<MetricId> {
-        let known =
-            self.build.metrics.iter().position(|metric| *metric.name == *name.name);
+        let known = self.build.metrics.iter().position(|metric| *metric.name == *name.name);
         let Some(index) = known else {
             let id = MetricId(self.build.metrics.len() as u32);
-            let metric =
-                Metric { name: name.name.as_str().into(), labels, span: name.span };
+            let metric = Metric { name: name.name.as_str().into(), labels, span: name.span };
             self.build.metrics.push(metric);
             return Some(id);
         };
@@ -214,7 +203,9 @@ impl Checker<'_> {
             self.report(
                 Diagnostic::new(Code::E101, name.span, message)
                     .related(there, "counted here first")
-                    .advise("a metric has one set of labels: count the same `by`, or use another name"),
+                    .advise(
+                        "a metric has one set of labels: count the same `by`, or use another name",
+                    ),
             );
             return None;
         }
@@ -226,8 +217,7 @@ impl Checker<'_> {
         let text = match &e.kind {
             ExprKind::Name(name) => name.bare().map(str::to_owned),
             ExprKind::Path(path) => {
-                let keys: Vec<&str> =
-                    leading(&path.segs).into_iter().map(|(key, _)| key).collect();
+                let keys: Vec<&str> = leading(&path.segs).into_iter().map(|(key, _)| key).collect();
                 match &path.root {
                     PathRoot::Meta(name) if path.segs.is_empty() => Some(name.name.clone()),
                     PathRoot::Event if !keys.is_empty() && keys.len() == path.segs.len() => {
@@ -306,7 +296,12 @@ impl Checker<'_> {
                 (rule.label.to_string(), was)
             },
         );
-        self.add_store(&format!("{label} {word}"), was.map(|was| format!("{was} {word}")), identity, kind)
+        self.add_store(
+            &format!("{label} {word}"),
+            was.map(|was| format!("{was} {word}")),
+            identity,
+            kind,
+        )
     }
 
     /// Enters a store; several of one name are numbered.

@@ -6,9 +6,7 @@ use super::{Checked, Checker, Named, path::leading, rule::attributes_of};
 use crate::{
     column::NodeId,
     diagnostic::{Code, Diagnostic},
-    plan::{
-        Alert, ExprId, Op, Spans, Step, StoreKind, Target, Window, WindowId, WindowLet,
-    },
+    plan::{Alert, ExprId, Op, Spans, Step, StoreKind, Target, Window, WindowId, WindowLet},
     span::Span,
     syntax::ast::{self, ClauseKind, Expr, ExprKind, MetaKind, PathRoot},
     types::{Ty, Type},
@@ -260,12 +258,7 @@ impl Checker<'_> {
         Some((node, value?.id))
     }
 
-    fn window_let(
-        &mut self,
-        name: &ast::Ident,
-        value: &Expr,
-        out: &mut Clauses<'_>,
-    ) -> Option<()> {
+    fn window_let(&mut self, name: &ast::Ident, value: &Expr, out: &mut Clauses<'_>) -> Option<()> {
         let found = self.expr(value, None);
         let Some(found) = found else {
             self.place.names.push(Named::parameter(&name.name, None));
@@ -286,12 +279,7 @@ impl Checker<'_> {
         let keys: [Arc<str>; 1] = [name.name.as_str().into()];
         let node = self.node(&keys);
         self.written.insert(node);
-        out.lets.push(WindowLet {
-            name: name.name.as_str().into(),
-            local,
-            value: found.id,
-            node,
-        });
+        out.lets.push(WindowLet { name: name.name.as_str().into(), local, value: found.id, node });
         Some(())
     }
 
@@ -299,15 +287,16 @@ impl Checker<'_> {
     fn single(&mut self, id: ExprId, by: &[(NodeId, ExprId)], span: Span) -> bool {
         let keys: Vec<NodeId> =
             by.iter().flat_map(|(node, _)| self.build.layout.subtree(*node)).collect();
-        let Some(other) =
-            self.build.pool.reads(id).into_iter().find(|node| !keys.contains(node))
+        let Some(other) = self.build.pool.reads(id).into_iter().find(|node| !keys.contains(node))
         else {
             return true;
         };
         let path = self.build.layout.display(other);
         self.report(
             Diagnostic::new(Code::E101, span, format!("`{path}` has many values in a window"))
-                .advise(format!("choose one of them, `any({path})`, or make it a key: `by {path}`")),
+                .advise(format!(
+                    "choose one of them, `any({path})`, or make it a key: `by {path}`"
+                )),
         );
         false
     }

@@ -118,9 +118,7 @@ impl<'m> Machine<'m> {
         let frame = &mut self.state.frames[0];
         frame.rows = rows.len();
         frame.memos = Memos::default();
-        for column in frame.locals.values_mut() {
-            *column = Arc::new(column.gather(rows));
-        }
+        frame.locals.values_mut().for_each(|column| *column = Arc::new(column.gather(rows)));
     }
 
     /// How many rows the frame has.

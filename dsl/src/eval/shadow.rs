@@ -38,7 +38,8 @@ impl<'m> Run<'m> {
         self.snapshot = None;
         let count = &mut self.outcome.rules[rule.0 as usize];
         count.would_drop += would.dropped_by.iter().flatten().count() as u64;
-        count.would_route += would.routed.iter().map(|routed| routed.rows.len() as u64).sum::<u64>();
+        count.would_route +=
+            would.routed.iter().map(|routed| routed.rows.len() as u64).sum::<u64>();
         for (site, why, faults) in would.faults {
             self.count_fault(site, why, faults);
         }

@@ -9,11 +9,10 @@ use super::{
     run::Run,
 };
 use crate::{
-    column::{
-        Batch, Cells, Column, Mask, Names, NodeId, Value, batch::Meta, blend, json, print,
-    },
+    column::{Batch, Cells, Column, Mask, Names, NodeId, Value, batch::Meta, blend, json, print},
     plan::{Aggregate, Alert, ExprId, Plan, Window, WindowId},
     state::{Added, Closed, Input, Kept, LaneState, Sums},
+    types::Type,
 };
 
 /// What an aggregate takes of each event.
@@ -73,7 +72,8 @@ impl Run<'_> {
             if counts {
                 self.key(&keys, row, &mut text);
             }
-            let Some(Kept::Sums(sums)) = self.memory.lane.as_mut().map(|lane| lane.store(window.store.0 as usize))
+            let Some(Kept::Sums(sums)) =
+                self.memory.lane.as_mut().map(|lane| lane.store(window.store.0 as usize))
             else {
                 return;
             };
@@ -86,9 +86,9 @@ impl Run<'_> {
                 continue;
             }
             let arena = &self.machine.batch.arena;
-            let inputs: Vec<Input<'_>> = taken.iter().map(|taken| taken.input(arena, row)).collect();
-            let values =
-                || keys.iter().map(|key| key.value(arena, row).into_static()).collect();
+            let inputs: Vec<Input<'_>> =
+                taken.iter().map(|taken| taken.input(arena, row)).collect();
+            let values = || keys.iter().map(|key| key.value(arena, row).into_static()).collect();
             match sums.add(time, &text, values, &inputs) {
                 Added::Counted => count.counted += 1,
                 Added::Late => count.late += 1,
@@ -103,7 +103,8 @@ impl Run<'_> {
         let meta = coordinates(&self.machine.batch.meta, &told);
         let machine = &mut self.machine;
         let (plan, facts, names) = (machine.plan, machine.facts, machine.names);
-        let Some(Kept::Sums(sums)) = self.memory.lane.as_mut().map(|lane| lane.store(window.store.0 as usize))
+        let Some(Kept::Sums(sums)) =
+            self.memory.lane.as_mut().map(|lane| lane.store(window.store.0 as usize))
         else {
             return;
         };
@@ -116,7 +117,11 @@ impl Run<'_> {
     {
         let counts = aggregate.filter.map(|filter| self.machine.mask(filter, rows));
         let mut spread = |id: ExprId| Operand::Many(self.machine.column(id, rows));
-        Taken { value: aggregate.value.map(&mut spread), weight: aggregate.weight.map(spread), counts }
+        Taken {
+            value: aggregate.value.map(&mut spread),
+            weight: aggregate.weight.map(spread),
+            counts,
+        }
     }
 }
 
@@ -151,7 +156,10 @@ fn coordinates(meta: &Meta, told: &[Told]) -> Meta {
 }
 
 /// Closes windows by the clock alone: what a test's `advance` does.
-#[expect(clippy::too_many_arguments, reason = "the parts of an evaluator that is borrowed in pieces")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the parts of an evaluator that is borrowed in pieces"
+)]
 pub(super) fn close(
     plan: &Plan,
     facts: &[ExprFacts],
@@ -216,8 +224,7 @@ fn roll(
         write(&mut machine, *node, &column);
     }
     for (index, aggregate) in window.aggregates.iter().enumerate() {
-        let column =
-            column_of(&mut machine, &aggregate.ty, told, |closed| &closed.results[index]);
+        let column = column_of(&mut machine, &aggregate.ty, told, |closed| &closed.results[index]);
         machine.bind(aggregate.local, column);
     }
     for it in &window.lets {
@@ -270,14 +277,20 @@ fn write(machine: &mut Machine<'_>, node: NodeId, column: &Arc<Column>) {
 
 fn column_of(
     machine: &mut Machine<'_>,
-    ty: &crate::types::Type,
+    ty: &Type,
     told: &[Told],
     value: impl Fn(&Closed) -> &Value<'static>,
 ) -> Arc<Column> {
     let arena = &mut machine.batch.arena;
     let mut column = blend::Builder::new(arena, ty, told.len());
     for told in told {
-        column.push(arena, value(&told.closed).clone());
+        let value = match (ty, value(&told.closed)) {
+            // Lengths of time were added up as numbers.
+            (Type::Duration, Value::Int(nanos)) => Value::Duration(*nanos),
+            (Type::Duration, Value::Float(nanos)) => Value::Duration(*nanos as i64),
+            (_, value) => value.clone(),
+        };
+        column.push(arena, value);
     }
     Arc::new(column.finish(arena))
 }
@@ -298,9 +311,8 @@ fn judge(
     while from < told.len() {
         let at = told[from].closed.end;
         let len = told[from..].iter().take_while(|told| told.closed.end == at).count();
-        let now: BTreeMap<&[u8], bool> = (from..from + len)
-            .map(|row| (&*told[row].closed.key, held.has(row)))
-            .collect();
+        let now: BTreeMap<&[u8], bool> =
+            (from..from + len).map(|row| (&*told[row].closed.key, held.has(row))).collect();
         for (key, change) in sums.alarm.judge(alert, at, &now) {
             let row = (from..from + len).find(|row| told[*row].closed.key == key);
             let event = row.map(|row| message(machine, window, alert, row));

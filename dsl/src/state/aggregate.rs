@@ -30,7 +30,11 @@ pub(super) enum Sum {
     Count(Number),
     /// Nothing as long as nothing was added.
     Sum(Option<Number>),
-    Mean { weight: f64, mean: f64, squares: f64 },
+    Mean {
+        weight: f64,
+        mean: f64,
+        squares: f64,
+    },
     /// The smallest or largest value.
     Extreme(Option<Value<'static>>),
     Quantiles(Quantiles),
@@ -218,9 +222,7 @@ impl Sum {
             }
             (Self::Quantiles(_), _) => missing,
             (Self::Different(seen), _) => Value::Int(seen.count()),
-            (Self::Chosen(value), _) => {
-                value.as_ref().map_or(missing, |(_, value)| value.clone())
-            }
+            (Self::Chosen(value), _) => value.as_ref().map_or(missing, |(_, value)| value.clone()),
             (Self::Frequent(counts), AggregateKind::Top(wanted)) => {
                 let mut text = vec![b'['];
                 for (index, value) in counts.top(wanted).into_iter().enumerate() {
@@ -288,8 +290,7 @@ mod tests {
         let mut sums = [a, b].map(|values| {
             let mut sum = Sum::new(kind);
             for (time, value) in values.iter().enumerate() {
-                let input =
-                    Input { value: Some(Value::Float(*value)), weight: 1.0, counts: true };
+                let input = Input { value: Some(Value::Float(*value)), weight: 1.0, counts: true };
                 sum.add(kind, time as i64, &input);
                 let bad = Value::Absent(Absence::Type);
                 sum.add(kind, 0, &Input { value: Some(bad), weight: 1.0, counts: true });

@@ -66,15 +66,18 @@ mod tests {
         let taken = |buckets: &mut Buckets, now| (0..10).filter(|_| buckets.take(1, now)).count();
         assert_eq!(taken(&mut buckets, 0), 5);
         assert_eq!(taken(&mut buckets, SECOND), 3);
-        assert_eq!(taken(&mut buckets, SECOND + SECOND / 3), 0, "a third of a second is not quite one token");
+        assert_eq!(
+            taken(&mut buckets, SECOND + SECOND / 3),
+            0,
+            "a third of a second is not quite one token"
+        );
         assert_eq!(taken(&mut buckets, SECOND + SECOND / 3 + 1), 1);
         assert_eq!(taken(&mut buckets, 100 * SECOND), 5);
     }
 
     #[test]
     fn keys_are_bounded_and_the_emptiest_buckets_stay() {
-        let mut buckets =
-            Buckets::new(Limit { count: 1, per: SECOND, burst: 2, keys_max: 4 });
+        let mut buckets = Buckets::new(Limit { count: 1, per: SECOND, burst: 2, keys_max: 4 });
         assert!(buckets.take(0, 0) && buckets.take(0, 0) && !buckets.take(0, 0));
         for key in 1..100 {
             assert!(buckets.take(key, 0));

@@ -118,7 +118,9 @@ impl Sums {
                     let silent = pending - self.spans.every.saturating_mul(EMPTY_MAX);
                     self.next_end = self.next_end.max(silent);
                 }
-                Some((pane, _)) if self.spans.grouped && pane + self.spans.every > self.next_end => {
+                Some((pane, _))
+                    if self.spans.grouped && pane + self.spans.every > self.next_end =>
+                {
                     self.next_end = (pane + self.spans.every).min(pending);
                     continue;
                 }

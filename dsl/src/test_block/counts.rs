@@ -1,4 +1,4 @@
-//! What a test counts: what each rule did since it began.
+//! What a test counts: events by what rules did with them, and metrics that rules define.
 
 use std::collections::BTreeSet;
 

@@ -8,9 +8,8 @@ use crate::{
     eval::{
         AlertChange, Answer, Evaluator, Lookups, Outcome, Rolled, Routed, RowFate, print_event,
     },
-    plan::{CompareOp, ExprId, FormatPart, IsTest, Op, Plan, RuleId, SinkId, WindowId},
+    plan::{CompareOp, ExprId, FormatPart, IsTest, Op, Plan, RuleId, SinkId},
     span::Span,
-    state::Change,
 };
 
 /// Where the test clock starts: 2026-01-01T00:00:00Z.
@@ -70,21 +69,22 @@ impl Lookups for Mocks {
     }
 }
 
-struct Run {
-    plan: Arc<Plan>,
+/// A test under way.
+pub(super) struct Run {
+    pub(super) plan: Arc<Plan>,
     evaluator: Evaluator,
-    names: Names,
+    pub(super) names: Names,
     mocks: Mocks,
     now: i64,
     offset: i64,
     /// The last `given`.
-    given: Option<(Batch, Outcome)>,
+    pub(super) given: Option<(Batch, Outcome)>,
     /// Rows of windows since then.
-    rolled: Vec<Rolled>,
+    pub(super) rolled: Vec<Rolled>,
     /// What alerts did since the test began.
-    alerts: Vec<AlertChange>,
+    pub(super) alerts: Vec<AlertChange>,
     counts: Counts,
-    failures: Vec<Failure>,
+    pub(super) failures: Vec<Failure>,
 }
 
 impl Run {
@@ -156,7 +156,9 @@ impl Run {
                     return;
                 }
             }
-            Expectation::Routed { .. } | Expectation::Dropped { .. } | Expectation::Count { .. } => {}
+            Expectation::Routed { .. }
+            | Expectation::Dropped { .. }
+            | Expectation::Count { .. } => {}
         }
         // Taken out and put back, so that conditions can be evaluated beside it.
         let Some((mut batch, outcome)) = self.given.take() else {
@@ -176,71 +178,6 @@ impl Run {
         self.given = Some((batch, outcome));
     }
 
-    fn firings(&self, by: WindowId) -> Vec<String> {
-        let fired = |it: &&AlertChange| it.window == by && it.change == Change::Fired;
-        self.alerts.iter().filter(fired).filter_map(|it| it.event.clone()).collect()
-    }
-
-    fn fired(&mut self, by: WindowId, body: &[(ExprId, Span)], at: Span) {
-        let firings = self.firings(by);
-        let mut first = None;
-        for event in &firings {
-            match self.conditions(0, event, None, body) {
-                None => return,
-                Some(failure) => first = first.or(Some(failure)),
-            }
-        }
-        let name = &self.plan.windows[by.0 as usize].name;
-        self.failures.push(first.unwrap_or_else(|| Failure {
-            at,
-            message: format!("`{name}` did not fire"),
-            label: "its condition did not hold long enough by now".to_owned(),
-            event: None,
-            observed: None,
-        }));
-    }
-
-    fn silent(&mut self, by: WindowId, at: Span) {
-        if let Some(event) = self.firings(by).into_iter().next() {
-            let name = &self.plan.windows[by.0 as usize].name;
-            self.failures.push(Failure {
-                at,
-                message: format!("`{name}` fired"),
-                label: "expected it to be silent".to_owned(),
-                event: Some(event),
-                observed: None,
-            });
-        }
-    }
-
-    /// Whether rows of windows went to that sink since the last `given`, so that the expectation speaks of them.
-    fn rolled_to(&mut self, sink: SinkId, body: &[(ExprId, Span)]) -> bool {
-        let mut copies = Vec::new();
-        for rolled in &self.rolled {
-            for routed in rolled.routed.iter().filter(|routed| routed.sink == sink) {
-                for row in &routed.rows {
-                    let copy = copy(&self.plan, &rolled.batch, &self.names, routed, *row as usize);
-                    copies.push((rolled.batch.meta.source, copy));
-                }
-            }
-        }
-        let mut first = None;
-        for (source, (event, key)) in &copies {
-            match self.conditions(*source, event, key.as_deref(), body) {
-                None => return true,
-                Some(failure) => first = first.or(Some(failure)),
-            }
-        }
-        let of_events = self.given.as_ref().is_some_and(|(_, outcome)| {
-            outcome.routed.iter().any(|routed| routed.sink == sink && !routed.rows.is_empty())
-        });
-        if let (Some(failure), false) = (first, of_events) {
-            self.failures.push(failure);
-            return true;
-        }
-        false
-    }
-
     fn event(
         &mut self,
         batch: &mut Batch,
@@ -256,8 +193,7 @@ impl Run {
         match what {
             Expectation::Dropped { by, body } => {
                 let is_dropped = |row: &usize| {
-                    outcome.dropped_by[*row]
-                        .is_some_and(|(rule, _)| by.is_none_or(|by| by == rule))
+                    outcome.dropped_by[*row].is_some_and(|(rule, _)| by.is_none_or(|by| by == rule))
                 };
                 let dropped = rows.iter().copied().find(is_dropped);
                 let event = self.final_event(batch, dropped.unwrap_or(row));
@@ -280,8 +216,8 @@ impl Run {
                     .filter(|(routed, row)| routed.rows.binary_search(&(*row as u32)).is_ok())
                     .map(|(routed, row)| copy(&plan, batch, &self.names, routed, row))
                     .collect();
-                let unrouted = to.is_none()
-                    && rows.iter().any(|row| outcome.fates[*row] == RowFate::Unrouted);
+                let unrouted =
+                    to.is_none() && rows.iter().any(|row| outcome.fates[*row] == RowFate::Unrouted);
                 if copies.is_empty() && !unrouted {
                     let wanted = match to {
                         Some(SinkId(sink)) => {
@@ -368,7 +304,7 @@ impl Run {
     }
 
     /// Checks conditions on an event as it was sent, with `@key` as the route set it.
-    fn conditions(
+    pub(super) fn conditions(
         &mut self,
         source: usize,
         event: &str,
@@ -534,7 +470,7 @@ fn subject(op: &Op) -> Option<ExprId> {
 }
 
 /// The event as it was sent: fields of this copy set, parameters of the sink left out but for the key, which comes beside it.
-fn copy(
+pub(super) fn copy(
     plan: &Plan,
     batch: &Batch,
     names: &Names,

@@ -1,11 +1,12 @@
 //! Statements that remember: batches against single events, reloads, windows and alerts.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use logmon_dsl::{
     column::{Absence, Batch, Names, View, load},
     eval::{Evaluator, NoLookups, Outcome, Routed, print_event},
     plan::Plan,
+    program::{Mode, Reader, compile},
     state,
 };
 use proptest::prelude::*;
@@ -280,7 +281,8 @@ fn a_reload_keeps_what_still_means_the_same() {
 
 #[test]
 fn another_stay_of_a_partition_begins_anew() {
-    let rules = "source app\nsink a : { ... }\nrule d { dedup by .x within 60s }\ndefault route to a\n";
+    let rules =
+        "source app\nsink a : { ... }\nrule d { dedup by .x within 60s }\ndefault route to a\n";
     let mut stream = Stream::new(rules);
     let event = [(T0, "{\"x\":1}".to_owned())];
     assert!(stream.batch(&event)[0].starts_with("Routed"));
@@ -316,7 +318,8 @@ fn late_events_are_counted_and_change_nothing() {
     let event = |at: i64, now: i64| {
         (T0 + now * SECOND, format!("{{\"timestamp\":\"{}\"}}", jiff_text(T0 + at * SECOND)))
     };
-    let lines = stream.batch(&[event(1, 1), event(14, 14), event(9, 14), event(15, 15), event(9, 16)]);
+    let lines =
+        stream.batch(&[event(1, 1), event(14, 14), event(9, 14), event(15, 15), event(9, 16)]);
     assert_eq!(stream.late, 1);
     assert!(lines[3].contains(r#""n":2"#), "{}", lines[3]);
     let future = stream.batch(&[event(1_000, 17)]);
@@ -325,7 +328,7 @@ fn late_events_are_counted_and_change_nothing() {
 
 #[test]
 fn what_windows_and_alerts_compute() {
-    let rules = r#"source app
+    let rules = r#"source app : { d: duration?, ... }
 sink a : { ... }
 lookup oncall(string) -> { team: string }?
 
@@ -346,6 +349,8 @@ window all on app when .v is present {
   let both = round(avg(.v) + 1, 1)
   let odd = sum(.v where .k == "x") ?? 0
   let took = max(.d)
+  let spent = sum(.d)
+  let each = avg(.d)
   let least = min(4, n)
   route to a(kind: "roll", half: total / 2)
 }
@@ -364,7 +369,7 @@ default route to a
 test "every aggregate" {
   at t"2026-05-01T10:00:00Z"
   given { v: 1, k: "x", d: "1s" }
-  given { v: 2, k: "y" }
+  given { v: 2, k: "y", d: "2s" }
   given { v: 3, k: "x" }
   given { v: 6, k: "x" }
   given { v: "text", k: "z" }
@@ -386,6 +391,9 @@ test "every aggregate" {
     .both == 4.0
     .odd == 10
     .least == 4
+    .took == "2s"
+    .spent == "3s"
+    .each == "1s500ms"
   }
 }
 
@@ -438,4 +446,31 @@ test "what is no member is absent" {
 }
 "#;
     assert_eq!(failures(&[("main.rules", rules)]), Vec::<String>::new());
+}
+
+/// A text that is read at some time.
+struct At(&'static str, i64);
+
+impl Reader for At {
+    fn read(&self, _path: &Path) -> Result<String, String> {
+        Ok(self.0.to_owned())
+    }
+
+    fn now(&self) -> Option<i64> {
+        Some(self.1)
+    }
+}
+
+#[test]
+fn rules_expire_with_a_warning_and_then_for_good() {
+    let rules = "source app\nsink a : { ... }\n@expires(t\"2026-01-01T00:00:00Z\")\nrule r { .x = 1 }\ndefault route to a\n";
+    let days = |n: i64| T0 + n * 86_400 * SECOND;
+    let said = |now: i64| {
+        let compiled = compile(Path::new("main.rules"), &At(rules, now), Mode::Run);
+        let codes: Vec<_> = compiled.diagnostics.iter().map(|it| it.code.name()).collect();
+        (codes.join(" "), compiled.program.is_some())
+    };
+    assert_eq!(said(days(-1)), (String::new(), true));
+    assert_eq!(said(days(1)), ("W702".to_owned(), true));
+    assert_eq!(said(days(31)), ("E703".to_owned(), false));
 }

@@ -206,14 +206,23 @@ impl Desk {
             }
         }
         out.extend_from_slice(b",\"routes\":[");
-        for (index, (routed, at)) in routes.iter().enumerate() {
+        let own = routes.iter().map(|(routed, at)| (&self.batch, *routed, *at));
+        // Rows of windows stand with the event that closed them.
+        let line = self.batch.meta.offsets[row];
+        let rolled = outcome.rolled.iter().flat_map(|rolled| {
+            let rows = rolled.routed.iter().flat_map(move |routed| {
+                routed.rows.iter().map(move |at| (&rolled.batch, routed, *at as usize))
+            });
+            rows.filter(move |(batch, _, at)| batch.meta.offsets[*at] == line)
+        });
+        for (index, (batch, routed, at)) in own.chain(rolled).enumerate() {
             if index > 0 {
                 out.push(b',');
             }
             out.extend_from_slice(b"{\"sink\":");
             json::write_string(out, sink_name(routed).as_bytes());
             out.extend_from_slice(b",\"event\":");
-            print_routed(out, &self.batch, &self.plan, self.decoder.names(), routed, *at);
+            print_routed(out, batch, &self.plan, self.decoder.names(), routed, at);
             out.push(b'}');
         }
         out.extend_from_slice(b"],\"faults\":[");

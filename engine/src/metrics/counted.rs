@@ -131,11 +131,8 @@ mod tests {
             labels: vec!["host".into()],
             span: Span::default(),
         }];
-        let one = |host: &str| Counted {
-            metric: MetricId(0),
-            labels: vec![host.to_owned()],
-            value: 1.0,
-        };
+        let one =
+            |host: &str| Counted { metric: MetricId(0), labels: vec![host.to_owned()], value: 1.0 };
         let handles = metrics.bind(&plan);
         for number in 0..SERIES_MAX + 5 {
             handles.add(&[one(&number.to_string())]);
@@ -151,11 +148,7 @@ mod tests {
             assert_eq!(counter.with_label_values(&[OTHER]).get(), 5.0);
         }
         let other = [plan::Metric { labels: vec![], ..plan[0].clone() }];
-        metrics.bind(&other).add(&[Counted {
-            metric: MetricId(0),
-            labels: vec![],
-            value: 2.5,
-        }]);
+        metrics.bind(&other).add(&[Counted { metric: MetricId(0), labels: vec![], value: 2.5 }]);
         assert_eq!(metrics.gather()[0].get_metric().len(), 1, "one set of labels");
     }
 }

@@ -250,6 +250,13 @@ impl World {
                 Unsealed::Topic { outbox } => Outlet::Topic { outbox },
             })
             .collect();
+        let alerts = plan.windows.iter().filter(|window| window.alert.is_some()).count();
+        if alerts > 0 {
+            tracing::info!(
+                alerts,
+                "alerts are checked and tested; this version tells nobody of them"
+            );
+        }
         let plan = Arc::new(plan);
         Ok(Bundle {
             hash: hash.to_hex().to_string(),

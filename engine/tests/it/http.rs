@@ -63,9 +63,9 @@ fn plan() -> Arc<Plan> {
         sites: vec![Site { rule: RuleId(0), label: ".a =".into(), span }],
         default_route: vec![Target { sink: SinkId(0), args: Vec::new() }],
         reads_headers: false,
-            stores: vec![],
-            windows: vec![],
-            metrics: vec![],
+        stores: vec![],
+        windows: vec![],
+        metrics: vec![],
     })
 }
 

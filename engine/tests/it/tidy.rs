@@ -18,12 +18,16 @@ const DSL: &[(&str, &[&str])] = &[
     ("diagnostic", &["span"]),
     ("column", &["types"]),
     ("render", &["diagnostic", "span"]),
+    ("state", &["column", "plan"]),
     ("syntax", &["diagnostic", "span"]),
     // One machine in three parts: what runs, what computes it, what a call may see.
     ("plan", &["column", "functions", "span", "types"]),
     ("functions", &["column", "eval", "plan", "types"]),
-    ("eval", &["column", "functions", "plan", "types"]),
-    ("test_block", &["column", "diagnostic", "eval", "functions", "plan", "span", "types"]),
+    ("eval", &["column", "functions", "plan", "state", "types"]),
+    (
+        "test_block",
+        &["column", "diagnostic", "eval", "functions", "plan", "span", "state", "types"],
+    ),
     ("explain", &["check", "column", "functions", "plan", "types"]),
     (
         "assist",

@@ -56,9 +56,8 @@ fn what_rules_remember_holds_over_a_restart() {
     );
     let twice = "SELECT count() - uniqExact(kafka_offset, emit_ix) FROM {db}.logs";
     assert_eq!(project.count(twice), 0, "every output has a name of its own");
-    let seen = |kind: &str| {
-        first.metric("logmon_count_seen_total", &[&format!("kind=\"{kind}\"")]) as u64
-    };
+    let seen =
+        |kind: &str| first.metric("logmon_count_seen_total", &[&format!("kind=\"{kind}\"")]) as u64;
     assert_eq!((seen("limited"), seen("dup"), seen("list")), (100, 1, 9));
     assert!(first.terminate().success(), "{}", first.log());
 
