@@ -1,6 +1,9 @@
 //! Expectations of windows and alerts: rows that closed windows gave, and alerts that fired or did not.
 
-use super::run::{Failure, Run, copy};
+use super::{
+    Failure,
+    run::{Run, copy},
+};
 use crate::{
     eval::AlertChange,
     plan::{ExprId, SinkId, WindowId},
