@@ -157,7 +157,7 @@ mod tests {
         assert!(!crew.keep_order(Duration::from_millis(5)));
         assert!(crew.is_ordered(), "nothing more goes to anybody meanwhile");
         drop(under_way);
-        assert!(crew.keep_order(Duration::from_secs(60)));
+        assert!(crew.keep_order(Duration::from_mins(1)));
         crew.loosen();
         assert!(!crew.is_ordered());
     }

@@ -201,7 +201,7 @@ impl Outbox {
     /// How old a block may get, so that it is stored when its rows have this age.
     pub fn closing_age(&self, age: Duration) -> Duration {
         let lead = Duration::from_micros(self.lead.micros.load(Ordering::Relaxed));
-        age - lead.min(age / LEAD_MAX)
+        age.saturating_sub(lead.min(age / LEAD_MAX))
     }
 
     /// Hands a unit over; blocks the calling thread while the queue is full.
@@ -237,7 +237,7 @@ impl Courier {
                 ReadyCargo::Block { block, token }
             }
             (Carrier::Topic(topic), Cargo::Records(records)) => {
-                let begun = topic.begin(&records, &Vec::from_iter(0..records.len())).await;
+                let begun = topic.begin(&records, &(0..records.len()).collect::<Vec<_>>()).await;
                 ReadyCargo::Records { records, begun }
             }
             (Carrier::Table { .. }, Cargo::Records(_))

@@ -149,7 +149,7 @@ impl Outlets {
         let (rows, dead) = match &mut self.sinks[routed.sink.0 as usize] {
             SinkDesk::Table(table) => {
                 let report = table.builder.append(batch, names, routed, &context);
-                table.share.resize(table.builder.memory());
+                table.share.resize(table.builder.bytes());
                 count(&table.metrics, &report);
                 (report.rows, report.dead)
             }
@@ -175,7 +175,7 @@ impl Outlets {
         let context = self.context(ticket, "", 0);
         if let Some(dead) = &mut self.dead {
             let report = dead.builder.append(letters, &context);
-            dead.share.resize(dead.builder.builder().memory());
+            dead.share.resize(dead.builder.builder().bytes());
             // A table of dead letters takes every letter: nothing in it can be refused.
             assert_eq!(report.rows, letters.len(), "a dead letter has no second place to go");
             self.hold(ticket, report.rows as u64);
@@ -254,7 +254,7 @@ impl Outlets {
 
     fn send_dead(&mut self, taken: Vec<Finished>) {
         let Some(dead) = &mut self.dead else { return };
-        dead.share.resize(dead.builder.builder().memory());
+        dead.share.resize(dead.builder.builder().bytes());
         let outbox = Arc::clone(&dead.outbox);
         for finished in taken {
             self.send_block(&outbox, finished);
@@ -266,7 +266,7 @@ impl Outlets {
             return;
         }
         let SinkDesk::Table(table) = &mut self.sinks[sink] else { return };
-        table.share.resize(table.builder.memory());
+        table.share.resize(table.builder.bytes());
         let outbox = Arc::clone(&table.outbox);
         for finished in taken {
             self.send_block(&outbox, finished);
@@ -302,7 +302,7 @@ impl Outlets {
             chunk: self.world.next_chunk(),
         };
         let token = named.token();
-        let share = self.world.budget.take(finished.memory());
+        let share = self.world.budget.take(finished.bytes());
         let rows = finished.rows;
         outbox.send(Unit { cargo: Cargo::Block { finished, token }, rows, batches, share });
     }

@@ -68,11 +68,6 @@ impl Block {
 }
 
 impl Finished {
-    /// Memory that the columns take, used or not.
-    pub fn memory(&self) -> usize {
-        self.columns.iter().map(Growing::memory).sum()
-    }
-
     /// Bytes before compression, roughly.
     pub fn bytes(&self) -> usize {
         self.columns.iter().map(Growing::bytes).sum()

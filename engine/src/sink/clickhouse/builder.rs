@@ -110,11 +110,6 @@ impl TableBuilder {
         self.parts.iter().map(Part::bytes).sum()
     }
 
-    /// Memory that all growing blocks take, used yet or not.
-    pub fn memory(&self) -> usize {
-        self.parts.iter().flat_map(|part| &part.columns).map(Growing::memory).sum()
-    }
-
     /// When the oldest row that still waits came.
     pub fn opened(&self) -> Option<Instant> {
         self.parts.iter().map(Part::opened).min()
