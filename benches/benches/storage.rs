@@ -110,7 +110,7 @@ fn main() -> anyhow::Result<()> {
     let rows: usize = blocks.iter().map(|block| block.rows).sum();
     let sent: usize = blocks.iter().map(|block| block.body.len()).sum();
     let number = |statement: &str| -> anyhow::Result<f64> {
-        Ok(sql(statement)?.trim().parse().with_context(|| statement.to_owned())?)
+        sql(statement)?.trim().parse::<f64>().with_context(|| statement.to_owned())
     };
     let event = |name: &str| {
         number(&format!("SELECT sum(value) FROM system.events WHERE event = '{name}'"))
