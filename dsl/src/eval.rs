@@ -269,7 +269,8 @@ impl Evaluator {
                 ..Outcome::default()
             };
         }
-        let mut lane = self.plan.is_stateful().then(|| self.take_lane(batch));
+        let remembers = self.whole || self.plan.is_stateful();
+        let mut lane = remembers.then(|| self.take_lane(batch));
         let mut memory = run::Memory { alerts: self.whole, ..run::Memory::default() };
         if let Some((_, _, lane)) = &mut lane {
             memory.clocks = lane.clocks(&batch.meta.times);
@@ -333,9 +334,6 @@ impl Evaluator {
         lookups: &mut dyn Lookups,
     ) -> Outcome {
         let mut outcome = Outcome::default();
-        if !self.plan.is_stateful() {
-            return outcome;
-        }
         let plan = self.plan.clone();
         let (stay, mut lane) =
             self.lanes.remove(&whole_key()).unwrap_or_else(|| (0, LaneState::new(&plan)));

@@ -199,7 +199,9 @@ impl<'p> Explainer<'p> {
                     out.insert(*from);
                 }
                 Stmt::Limit { by, otherwise, .. } | Stmt::Dedup { by, otherwise, .. } => {
-                    by.iter().for_each(|key| self.paths(*key, out));
+                    for key in by {
+                        self.paths(*key, out);
+                    }
                     self.reads(otherwise.as_deref().unwrap_or_default(), out);
                 }
                 Stmt::Emit { list, .. } => self.paths(*list, out),

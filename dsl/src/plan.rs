@@ -18,8 +18,8 @@ pub use expr::{
     MatchPattern, MetaField, Op, RecordPart, TextTest,
 };
 pub use state::{
-    Aggregate, AggregateKind, Alert, Limit, Metric, MetricId, Spans, Store, StoreId, StoreKind,
-    Window, WindowId, WindowLet,
+    Aggregate, AggregateKind, Alert, Limit, Metric, MetricId, Receiver, Spans, Store, StoreId,
+    StoreKind, Window, WindowId, WindowLet,
 };
 
 /// An expression's number in [`Plan::exprs`]. Equal expressions have equal numbers.
@@ -339,8 +339,11 @@ pub struct Site {
 
 impl Plan {
     /// Whether what becomes of an event depends on events before it in its partition, so that batches must be run in order and in one place.
+    ///
+    /// Alerts do not count: only tests judge them.
     pub fn is_stateful(&self) -> bool {
-        !self.stores.is_empty()
+        let alerts = self.windows.iter().filter(|window| window.alert.is_some()).count();
+        self.stores.len() > alerts
     }
 
     /// The expression.

@@ -192,14 +192,14 @@ impl Checker<'_> {
             _ => None,
         };
         if let Some(members) = members.filter(|_| op != CompareOp::Eq) {
-            let (left, right) = (self.rank(left, &members), self.rank(right, &members));
+            let (left, right) = (self.rank(&left, &members), self.rank(&right, &members));
             return Some(self.truth(Op::Compare { op, left: left.id, right: right.id }, span));
         }
         Some(self.truth(Op::Compare { op, left: left.id, right: right.id }, span))
     }
 
     /// The place of a member in the order of its enum.
-    fn rank(&mut self, value: Checked, members: &Members) -> Checked {
+    fn rank(&mut self, value: &Checked, members: &Members) -> Checked {
         let mut arms = Vec::with_capacity(members.names.len());
         for (place, name) in members.names.iter().enumerate() {
             let place = Op::Literal(Literal::Int(place as i64));

@@ -119,29 +119,26 @@ impl Checker<'_> {
             Type::Any => self.narrow(found, Type::list(Type::Any)),
             _ => found,
         };
-        match &target {
-            Some(target) => {
-                // Where there is no list the event stays as it is.
-                let ty = Ty::optional(of);
-                let element = Checked { ty, ..found.clone() };
-                let element = self.fit_target(element, target)?;
-                self.wrote(target, AssignOp::Set, &element);
+        if let Some(target) = &target {
+            // Where there is no list the event stays as it is.
+            let ty = Ty::optional(of);
+            let element = Checked { ty, ..found };
+            let element = self.fit_target(element, target)?;
+            self.wrote(target, AssignOp::Set, &element);
+        } else {
+            if !matches!(of, Type::Any | Type::Map(_) | Type::Record(_)) {
+                let message = format!("an event is a record, and these are `{of}`");
+                self.report(
+                    Diagnostic::new(Code::E101, list.span, message)
+                        .advise("say where each element goes: `emit each list as .item`"),
+                );
+                return None;
             }
-            None => {
-                if !matches!(of, Type::Any | Type::Map(_) | Type::Record(_)) {
-                    let message = format!("an event is a record, and these are `{of}`");
-                    self.report(
-                        Diagnostic::new(Code::E101, list.span, message)
-                            .advise("say where each element goes: `emit each list as .item`"),
-                    );
-                    return None;
-                }
-                self.flow.present.clear();
-                for source in self.place.on.clone() {
-                    let mut shape = (*event::every_optional(&self.flow.shapes[source])).clone();
-                    shape.open = true;
-                    self.flow.shapes[source] = Arc::new(shape);
-                }
+            self.flow.present.clear();
+            for source in self.place.on.clone() {
+                let mut shape = (*event::every_optional(&self.flow.shapes[source])).clone();
+                shape.open = true;
+                self.flow.shapes[source] = Arc::new(shape);
             }
         }
         let site = self.new_site("emit each".to_owned(), list.span);

@@ -6,7 +6,9 @@ use super::{Checked, Checker, Named, path::leading, rule::attributes_of};
 use crate::{
     column::NodeId,
     diagnostic::{Code, Diagnostic},
-    plan::{Alert, ExprId, Op, Spans, Step, StoreKind, Target, Window, WindowId, WindowLet},
+    plan::{
+        Alert, ExprId, Op, Receiver, Spans, Step, StoreKind, Target, Window, WindowId, WindowLet,
+    },
     span::Span,
     syntax::ast::{self, ClauseKind, Expr, ExprKind, MetaKind, PathRoot},
     types::{Ty, Type},
@@ -368,12 +370,7 @@ impl Checker<'_> {
     }
 
     /// Whom to tell: a name that `logmon.toml` gives a meaning, with what it is told beside the alert.
-    #[expect(clippy::type_complexity, reason = "a name with named values")]
-    fn receiver(
-        &mut self,
-        e: &Expr,
-        by: &[(NodeId, ExprId)],
-    ) -> Option<(Arc<str>, Vec<(Arc<str>, ExprId)>)> {
+    fn receiver(&mut self, e: &Expr, by: &[(NodeId, ExprId)]) -> Option<Receiver> {
         let (name, args): (_, &[ast::Arg]) = match &e.kind {
             ExprKind::Name(name) => (name.bare(), &[]),
             ExprKind::Call { function, args, filter: None } => (function.bare(), args),
@@ -396,7 +393,7 @@ impl Checker<'_> {
             }
             told.push((word.name.as_str().into(), value.id));
         }
-        Some((name.into(), told))
+        Some(Receiver { name: name.into(), told })
     }
 }
 

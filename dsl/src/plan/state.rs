@@ -179,8 +179,17 @@ pub struct Alert {
     pub labels: Option<ExprId>,
     /// `runbook`
     pub runbook: Option<ExprId>,
-    /// `notify`: names of receivers, and what each is told beside the alert.
-    pub notify: Vec<(Arc<str>, Vec<(Arc<str>, ExprId)>)>,
+    /// `notify`
+    pub notify: Vec<Receiver>,
+}
+
+/// Whom an alert is told to: a name that the configuration gives a meaning.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Receiver {
+    /// The name.
+    pub name: Arc<str>,
+    /// What it is told beside the alert.
+    pub told: Vec<(Arc<str>, ExprId)>,
 }
 
 /// `count name by …`: a metric made of events.

@@ -29,7 +29,7 @@ pub(super) enum Sum {
     /// Weights, whole as long as all of them are.
     Count(Number),
     /// Nothing as long as nothing was added.
-    Sum(Option<Number>),
+    Total(Option<Number>),
     Mean {
         weight: f64,
         mean: f64,
@@ -86,7 +86,7 @@ impl Sum {
     pub(super) fn new(kind: AggregateKind) -> Self {
         match kind {
             AggregateKind::Count | AggregateKind::Rate => Self::Count(Number::Int(0)),
-            AggregateKind::Sum => Self::Sum(None),
+            AggregateKind::Sum => Self::Total(None),
             AggregateKind::Avg | AggregateKind::Stddev => {
                 Self::Mean { weight: 0.0, mean: 0.0, squares: 0.0 }
             }
@@ -115,7 +115,7 @@ impl Sum {
                     }
                 }
             },
-            Self::Sum(sum) => {
+            Self::Total(sum) => {
                 if let Some(number) = value.and_then(number) {
                     let number = times(number, weight);
                     *sum = Some(sum.map_or(number, |sum| sum.plus(number)));
@@ -171,7 +171,7 @@ impl Sum {
     pub(super) fn merge(&mut self, kind: AggregateKind, other: &Self) {
         match (self, other) {
             (Self::Count(a), Self::Count(b)) => *a = a.plus(*b),
-            (Self::Sum(a), Self::Sum(Some(b))) => *a = Some(a.map_or(*b, |a| a.plus(*b))),
+            (Self::Total(a), Self::Total(Some(b))) => *a = Some(a.map_or(*b, |a| a.plus(*b))),
             (
                 Self::Mean { weight, mean, squares },
                 Self::Mean { weight: more, mean: theirs, squares: others },
@@ -182,17 +182,17 @@ impl Sum {
                 *mean += off * more / total;
                 *weight = total;
             }
-            (Self::Extreme(a), Self::Extreme(Some(b))) => {
-                if a.as_ref().is_none_or(|a| beats(kind, b, a)) {
-                    *a = Some(b.clone());
-                }
+            (Self::Extreme(a), Self::Extreme(Some(b)))
+                if a.as_ref().is_none_or(|a| beats(kind, b, a)) =>
+            {
+                *a = Some(b.clone());
             }
             (Self::Quantiles(a), Self::Quantiles(b)) => a.merge(b),
             (Self::Different(a), Self::Different(b)) => a.merge(b),
-            (Self::Chosen(a), Self::Chosen(Some((time, value)))) => {
-                if a.as_ref().is_none_or(|(at, _)| chosen(kind, *time, *at)) {
-                    *a = Some((*time, value.clone()));
-                }
+            (Self::Chosen(a), Self::Chosen(Some((time, value))))
+                if a.as_ref().is_none_or(|(at, _)| chosen(kind, *time, *at)) =>
+            {
+                *a = Some((*time, value.clone()));
             }
             (Self::Frequent(a), Self::Frequent(b)) => {
                 if let AggregateKind::Top(wanted) = kind {
@@ -210,7 +210,7 @@ impl Sum {
         match (self, kind) {
             (Self::Count(sum), AggregateKind::Rate) => Value::float(sum.float() / seconds),
             (Self::Count(sum), _) => sum.value(),
-            (Self::Sum(sum), _) => sum.map_or(missing, Number::value),
+            (Self::Total(sum), _) => sum.map_or(missing, Number::value),
             (Self::Mean { weight, .. }, _) if *weight <= 0.0 => missing,
             (Self::Mean { weight, squares, .. }, AggregateKind::Stddev) => {
                 Value::float((squares / weight).max(0.0).sqrt())

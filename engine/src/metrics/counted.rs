@@ -50,15 +50,15 @@ impl CountedMetrics {
         for metric in metrics {
             let labels: Vec<String> = metric.labels.iter().map(ToString::to_string).collect();
             let before = known.families.get(&*metric.name);
-            let counter = match before.filter(|family| family.labels == labels) {
-                Some(family) => family.counter.clone(),
-                None => {
-                    changed = true;
-                    let counter = made(&metric.name, &labels);
-                    let family = Family { labels, counter: counter.clone() };
-                    known.families.insert(metric.name.to_string(), family);
-                    counter
-                }
+            let known_one = before.filter(|family| family.labels == labels);
+            let counter = if let Some(family) = known_one {
+                family.counter.clone()
+            } else {
+                changed = true;
+                let counter = made(&metric.name, &labels);
+                let family = Family { labels, counter: counter.clone() };
+                known.families.insert(metric.name.to_string(), family);
+                counter
             };
             families.push((counter, Mutex::default()));
         }

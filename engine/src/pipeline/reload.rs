@@ -233,7 +233,8 @@ impl Reloader {
                 let resets = state::resets(&old.plan, &bundle.plan);
                 if !resets.is_empty() {
                     let names = resets.join(", ");
-                    message.push_str(&format!("; what these remembered begins anew: {names}"));
+                    message += "; what these remembered begins anew: ";
+                    message += &names;
                 }
                 self.world.status.bundle(
                     &bundle.hash,
