@@ -14,7 +14,7 @@ use crate::{
 
 pub use expr::{
     Arg, ArithOp, CompareOp, Detector, Expr, FormatPart, IsTest, Lambda, Literal, LiteralSet,
-    MatchPattern, MetaField, Op, RecordPart, TextTest,
+    MatchPattern, MetaField, Op, RecordPart, Secret, TextTest,
 };
 
 /// An expression's number in [`Plan::exprs`]. Equal expressions have equal numbers.

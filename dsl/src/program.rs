@@ -21,6 +21,11 @@ use crate::{
 pub trait Reader {
     /// The text of that file, or what a person should read about why not.
     fn read(&self, path: &Path) -> Result<String, String>;
+
+    /// The secret of that name, or what a person should read about why there is none.
+    fn secret(&self, name: &str) -> Result<String, String> {
+        Err(format!("nobody gives secrets here, `{name}` neither"))
+    }
 }
 
 /// What a program is compiled for.

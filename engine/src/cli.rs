@@ -98,6 +98,10 @@ impl Reader for FileSystem {
         String::from_utf8(bytes)
             .map_err(|error| format!("byte {} is not UTF-8", error.utf8_error().valid_up_to()))
     }
+
+    fn secret(&self, name: &str) -> Result<String, String> {
+        config::secret(name)
+    }
 }
 
 /// Whether output for a person may be colored.
