@@ -83,7 +83,10 @@ fn syslog() {
             timestamp = "2025-03-01T18:46:11.123Z"
         "#]],
     );
-    check("parse_syslog", "<13>May  1 10:00:00 host app[123]: with pid", &expect![[r#"
+    check(
+        "parse_syslog",
+        "<13>May  1 10:00:00 host app[123]: with pid",
+        &expect![[r#"
         app = "app"
         facility = "user"
         host = "host"
@@ -91,7 +94,8 @@ fn syslog() {
         pid = "123"
         severity = "notice"
         timestamp = "2025-05-01T10:00:00Z"
-    "#]]);
+    "#]],
+    );
     check(
         "parse_syslog",
         "83 <34>1 2026-05-01T10:00:00Z host app 12 - - framed by its length",
@@ -118,14 +122,18 @@ fn syslog() {
             timestamp = "2026-05-01T10:00:00Z"
         "#]],
     );
-    check("parse_syslog", "<14>May  1 2026 10:00:00 host app: with a year", &expect![[r#"
+    check(
+        "parse_syslog",
+        "<14>May  1 2026 10:00:00 host app: with a year",
+        &expect![[r#"
         app = "app"
         facility = "user"
         host = "host"
         message = "with a year"
         severity = "info"
         timestamp = "2026-05-01T10:00:00Z"
-    "#]]);
+    "#]],
+    );
     refuse("parse_syslog", &["hello", "", "<999>May  1 10:00:00 x y: z", "{\"a\":1}"]);
 }
 
@@ -159,7 +167,10 @@ fn security_devices() {
             version = "1"
         "#]],
     );
-    check("parse_cef", "CEF:0|a|b|1|2|name|3", &expect![[r#"
+    check(
+        "parse_cef",
+        "CEF:0|a|b|1|2|name|3",
+        &expect![[r#"
         device_version = "1"
         extension = {}
         name = "name"
@@ -168,7 +179,8 @@ fn security_devices() {
         signature = "2"
         vendor = "a"
         version = "0"
-    "#]]);
+    "#]],
+    );
     refuse("parse_cef", &["CEF:", "CEF:0|a|b", "CEF:x|a|b|1|2|name|3|", "nothing"]);
     check(
         "parse_leef",
@@ -199,18 +211,26 @@ fn security_devices() {
 
 #[test]
 fn containers() {
-    check("parse_cri", "2016-10-06T00:17:09.669794202Z stdout P log content 1", &expect![[r#"
+    check(
+        "parse_cri",
+        "2016-10-06T00:17:09.669794202Z stdout P log content 1",
+        &expect![[r#"
         message = "log content 1"
         partial = true
         stream = "stdout"
         timestamp = "2016-10-06T00:17:09.669794202Z"
-    "#]]);
-    check("parse_cri", "2026-05-01T10:00:00.5+02:00 stderr F ", &expect![[r#"
+    "#]],
+    );
+    check(
+        "parse_cri",
+        "2026-05-01T10:00:00.5+02:00 stderr F ",
+        &expect![[r#"
         message = ""
         partial = false
         stream = "stderr"
         timestamp = "2026-05-01T08:00:00.500Z"
-    "#]]);
+    "#]],
+    );
     refuse("parse_cri", &["2026-05-01T10:00:00Z stdlog F x", "stdout F x", ""]);
     check(
         "parse_docker_json",
