@@ -4,6 +4,7 @@ mod examples;
 mod lines;
 mod parsers;
 mod robust;
+mod servers;
 mod sql;
 mod texts;
 mod values;
