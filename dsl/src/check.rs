@@ -10,6 +10,7 @@ mod constant;
 mod declare;
 mod event;
 mod expr;
+mod file;
 mod inline;
 mod literal;
 mod membership;
@@ -202,6 +203,7 @@ pub(crate) struct Caches {
     regexes: HashMap<Span, Option<Arc<crate::functions::Regex>>>,
     patterns: HashMap<Span, Option<Arc<crate::functions::Pattern>>>,
     globs: HashMap<Span, Option<Arc<crate::functions::Glob>>>,
+    groks: HashMap<Span, Option<Arc<crate::functions::Grok>>>,
     /// How many functions were put in place for the outermost call or function that is being checked.
     calls: usize,
     /// Places whose mistake was reported already.

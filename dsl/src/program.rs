@@ -27,6 +27,11 @@ pub trait Reader {
     fn now(&self) -> Option<i64> {
         None
     }
+
+    /// The secret of that name, or what a person should read about why there is none.
+    fn secret(&self, name: &str) -> Result<String, String> {
+        Err(format!("nobody gives secrets here, `{name}` neither"))
+    }
 }
 
 /// What a program is compiled for.

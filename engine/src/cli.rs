@@ -127,6 +127,10 @@ impl Reader for FileSystem {
     fn now(&self) -> Option<i64> {
         Some(SystemClock::new().now())
     }
+
+    fn secret(&self, name: &str) -> Result<String, String> {
+        config::secret(name)
+    }
 }
 
 /// The text of a file, or of standard input for `-`; otherwise what a person should read about why not.
