@@ -14,6 +14,7 @@ pub mod plan;
 pub mod program;
 pub mod render;
 pub mod span;
+pub mod sql;
 pub mod syntax;
 pub mod test_block;
 pub mod types;

@@ -251,7 +251,7 @@ impl Writer<'_> {
             tests.push(format!("{} = {flag}", value.text));
         }
         for block in &set.cidrs {
-            let (first, last) = (self.address(block.first()), self.address(block.last()));
+            let (first, last) = (self.address(block.net), self.address(block.last()));
             tests.push(format!("{} BETWEEN {first} AND {last}", value.text));
         }
         if tests.is_empty() {
@@ -265,7 +265,7 @@ impl Writer<'_> {
         match &plan.expr(within).op {
             Op::Literal(Literal::Cidr(block)) => {
                 let value = self.value(value)?;
-                let (first, last) = (self.address(block.first()), self.address(block.last()));
+                let (first, last) = (self.address(block.net), self.address(block.last()));
                 let text = format!("({} BETWEEN {first} AND {last})", value.text);
                 Some(Condition { text, nullable: value.nullable })
             }

@@ -377,7 +377,7 @@ impl Writer<'_> {
     }
 }
 
-fn json_path(column: &str, keys: &[Arc<str>]) -> String {
+pub(super) fn json_path(column: &str, keys: &[Arc<str>]) -> String {
     let mut path = name(column);
     for key in keys {
         path.push('.');

@@ -133,7 +133,7 @@ impl Writer<'_> {
             Literal::Duration(nanos) => (self.param("Int64", nanos.to_string()), Kind::Duration),
             Literal::Ip(address) => (self.address(*address), Kind::Ip),
             Literal::Severity(severity) => {
-                (self.param("Int8", (*severity as i8).to_string()), Kind::Severity)
+                (self.param("Int8", severity.0.to_string()), Kind::Severity)
             }
             Literal::Cidr(_) => return self.refuse(span, "a block of addresses as a value"),
             Literal::Json(_) => return self.refuse(span, "a constant list or record as a value"),
@@ -235,7 +235,7 @@ impl Writer<'_> {
     fn fits(&mut self, on: &Value, pattern: &MatchPattern, span: Span) -> Option<String> {
         match pattern {
             MatchPattern::Is(Literal::Cidr(block)) if on.kind == Kind::Ip => {
-                let (first, last) = (self.address(block.first()), self.address(block.last()));
+                let (first, last) = (self.address(block.net), self.address(block.last()));
                 Some(format!("({} BETWEEN {first} AND {last})", on.text))
             }
             MatchPattern::Is(literal) => {

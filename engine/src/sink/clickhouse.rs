@@ -21,6 +21,7 @@ mod place;
 mod read;
 mod rest;
 pub mod schema;
+mod stored;
 mod straight;
 mod text;
 mod time;
