@@ -19,6 +19,7 @@ pub mod plan;
 pub mod program;
 pub mod render;
 pub mod span;
+pub mod sql;
 pub mod state;
 pub mod syntax;
 pub mod test_block;
