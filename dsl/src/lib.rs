@@ -13,6 +13,7 @@ pub mod lints;
 pub mod plan;
 pub mod program;
 pub mod render;
+pub mod search;
 pub mod span;
 pub mod sql;
 pub mod syntax;
