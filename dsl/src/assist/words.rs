@@ -246,6 +246,8 @@ fn takes(takes: Takes) -> String {
         Takes::TextOrRegex => "string | re\"…\"".to_owned(),
         Takes::Detectors(options) => format!("[re\"…\" | {}]", options.join(" | ")),
         Takes::Pattern => "pat\"…\"".to_owned(),
+        Takes::Grok => "grok\"…\"".to_owned(),
+        Takes::Secret => "secret(…)".to_owned(),
         Takes::Lambda(_) => "|…| …".to_owned(),
         Takes::TextOrLambda => "string | |text| …".to_owned(),
     }

@@ -90,7 +90,7 @@ impl Writer<'_> {
                 None => return self.refuse(span, "a regex with set operations or the flag `x`"),
             },
             Arg::Lambda(lambda) => Given::Lambda(self.lambda(lambda, before, span)?),
-            Arg::Detectors(_) | Arg::Pattern(_) => {
+            Arg::Detectors(_) | Arg::Pattern(_) | Arg::Grok(_) | Arg::Secret(_) => {
                 return self.refuse(span, format!("patterns of `{}`", function.name));
             }
         })
