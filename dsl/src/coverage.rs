@@ -134,6 +134,14 @@ impl Marker {
             | (
                 StmtKind::Sample { otherwise: Some(block), .. },
                 Stmt::Sample { otherwise: Some(stmts), .. },
+            )
+            | (
+                StmtKind::Limit { otherwise: Some(block), .. },
+                Stmt::Limit { otherwise: Some(stmts), .. },
+            )
+            | (
+                StmtKind::Dedup { otherwise: Some(block), .. },
+                Stmt::Dedup { otherwise: Some(stmts), .. },
             ) => self.branch(rule, block, stmts, true),
             (StmtKind::If(it), Stmt::If { then, otherwise, .. }) => {
                 self.branch(rule, &it.then, then, false);
