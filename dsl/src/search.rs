@@ -44,7 +44,8 @@ pub fn compile_search(entry: &Path, reader: &dyn Reader, text: &str) -> Result<S
     let mut sources = Sources::default();
     let file = sources.add("search", text);
     let dotted = dotted(file, text).map_err(|diagnostics| Refused { diagnostics, sources })?;
-    let with = With { entry: entry.to_owned(), rule: rule(&dotted), reader, seen: RefCell::default() };
+    let with =
+        With { entry: entry.to_owned(), rule: rule(&dotted), reader, seen: RefCell::default() };
     let compiled = compile(entry, &with, Mode::Test);
     let refuse = |diagnostics| Refused { diagnostics, sources: compiled.sources.clone() };
     let Some(program) = compiled.program else {
@@ -209,9 +210,18 @@ mod tests {
     fn bare_names_are_fields_and_text_alone_is_looked_for() {
         for (search, meant) in [
             (r#"status >= 500"#, r#".status >= 500"#),
-            (r#"severity >= warn and service == "api" and "timeout"i"#, r#".severity >= warn and .service == "api" and .message has "timeout"i"#),
-            (r#""connection reset" and .kubernetes.namespace in ["shop", "auth"]"#, r#".message has "connection reset" and .kubernetes.namespace in ["shop", "auth"]"#),
-            (r#"not (http.status == 200 or host is absent)"#, r#"not (.http.status == 200 or .host is absent)"#),
+            (
+                r#"severity >= warn and service == "api" and "timeout"i"#,
+                r#".severity >= warn and .service == "api" and .message has "timeout"i"#,
+            ),
+            (
+                r#""connection reset" and .kubernetes.namespace in ["shop", "auth"]"#,
+                r#".message has "connection reset" and .kubernetes.namespace in ["shop", "auth"]"#,
+            ),
+            (
+                r#"not (http.status == 200 or host is absent)"#,
+                r#"not (.http.status == 200 or .host is absent)"#,
+            ),
             (r#"len(message) > 4KiB"#, r#"len(.message) > 4KiB"#),
         ] {
             assert_eq!(written_out(search), meant);

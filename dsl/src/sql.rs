@@ -61,14 +61,24 @@ impl Param {
 }
 
 /// A condition, to stand behind `WHERE`. The numbers of parameters begin behind `before`.
-pub fn condition(plan: &Plan, expr: ExprId, store: &Store, before: usize) -> Result<Query, Vec<Diagnostic>> {
+pub fn condition(
+    plan: &Plan,
+    expr: ExprId,
+    store: &Store,
+    before: usize,
+) -> Result<Query, Vec<Diagnostic>> {
     let mut writer = Writer::new(plan, store, before);
     let written = writer.condition(expr);
     writer.finish(written.map(|condition| condition.text))
 }
 
 /// A value, to stand in a `SELECT`. The numbers of parameters begin behind `before`.
-pub fn value(plan: &Plan, expr: ExprId, store: &Store, before: usize) -> Result<Query, Vec<Diagnostic>> {
+pub fn value(
+    plan: &Plan,
+    expr: ExprId,
+    store: &Store,
+    before: usize,
+) -> Result<Query, Vec<Diagnostic>> {
     let mut writer = Writer::new(plan, store, before);
     let written = writer.value(expr);
     writer.finish(written.map(|value| value.text))

@@ -22,8 +22,10 @@ pub(crate) fn query(
     statement: &str,
     params: &[(String, String)],
 ) -> io::Result<String> {
-    let params: Vec<String> =
-        params.iter().map(|(name, value)| format!("{}={}", encoded(name), encoded(value))).collect();
+    let params: Vec<String> = params
+        .iter()
+        .map(|(name, value)| format!("{}={}", encoded(name), encoded(value)))
+        .collect();
     let mut stream = TcpStream::connect(&target.address)?;
     stream.set_read_timeout(Some(LIMIT))?;
     stream.set_write_timeout(Some(LIMIT))?;

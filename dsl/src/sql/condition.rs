@@ -56,9 +56,7 @@ impl Writer<'_> {
                 let test = format!("match({}, {pattern})", stand.raw);
                 Some(guarded(&stand, test, machine.matches(b"")))
             }
-            Op::Has { value, words: wanted, ignore_case } => {
-                self.has(*value, wanted, *ignore_case)
-            }
+            Op::Has { value, words: wanted, ignore_case } => self.has(*value, wanted, *ignore_case),
             Op::Is { value, test } => match self.place(*value)? {
                 Some(place) => self.is(&place, test, span),
                 None => {
@@ -118,7 +116,13 @@ impl Writer<'_> {
         Some(Condition { text: format!("({})", texts.join(with)), nullable })
     }
 
-    fn compare(&mut self, op: CompareOp, left: ExprId, right: ExprId, span: Span) -> Option<Condition> {
+    fn compare(
+        &mut self,
+        op: CompareOp,
+        left: ExprId,
+        right: ExprId,
+        span: Span,
+    ) -> Option<Condition> {
         if let Some(condition) = self.compare_constant(op, left, right)? {
             return Some(condition);
         }
@@ -163,7 +167,11 @@ impl Writer<'_> {
                 let constant = self.text_param(severity_name(*severity));
                 let test = format!("{raw} {} {constant}", sign(op));
                 Some(Condition {
-                    text: if guard { format!("({raw} != 'unset' AND {test})") } else { format!("({test})") },
+                    text: if guard {
+                        format!("({raw} != 'unset' AND {test})")
+                    } else {
+                        format!("({test})")
+                    },
                     nullable,
                 })
             }
@@ -222,7 +230,8 @@ impl Writer<'_> {
             && !set.texts.is_empty()
         {
             let stand = self.stand(place, span)?;
-            let constants: Vec<String> = set.texts.iter().map(|text| self.text_param(text)).collect();
+            let constants: Vec<String> =
+                set.texts.iter().map(|text| self.text_param(text)).collect();
             let holds_empty = set.texts.iter().any(|text| text.is_empty());
             let test = format!("{} IN ({})", stand.raw, constants.join(", "));
             return Some(guarded(&stand, test, holds_empty));
@@ -351,7 +360,9 @@ impl Writer<'_> {
         };
         let text = match test {
             TextTest::Contains => format!("position({hay}, {pin}) > 0"),
-            TextTest::StartsWith | TextTest::EndsWith => format!("{}({hay}, {pin})", function(test)),
+            TextTest::StartsWith | TextTest::EndsWith => {
+                format!("{}({hay}, {pin})", function(test))
+            }
         };
         let mut condition = guarded(&stand, text, true);
         condition.nullable |= needle.nullable;
@@ -403,7 +414,8 @@ impl Writer<'_> {
             let expr = self.plan.expr(id);
             match &expr.op {
                 Op::Local(local) if *local == element => declared = Some(expr.ty.base.clone()),
-                Op::Narrow(of) if matches!(&self.plan.expr(*of).op, Op::Local(local) if *local == element) => {
+                Op::Narrow(of) if matches!(&self.plan.expr(*of).op, Op::Local(local) if *local == element) =>
+                {
                     let ty = expr.ty.base.clone();
                     if found.get_or_insert_with(|| ty.clone()) != &ty {
                         return None;
@@ -411,7 +423,10 @@ impl Writer<'_> {
                 }
                 Op::Compare { left, right, .. } => stack.extend([*left, *right]),
                 Op::TextTest { value, needle, .. } => stack.extend([*value, *needle]),
-                Op::InSet { value, .. } | Op::Like { value, .. } | Op::Matches { value, .. } | Op::Has { value, .. } => {
+                Op::InSet { value, .. }
+                | Op::Like { value, .. }
+                | Op::Matches { value, .. }
+                | Op::Has { value, .. } => {
                     stack.push(*value);
                 }
                 Op::In { value, within } => stack.extend([*value, *within]),

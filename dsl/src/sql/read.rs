@@ -64,7 +64,13 @@ impl Writer<'_> {
     }
 
     /// The value at a place, read as that type.
-    pub(super) fn read(&mut self, place: &Place, ty: &Type, coerce: bool, span: Span) -> Option<Value> {
+    pub(super) fn read(
+        &mut self,
+        place: &Place,
+        ty: &Type,
+        coerce: bool,
+        span: Span,
+    ) -> Option<Value> {
         match place {
             Place::Column(at) => self.read_column(*at, ty, span),
             Place::Json(column, keys) => self.read_json(column, keys, ty, coerce, span),
@@ -90,13 +96,16 @@ impl Writer<'_> {
                         format!("multiIf({text} = 'true', true, {text} = 'false', false, NULL)"),
                         Kind::Bool,
                     ),
-                    Type::Number => {
-                        (format!("toFloat64OrNull({text})"), Kind::Float)
+                    Type::Number => (format!("toFloat64OrNull({text})"), Kind::Float),
+                    other => {
+                        return self.refuse(span, format!("a `{other}` that a map holds as text"));
                     }
-                    other => return self.refuse(span, format!("a `{other}` that a map holds as text")),
                 };
                 if *ty != Type::Text {
-                    self.note(span, "a map holds text: the number 1 and the text \"1\" are the same there");
+                    self.note(
+                        span,
+                        "a map holds text: the number 1 and the text \"1\" are the same there",
+                    );
                 }
                 Some(Value { text, kind, nullable: true })
             }
@@ -124,7 +133,9 @@ impl Writer<'_> {
             }
             (Stored::Bool, Type::Bool) => (raw, Kind::Bool),
             (Stored::Int, Type::Int | Type::Number) => (format!("toInt64({raw})"), Kind::Int),
-            (Stored::Int | Stored::Float, Type::Float) => (format!("toFloat64({raw})"), Kind::Float),
+            (Stored::Int | Stored::Float, Type::Float) => {
+                (format!("toFloat64({raw})"), Kind::Float)
+            }
             (Stored::Float, Type::Number) => (format!("toFloat64({raw})"), Kind::Float),
             (Stored::Time, Type::Timestamp) => (raw, Kind::Time),
             (Stored::Severity, Type::Severity) => {
@@ -178,10 +189,9 @@ impl Writer<'_> {
         let whole = format!("{path}.:Int64");
         let (text, kind) = match ty {
             Type::Text if !coerce => (text, Kind::Text),
-            Type::Int if coerce => (
-                format!("coalesce({whole}, accurateCastOrNull({text}, 'Int64'))"),
-                Kind::Int,
-            ),
+            Type::Int if coerce => {
+                (format!("coalesce({whole}, accurateCastOrNull({text}, 'Int64'))"), Kind::Int)
+            }
             Type::Int => (whole, Kind::Int),
             Type::Float if !coerce => (
                 format!("coalesce({path}.:Float64, toFloat64({whole}), toFloat64({path}.:UInt64))"),
@@ -194,7 +204,8 @@ impl Writer<'_> {
                     Type::Text => ("String", Kind::Text),
                     Type::Int => ("Int64", Kind::Int),
                     other => {
-                        return self.refuse(span, format!("a list of `{other}` inside a JSON column"));
+                        return self
+                            .refuse(span, format!("a list of `{other}` inside a JSON column"));
                     }
                 };
                 (format!("{path}.:`Array(Nullable({name}))`"), Kind::List(Box::new(kind)))
@@ -232,8 +243,7 @@ impl Writer<'_> {
                     Stored::AsText => format!("toString({raw})"),
                     _ => return self.mismatch(*at, &Type::Text, span),
                 };
-                let guard =
-                    (column.absent == StoredAbsent::Empty).then(|| format!("{raw} != ''"));
+                let guard = (column.absent == StoredAbsent::Empty).then(|| format!("{raw} != ''"));
                 Some(Stand { raw, guard, nullable: column.absent == StoredAbsent::Null })
             }
             Place::Json(column, keys) => {

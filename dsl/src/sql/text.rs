@@ -69,7 +69,8 @@ pub(super) fn regex(regex: &Regex) -> Option<String> {
 
 /// The regex for words that stand between characters which belong to none.
 pub(super) fn words(words: &str, ignore_case: bool) -> String {
-    let parts: Vec<String> = words.split(|c: char| !is_word(c)).filter(|w| !w.is_empty()).map(escape).collect();
+    let parts: Vec<String> =
+        words.split(|c: char| !is_word(c)).filter(|w| !w.is_empty()).map(escape).collect();
     // Everything that is no letter, digit or `_` separates.
     let outside = r"[^\p{L}\p{M}\p{N}_]";
     let flag = if ignore_case { "(?i)" } else { "" };

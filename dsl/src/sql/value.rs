@@ -49,7 +49,9 @@ impl Writer<'_> {
             Op::Neg(of) => {
                 let of = self.value(*of)?;
                 let text = match of.kind {
-                    Kind::Int | Kind::Duration => format!("accurateCastOrNull(-toInt128({}), 'Int64')", of.text),
+                    Kind::Int | Kind::Duration => {
+                        format!("accurateCastOrNull(-toInt128({}), 'Int64')", of.text)
+                    }
                     _ => format!("-({})", of.text),
                 };
                 Some(Value { text, nullable: true, ..of })
@@ -114,7 +116,11 @@ impl Writer<'_> {
         let Kind::List(kind) = list.kind else {
             return self.refuse(span, "a position in something that is no array");
         };
-        let (needed, place) = if at < 0 { (at.unsigned_abs(), at) } else { (at.unsigned_abs() + 1, at.saturating_add(1)) };
+        let (needed, place) = if at < 0 {
+            (at.unsigned_abs(), at)
+        } else {
+            (at.unsigned_abs() + 1, at.saturating_add(1))
+        };
         let text = format!("if(length({0}) >= {needed}, {0}[{place}], NULL)", list.text);
         Some(Value { text, kind: *kind, nullable: true })
     }
@@ -296,7 +302,10 @@ impl Writer<'_> {
                     texts.push(match hole.kind {
                         Kind::Text => hole.text,
                         Kind::Int => format!("toString({})", hole.text),
-                        _ => return self.refuse(span, "text made of anything but text and whole numbers"),
+                        _ => {
+                            return self
+                                .refuse(span, "text made of anything but text and whole numbers");
+                        }
                     });
                 }
             }

@@ -218,7 +218,10 @@ fn trials(stored: &Stored, seed: u64, wanted: usize) -> Tally {
             panic!("seed {seed}: {condition}\n{}\n{:?}\n{why}", query.text, query.params)
         });
         if here != there {
-            let odd = here.iter().find(|row| !there.contains(row)).or_else(|| there.iter().find(|row| !here.contains(row)));
+            let odd = here
+                .iter()
+                .find(|row| !there.contains(row))
+                .or_else(|| there.iter().find(|row| !here.contains(row)));
             panic!(
                 "seed {seed}: {condition}\nhere {here:?}\nthere {there:?}\n{}\n{:?}\nfor example {}",
                 query.text,

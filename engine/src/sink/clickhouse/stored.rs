@@ -44,7 +44,8 @@ impl Binding {
             self.layout.path(*node).into_iter().map(Into::into).collect()
         };
         let stored = kind(&column.ty, &column.type_name);
-        let always = matches!(column.from, From::EventTime(_) | From::ObservedAt(_) | From::Source(_));
+        let always =
+            matches!(column.from, From::EventTime(_) | From::ObservedAt(_) | From::Source(_));
         let absent = if always || column.dead_if_absent {
             StoredAbsent::Never
         } else if column.ty.is_nullable() && !column.has_default {
@@ -52,14 +53,20 @@ impl Binding {
         } else {
             match (&stored, &column.fallback) {
                 (Stored::Severity, _) if names_unset(&column.ty) => StoredAbsent::Empty,
-                (Stored::Text | Stored::List(_) | Stored::TextMap | Stored::Json, Fallback::Zero) => {
-                    StoredAbsent::Empty
-                }
+                (
+                    Stored::Text | Stored::List(_) | Stored::TextMap | Stored::Json,
+                    Fallback::Zero,
+                ) => StoredAbsent::Empty,
                 (Stored::Text, Fallback::Literal(text)) if text.is_empty() => StoredAbsent::Empty,
                 _ => StoredAbsent::Zero,
             }
         };
-        Column { name: column.name.clone(), paths: nodes.iter().map(path).collect(), stored, absent }
+        Column {
+            name: column.name.clone(),
+            paths: nodes.iter().map(path).collect(),
+            stored,
+            absent,
+        }
     }
 }
 

@@ -11,8 +11,22 @@ pub(super) const TYPES: &str = "type Event = {
 }";
 
 pub(super) const TEXTS: [&str; 16] = [
-    "web", "api", "GET /cart/42", "time out", "50% off_now", "a\\\\b", "über Öl", "ERROR: timeout", "x\\ny", "İstanbul", "foo_bar baz",
-    "2026-01-02", "12", "true", "k=v;q", "\\u212a",
+    "web",
+    "api",
+    "GET /cart/42",
+    "time out",
+    "50% off_now",
+    "a\\\\b",
+    "über Öl",
+    "ERROR: timeout",
+    "x\\ny",
+    "İstanbul",
+    "foo_bar baz",
+    "2026-01-02",
+    "12",
+    "true",
+    "k=v;q",
+    "\\u212a",
 ];
 
 pub(super) fn some(count: usize, seed: u64) -> Vec<String> {
@@ -28,15 +42,21 @@ fn event(dice: &mut Dice) -> String {
         dice.roll(60),
         dice.roll(1000)
     )];
-    let mut put = |dice: &mut Dice, key: &str, value: &dyn Fn(&mut Dice) -> String| match dice.roll(8) {
-        0 => {}
-        1 => members.push(format!("\"{key}\":null")),
-        _ => {
-            let value = value(dice);
-            members.push(format!("\"{key}\":{value}"));
-        }
-    };
-    put(dice, "severity", &|dice| format!("\"{}\"", dice.pick(&["trace", "debug", "info", "notice", "warn", "error", "critical", "fatal"])));
+    let mut put =
+        |dice: &mut Dice, key: &str, value: &dyn Fn(&mut Dice) -> String| match dice.roll(8) {
+            0 => {}
+            1 => members.push(format!("\"{key}\":null")),
+            _ => {
+                let value = value(dice);
+                members.push(format!("\"{key}\":{value}"));
+            }
+        };
+    put(dice, "severity", &|dice| {
+        format!(
+            "\"{}\"",
+            dice.pick(&["trace", "debug", "info", "notice", "warn", "error", "critical", "fatal"])
+        )
+    });
     put(dice, "service", &text);
     put(dice, "host", &|dice| if dice.roll(5) == 0 { "\"\"".into() } else { text(dice) });
     put(dice, "message", &text);
@@ -87,7 +107,19 @@ fn text(dice: &mut Dice) -> String {
 }
 
 fn int(dice: &mut Dice) -> String {
-    dice.pick(&["0", "1", "-7", "12", "200", "404", "503", "9007199254740993", "9223372036854775807", "-9223372036854775808"]).to_owned()
+    dice.pick(&[
+        "0",
+        "1",
+        "-7",
+        "12",
+        "200",
+        "404",
+        "503",
+        "9007199254740993",
+        "9223372036854775807",
+        "-9223372036854775808",
+    ])
+    .to_owned()
 }
 
 fn float(dice: &mut Dice) -> String {
@@ -99,7 +131,15 @@ fn flag(dice: &mut Dice) -> String {
 }
 
 fn ip(dice: &mut Dice) -> String {
-    dice.pick(&["\"10.0.0.1\"", "\"10.255.255.255\"", "\"192.0.2.7\"", "\"2001:db8::1\"", "\"8.8.8.8\"", "\"::1\""]).to_owned()
+    dice.pick(&[
+        "\"10.0.0.1\"",
+        "\"10.255.255.255\"",
+        "\"192.0.2.7\"",
+        "\"2001:db8::1\"",
+        "\"8.8.8.8\"",
+        "\"::1\"",
+    ])
+    .to_owned()
 }
 
 fn any(dice: &mut Dice) -> String {

@@ -22,7 +22,8 @@ impl Dice {
     }
 }
 
-const INTS: [&str; 8] = ["0", "1", "12", "200", "-7", "404", "9007199254740993", "9223372036854775807"];
+const INTS: [&str; 8] =
+    ["0", "1", "12", "200", "-7", "404", "9007199254740993", "9223372036854775807"];
 const FLOATS: [&str; 5] = ["0.5", "12.0", "-2.25", "0.1", "3.0"];
 
 /// A condition.
@@ -43,7 +44,10 @@ pub(super) fn condition(dice: &mut Dice, depth: usize) -> String {
         2 => compare(dice, depth, text),
         3 => {
             let op = dice.pick(&["==", "!=", "<", "<=", ">", ">="]);
-            format!(".severity {op} {}", dice.pick(&["trace", "debug", "info", "warn", "error", "fatal"]))
+            format!(
+                ".severity {op} {}",
+                dice.pick(&["trace", "debug", "info", "warn", "error", "fatal"])
+            )
         }
         4 => {
             let op = dice.pick(&["==", "!=", "<", "<=", ">", ">="]);
@@ -58,14 +62,33 @@ pub(super) fn condition(dice: &mut Dice, depth: usize) -> String {
             "{} {} {}",
             text(dice, depth),
             dice.pick(&["like", "not like"]),
-            dice.pick(&["glob\"*a*\"", "glob\"GET *\"", "glob\"?pi\"", "glob\"*\"", "glob\"50% *_n?w\""])
+            dice.pick(&[
+                "glob\"*a*\"",
+                "glob\"GET *\"",
+                "glob\"?pi\"",
+                "glob\"*\"",
+                "glob\"50% *_n?w\""
+            ])
         ),
         7 => format!(
             "{} matches {}",
             text(dice, depth),
-            dice.pick(&[r#"re"\d+""#, r#"re"^a.i$""#, r#"re"time\s?out"i"#, r#"re"x.y""#, r#"re"x.y"s"#, r#"re"\bfoo\w+\b""#, r#"re"(?<k>[a-z])=""#, r#"re"""#])
+            dice.pick(&[
+                r#"re"\d+""#,
+                r#"re"^a.i$""#,
+                r#"re"time\s?out"i"#,
+                r#"re"x.y""#,
+                r#"re"x.y"s"#,
+                r#"re"\bfoo\w+\b""#,
+                r#"re"(?<k>[a-z])=""#,
+                r#"re"""#
+            ])
         ),
-        8 => format!("{} has \"{}\"", text(dice, depth), dice.pick(&["time", "foo_bar", "cart", "42", "über", "time out", "foo"])),
+        8 => format!(
+            "{} has \"{}\"",
+            text(dice, depth),
+            dice.pick(&["time", "foo_bar", "cart", "42", "über", "time out", "foo"])
+        ),
         9 => {
             let set = dice.pick(&[r#"["web", "api"]"#, r#"["12", "true"]"#, r#"["x"]"#]);
             format!("{} {} {set}", text(dice, depth), dice.pick(&["in", "not in"]))
@@ -74,27 +97,57 @@ pub(super) fn condition(dice: &mut Dice, depth: usize) -> String {
             "{} {} {}",
             dice.pick(&[".ip", ".req.peer"]),
             dice.pick(&["in", "not in"]),
-            dice.pick(&["cidr\"10.0.0.0/8\"", "cidr\"2001:db8::/32\"", "[ip\"8.8.8.8\", cidr\"192.0.2.0/24\"]"])
+            dice.pick(&[
+                "cidr\"10.0.0.0/8\"",
+                "cidr\"2001:db8::/32\"",
+                "[ip\"8.8.8.8\", cidr\"192.0.2.0/24\"]"
+            ])
         ),
         11 => format!(
             "{} is {}",
-            dice.pick(&[".service", ".host", ".n", ".f", ".req.path", ".req.status", ".body.a", ".body", ".req", ".ip"]),
+            dice.pick(&[
+                ".service",
+                ".host",
+                ".n",
+                ".f",
+                ".req.path",
+                ".req.status",
+                ".body.a",
+                ".body",
+                ".req",
+                ".ip"
+            ]),
             dice.pick(&["absent", "present", "not absent"])
         ),
         12 => match dice.roll(4) {
             0 => format!(".tags contains \"{}\"", dice.pick(&TEXTS)),
             1 => format!(".tags[*] starts_with \"{}\"", needle(dice)),
-            2 => format!(".body.items[*].sku {} \"{}\"", dice.pick(&["==", "contains"]), dice.pick(&TEXTS)),
+            2 => format!(
+                ".body.items[*].sku {} \"{}\"",
+                dice.pick(&["==", "contains"]),
+                dice.pick(&TEXTS)
+            ),
             _ => format!("not (.tags[*] == \"{}\")", dice.pick(&TEXTS)),
         },
         _ => {
             let path = dice.pick(&[".body.a", ".body.b", ".body.c", ".req.\"k8s.io/name\""]);
             let any = path.starts_with(".body");
             match dice.roll(4) {
-                0 if any => format!("{path} {} {}", dice.pick(&["==", "<", ">=", "!="]), dice.pick(&INTS)),
-                1 if any => format!("{path} {} {}", dice.pick(&["==", "<", ">=", "!="]), dice.pick(&FLOATS)),
-                2 if any => format!("{path} is {}", dice.pick(&["string", "int", "float", "bool", "not string"])),
-                _ => format!("{path} {} \"{}\"", dice.pick(&["==", "!=", "<", "contains"]), dice.pick(&TEXTS)),
+                0 if any => {
+                    format!("{path} {} {}", dice.pick(&["==", "<", ">=", "!="]), dice.pick(&INTS))
+                }
+                1 if any => {
+                    format!("{path} {} {}", dice.pick(&["==", "<", ">=", "!="]), dice.pick(&FLOATS))
+                }
+                2 if any => format!(
+                    "{path} is {}",
+                    dice.pick(&["string", "int", "float", "bool", "not string"])
+                ),
+                _ => format!(
+                    "{path} {} \"{}\"",
+                    dice.pick(&["==", "!=", "<", "contains"]),
+                    dice.pick(&TEXTS)
+                ),
             }
         }
     }
@@ -136,10 +189,20 @@ fn int(dice: &mut Dice, depth: usize) -> String {
             format!("({} {op} {})", int(dice, depth), int(dice, depth))
         }
         3 => format!("({} ?? {})", int(dice, depth), int(dice, depth)),
-        4 => format!("(if {} {{ {} }} else {{ {} }})", condition(dice, depth), int(dice, depth), int(dice, depth)),
+        4 => format!(
+            "(if {} {{ {} }} else {{ {} }})",
+            condition(dice, depth),
+            int(dice, depth),
+            int(dice, depth)
+        ),
         5 => format!("len({})", text(dice, depth)),
         6 => {
-            let arms = format!("200 => {}, 400..=499 | -7 => {}, _ => {}", int(dice, 0), int(dice, 0), int(dice, 0));
+            let arms = format!(
+                "200 => {}, 400..=499 | -7 => {}, _ => {}",
+                int(dice, 0),
+                int(dice, 0),
+                int(dice, 0)
+            );
             format!("(match {} {{ {arms} }})", int(dice, depth))
         }
         _ => format!("abs({})", int(dice, depth)),
@@ -176,11 +239,24 @@ fn text(dice: &mut Dice, depth: usize) -> String {
     let depth = depth - 1;
     match dice.roll(9) {
         0..=2 => text(dice, 0),
-        3 => format!("{}({})", dice.pick(&["lower", "upper", "trim", "reverse", "trim_start", "trim_end"]), text(dice, depth)),
+        3 => format!(
+            "{}({})",
+            dice.pick(&["lower", "upper", "trim", "reverse", "trim_start", "trim_end"]),
+            text(dice, depth)
+        ),
         4 => format!("({} ?? {})", text(dice, depth), text(dice, depth)),
         5 => format!("({} + {})", text(dice, depth), text(dice, depth)),
         6 => format!("substr({}, {}, {})", text(dice, depth), dice.roll(4), dice.roll(4)),
-        7 => format!("(if {} {{ {} }} else {{ {} }})", condition(dice, depth), text(dice, depth), text(dice, depth)),
-        _ => format!("f\"<{{{}}}|{{{}}}>\"", dice.pick(&[".service", ".host", ".req.path"]), dice.pick(&[".n", ".req.status"])),
+        7 => format!(
+            "(if {} {{ {} }} else {{ {} }})",
+            condition(dice, depth),
+            text(dice, depth),
+            text(dice, depth)
+        ),
+        _ => format!(
+            "f\"<{{{}}}|{{{}}}>\"",
+            dice.pick(&[".service", ".host", ".req.path"]),
+            dice.pick(&[".n", ".req.status"])
+        ),
     }
 }

@@ -1,12 +1,13 @@
 //! What was found out the hard way, one case each.
 
-use super::{Stored, sql, events::TYPES};
+use super::{Stored, events::TYPES, sql};
 
 /// The offsets that the stream and the server find, which must agree.
 #[track_caller]
 fn both(stored: &Stored, condition: &str) -> Vec<usize> {
     let (plan, when) = stored.compile(condition).unwrap();
-    let query = sql::condition(&plan, when, &stored.store, 0).unwrap_or_else(|why| panic!("{condition}: {why:?}"));
+    let query = sql::condition(&plan, when, &stored.store, 0)
+        .unwrap_or_else(|why| panic!("{condition}: {why:?}"));
     let here = stored.here(&plan, when);
     let there = stored.there(std::slice::from_ref(&query)).remove(0).unwrap();
     assert_eq!(here, there, "{condition}\n{}", query.text);
@@ -46,7 +47,10 @@ fn one_path_holds_three_types_of_numbers() {
 
 #[test]
 fn text_that_looks_like_a_date_stays_text() {
-    let stored = json("sql_dates", &[r#"{"body":{"a":"2026-01-02"}}"#, r#"{"body":{"a":"2026-01-02 03:04:05"}}"#]);
+    let stored = json(
+        "sql_dates",
+        &[r#"{"body":{"a":"2026-01-02"}}"#, r#"{"body":{"a":"2026-01-02 03:04:05"}}"#],
+    );
     assert_eq!(both(&stored, r#".body.a starts_with "2026""#), [0, 1]);
 }
 
@@ -59,7 +63,10 @@ fn an_object_is_present() {
 
 #[test]
 fn a_dot_in_a_key_is_no_step() {
-    let stored = json("sql_dots", &[r#"{"body":{"a.b":"x"}}"#, r#"{"body":{"a":{"b":"x"}}}"#, r#"{"body":{"a%2Eb":"x"}}"#]);
+    let stored = json(
+        "sql_dots",
+        &[r#"{"body":{"a.b":"x"}}"#, r#"{"body":{"a":{"b":"x"}}}"#, r#"{"body":{"a%2Eb":"x"}}"#],
+    );
     assert_eq!(both(&stored, r#".body."a.b" == "x""#), [0]);
     assert_eq!(both(&stored, r#".body.a.b == "x""#), [1]);
 }
@@ -73,7 +80,14 @@ fn a_dot_of_a_regex_takes_no_line_end() {
 
 #[test]
 fn text_that_is_no_address_lies_in_no_block() {
-    let stored = json("sql_addresses", &[r#"{"req":{"peer":"10.0.0.1"}}"#, r#"{"req":{"peer":"nonsense"}}"#, r#"{"req":{"peer":""}}"#]);
+    let stored = json(
+        "sql_addresses",
+        &[
+            r#"{"req":{"peer":"10.0.0.1"}}"#,
+            r#"{"req":{"peer":"nonsense"}}"#,
+            r#"{"req":{"peer":""}}"#,
+        ],
+    );
     assert_eq!(both(&stored, r#".req.peer in cidr"10.0.0.0/8""#), [0]);
 }
 
@@ -93,7 +107,8 @@ fn a_map_without_the_key_is_not_empty_text() {
 
 #[test]
 fn overflow_and_division_by_zero_are_absent() {
-    let stored = json("sql_arithmetic", &[r#"{"n":9223372036854775807}"#, r#"{"n":0}"#, r#"{"n":2}"#]);
+    let stored =
+        json("sql_arithmetic", &[r#"{"n":9223372036854775807}"#, r#"{"n":0}"#, r#"{"n":2}"#]);
     assert_eq!(both(&stored, ".n + 1 > 0"), [1, 2]);
     assert_eq!(both(&stored, "10 / .n > 0"), [0, 2]);
     assert_eq!(both(&stored, "10 % .n >= 0"), [0, 2]);
