@@ -58,8 +58,8 @@ impl Writer<'_> {
             }
             Op::Has { value, words: wanted, ignore_case } => self.has(*value, wanted, *ignore_case),
             Op::Is { value, test } => match self.place(*value)? {
-                Some(place) => self.is(&place, test, span),
-                None => {
+                Some(place) if self.is_as_stored(*value) => self.is(&place, test, span),
+                _ => {
                     let value = self.value(*value)?;
                     use crate::plan::IsTest::{Absent, Missing, Null, Present, Type as OfType};
                     Some(Condition::sure(match test {
@@ -198,6 +198,14 @@ impl Writer<'_> {
             }
             _ => None,
         })
+    }
+
+    /// Whether a value counts as present whatever its type is: nobody declared one, or the column itself has it.
+    fn is_as_stored(&mut self, id: ExprId) -> bool {
+        let expr = self.plan.expr(id);
+        let untyped =
+            matches!(expr.ty.base, Type::Any | Type::Record(_) | Type::Map(_) | Type::List(_));
+        untyped || matches!(self.place(id), Some(Some(Place::Column(_))))
     }
 
     /// Whether an expression reads a number that may be whole or not.

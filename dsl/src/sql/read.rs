@@ -264,11 +264,22 @@ impl Writer<'_> {
     /// `is absent`, `is int` … of what stands at a place.
     pub(super) fn is(&mut self, place: &Place, test: &IsTest, span: Span) -> Option<Condition> {
         let test = match test {
-            IsTest::Absent => return Some(self.negated(place)),
-            IsTest::Present => return Some(self.present(place)),
+            IsTest::Absent | IsTest::Present => {
+                if !matches!(place, Place::Column(_)) {
+                    self.note(
+                        span,
+                        "an object without a value in it is not stored, and reads as absent",
+                    );
+                }
+                let present = self.present(place);
+                return Some(match test {
+                    IsTest::Present => present,
+                    _ => Condition::sure(format!("NOT ({})", present.text)),
+                });
+            }
             IsTest::Missing | IsTest::Null => {
                 self.note(span, "a table keeps no difference between a missing value and null: both are asked for");
-                return Some(self.negated(place));
+                return Some(Condition::sure(format!("NOT ({})", self.present(place).text)));
             }
             IsTest::Type(ty) => ty,
         };
@@ -300,10 +311,6 @@ impl Writer<'_> {
                 "a map keeps text only; keep the rest in a JSON column to ask for types",
             ),
         }
-    }
-
-    fn negated(&mut self, place: &Place) -> Condition {
-        Condition::sure(format!("NOT ({})", self.present(place).text))
     }
 
     fn present(&mut self, place: &Place) -> Condition {

@@ -26,7 +26,7 @@ pub(super) const TEXTS: [&str; 16] = [
     "12",
     "true",
     "k=v;q",
-    "\\u212a",
+    "\u{212a}",
 ];
 
 pub(super) fn some(count: usize, seed: u64) -> Vec<String> {

@@ -232,7 +232,7 @@ fn float(dice: &mut Dice, depth: usize) -> String {
 fn text(dice: &mut Dice, depth: usize) -> String {
     if depth == 0 {
         return match dice.roll(4) {
-            0 => format!("\"{}\"", dice.pick(&TEXTS).replace("\\u212a", "\\u{212a}")),
+            0 => format!("\"{}\"", dice.pick(&TEXTS)),
             _ => dice.pick(&[".service", ".host", ".message", ".req.path"]).to_owned(),
         };
     }
