@@ -55,7 +55,8 @@ impl Writer<'_> {
             self.note(span, format!("`{}` in SQL: {}", function.name, twin.note));
         }
         if kind == Kind::Int {
-            text = format!("toInt64({text})");
+            // What lies beyond 64 bits is absent, not wrapped.
+            text = format!("accurateCastOrNull({text}, 'Int64')");
         }
         let may_be_null: Vec<&str> = given
             .iter()

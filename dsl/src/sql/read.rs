@@ -33,7 +33,12 @@ impl Writer<'_> {
                 let path: Vec<Arc<str>> =
                     self.plan.layout.path(*node).into_iter().map(Into::into).collect();
                 match self.store.place(&path) {
-                    Some(place) => Some(Some(place)),
+                    Some(place) => {
+                        if !matches!(place, Place::Column(_)) {
+                            path.iter().for_each(|key| self.note_dot(key, expr.span));
+                        }
+                        Some(Some(place))
+                    }
                     None => {
                         let path = self.path_text(&path);
                         self.refuse_with(
@@ -54,9 +59,18 @@ impl Writer<'_> {
         }
     }
 
+    fn note_dot(&mut self, key: &str, span: Span) {
+        if key.contains('.') {
+            let what =
+                "a table keeps no difference between a key with a dot and the path of two keys";
+            self.note(span, what);
+        }
+    }
+
     fn place_below(&mut self, of: ExprId, key: &Arc<str>) -> Option<Option<Place>> {
         let span = self.plan.expr(of).span;
         let Some(place) = self.place(of)? else { return Some(None) };
+        self.note_dot(key, span);
         match place.member(self.store, key) {
             Some(place) => Some(Some(place)),
             None => self.refuse(span, format!("the column that holds this has no member `{key}`")),
@@ -290,7 +304,8 @@ impl Writer<'_> {
                 Some(Condition::sure(match test {
                     Type::Text => of("String"),
                     Type::Int => of("Int64"),
-                    Type::Float => of("Float64"),
+                    // Whole numbers beyond `int` are floats here.
+                    Type::Float => format!("({} OR {})", of("Float64"), of("UInt64")),
                     Type::Bool => of("Bool"),
                     other => {
                         return self.refuse(span, format!("`is {other}` inside a JSON column"));
@@ -396,24 +411,23 @@ impl Writer<'_> {
 
 pub(super) fn json_path(column: &str, keys: &[Arc<str>]) -> String {
     let mut path = name(column);
-    for key in keys {
+    for key in steps(keys) {
         path.push('.');
-        path.push_str(&name(&key.replace('%', "%25").replace('.', "%2E")));
+        path.push_str(&name(key));
     }
     path
 }
 
 fn json_object(column: &str, keys: &[Arc<str>]) -> String {
-    match keys.split_first() {
-        None => name(column),
-        Some((first, rest)) => {
-            let first = name(&first.replace('%', "%25").replace('.', "%2E"));
-            let mut path = format!("{}.^{first}", name(column));
-            for key in rest {
-                path.push('.');
-                path.push_str(&name(&key.replace('%', "%25").replace('.', "%2E")));
-            }
-            path
-        }
+    let mut path = name(column);
+    for (at, key) in steps(keys).enumerate() {
+        path.push_str(if at == 0 { ".^" } else { "." });
+        path.push_str(&name(key));
     }
+    path
+}
+
+/// The server takes a key with a dot for the path of two keys.
+fn steps(keys: &[Arc<str>]) -> impl Iterator<Item = &str> {
+    keys.iter().flat_map(|key| key.split('.'))
 }

@@ -278,6 +278,6 @@ fn a_map_selects_what_the_stream_selects() {
         "sql_map",
         "timestamp DateTime64(9, 'UTC'), service LowCardinality(String), message String, n Nullable(Int64), attributes Map(LowCardinality(String), String)",
         events::TYPES,
-        events::some(600, 3),
+        events::tame(600, 3),
     ));
 }
