@@ -209,7 +209,7 @@ mod tests {
     #[test]
     fn bare_names_are_fields_and_text_alone_is_looked_for() {
         for (search, meant) in [
-            (r#"status >= 500"#, r#".status >= 500"#),
+            (r"status >= 500", r".status >= 500"),
             (
                 r#"severity >= warn and service == "api" and "timeout"i"#,
                 r#".severity >= warn and .service == "api" and .message has "timeout"i"#,
@@ -219,10 +219,10 @@ mod tests {
                 r#".message has "connection reset" and .kubernetes.namespace in ["shop", "auth"]"#,
             ),
             (
-                r#"not (http.status == 200 or host is absent)"#,
-                r#"not (.http.status == 200 or .host is absent)"#,
+                r"not (http.status == 200 or host is absent)",
+                r"not (.http.status == 200 or .host is absent)",
             ),
-            (r#"len(message) > 4KiB"#, r#"len(.message) > 4KiB"#),
+            (r"len(message) > 4KiB", r"len(.message) > 4KiB"),
         ] {
             assert_eq!(written_out(search), meant);
         }

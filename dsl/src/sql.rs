@@ -10,7 +10,7 @@ mod store;
 mod text;
 mod value;
 
-use std::{collections::HashMap, sync::Arc};
+use std::collections::HashMap;
 
 use crate::{
     diagnostic::{Code, Diagnostic},
@@ -110,6 +110,10 @@ struct Value {
     /// Whether it can be NULL at all.
     nullable: bool,
 }
+
+/// Something was refused, and it is said what.
+#[derive(Debug, Clone, Copy)]
+struct Refused;
 
 /// SQL for a condition: NULL counts as false.
 #[derive(Debug, Clone)]
@@ -211,9 +215,5 @@ impl<'p> Writer<'p> {
         let result = run(self);
         self.depth -= 1;
         result
-    }
-
-    fn path_text(&self, path: &[Arc<str>]) -> String {
-        format!(".{}", path.join("."))
     }
 }

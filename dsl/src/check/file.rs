@@ -91,7 +91,7 @@ impl Checker<'_> {
         let mut out: Vec<(Arc<str>, Const)> = Vec::new();
         let mut seen = std::collections::HashSet::new();
         for (number, row) in rows.enumerate() {
-            if row.iter().all(|cell| cell.is_empty()) {
+            if row.iter().all(String::is_empty) {
                 continue;
             }
             let line = number + 2;

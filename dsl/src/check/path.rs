@@ -174,9 +174,10 @@ impl Checker<'_> {
         {
             return found;
         }
-        let (op, ty) = match open && !self.place.in_const {
-            true => (Op::Field(self.node(&keys)), Ty::optional(Type::Any)),
-            false => (Op::Literal(Literal::Absent(Absence::Missing)), Ty::optional(Type::Null)),
+        let (op, ty) = if open && !self.place.in_const {
+            (Op::Field(self.node(&keys)), Ty::optional(Type::Any))
+        } else {
+            (Op::Literal(Literal::Absent(Absence::Missing)), Ty::optional(Type::Null))
         };
         self.add(op, ty, span)
     }

@@ -74,20 +74,18 @@ pub(super) fn parse_csv<'a>(args: &[RowArg<'a>], _: &RowContext<'a>) -> Value<'a
         false
     });
     let Some(row) = first else { return UNREADABLE };
-    match json_ref(args, 2) {
-        Some(columns) => {
-            let mut map = MapText::new();
-            for (name, cell) in items::elements(columns).zip(&row) {
-                if let Value::Text(name) = items::decode(name) {
-                    map.value(&name, &Value::text(cell));
-                }
+    if let Some(columns) = json_ref(args, 2) {
+        let mut map = MapText::new();
+        for (name, cell) in items::elements(columns).zip(&row) {
+            if let Value::Text(name) = items::decode(name) {
+                map.value(&name, &Value::text(cell));
             }
-            map.finish()
         }
-        None => {
-            let mut list = ListText::new();
-            row.iter().for_each(|cell| list.text(cell));
-            list.finish()
-        }
+        return map.finish();
     }
+    let mut list = ListText::new();
+    for cell in &row {
+        list.text(cell);
+    }
+    list.finish()
 }

@@ -111,8 +111,8 @@ const fn entry(
 ) -> Function {
     let (given, sql) = given;
     Function {
-        given,
         sql,
+        given,
         ..Function::new(name, Family::Event, params, returns, doc, examples, kernel)
     }
 }

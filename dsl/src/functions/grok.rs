@@ -4,7 +4,7 @@
 
 mod library;
 
-use std::sync::Arc;
+use std::{fmt::Write as _, sync::Arc};
 
 use super::{
     pattern::Reads,
@@ -115,10 +115,10 @@ impl Expansion {
     fn expand(
         &mut self,
         pattern: &str,
-        at: Option<std::ops::Range<usize>>,
+        at: Option<&std::ops::Range<usize>>,
         depth: usize,
     ) -> Result<(), LiteralError> {
-        let place = |range: std::ops::Range<usize>| at.clone().unwrap_or(range);
+        let place = |range: std::ops::Range<usize>| at.cloned().unwrap_or(range);
         if depth > DEPTH_MAX {
             return Err(LiteralError::at(place(0..pattern.len()), "patterns nest too deeply"));
         }
@@ -214,7 +214,8 @@ impl Expansion {
             self.fields.push(Field { name, reads, groups: Vec::new() });
             self.fields.len() - 1
         });
-        self.out.push_str(&format!("(?<_g{}>", self.groups.len()));
+        let number = self.groups.len();
+        write!(self.out, "(?<_g{number}>").expect("text takes all that is written");
         self.groups.push(field);
         Ok(())
     }

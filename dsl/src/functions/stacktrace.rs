@@ -48,7 +48,7 @@ pub(super) fn auto(text: &str) -> Option<Vec<Value<'_>>> {
     python(text).or_else(|| go(text)).or_else(|| java(text)).or_else(|| node(text))
 }
 
-fn finished<'t>(language: &'static str, trace: Trace<'t>) -> Option<Vec<Value<'t>>> {
+fn finished<'t>(language: &'static str, trace: &Trace<'t>) -> Option<Vec<Value<'t>>> {
     if trace.frames.is_empty() {
         return None;
     }
@@ -115,7 +115,7 @@ pub(super) fn java(text: &str) -> Option<Vec<Value<'_>>> {
             let Some((function, place)) = frame.split_once('(') else { continue };
             let (file, line) = match place.rsplit_once(':') {
                 Some((file, line)) => (Some(file), read::int(line)),
-                None => (Some(place).filter(|place| place.ends_with(".java")), None),
+                None => (place.strip_suffix(".java").map(|_| place), None),
             };
             let known = ["Native Method", "Unknown Source", "<generated>"].contains(&place);
             let source = file.is_some_and(|file| {
@@ -138,7 +138,7 @@ pub(super) fn java(text: &str) -> Option<Vec<Value<'_>>> {
         };
         trace.thrown = thrown(line);
     }
-    finished("java", trace)
+    finished("java", &trace)
 }
 
 /// `File "x.py", line 3, in f` below `Traceback (most recent call last):`, the exception last.
@@ -169,7 +169,7 @@ pub(super) fn python(text: &str) -> Option<Vec<Value<'_>>> {
     }
     let mut last = traces.pop()?;
     last.causes = traces.into_iter().rev().map(|trace| trace.thrown).collect();
-    finished("python", last)
+    finished("python", &last)
 }
 
 /// `panic: message`, then of the goroutine that ran a function a line and its place below.
@@ -204,7 +204,7 @@ pub(super) fn go(text: &str) -> Option<Vec<Value<'_>>> {
             }
         }
     }
-    if goroutines == 0 { None } else { finished("go", trace) }
+    if goroutines == 0 { None } else { finished("go", &trace) }
 }
 
 /// `at f (/x.js:1:2)` or `at /x.js:1:2` below `TypeError: message`.
@@ -239,5 +239,5 @@ pub(super) fn node(text: &str) -> Option<Vec<Value<'_>>> {
     }
     trace.thrown =
         before.map_or((None, None), |line| thrown(line.strip_prefix("Uncaught ").unwrap_or(line)));
-    finished("node", trace)
+    finished("node", &trace)
 }

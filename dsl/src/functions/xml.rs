@@ -132,7 +132,9 @@ fn close(parent: &mut Element, element: Element) {
                 [value] => map.member(name, value),
                 values => {
                     let mut list = ListText::new();
-                    values.iter().for_each(|value| list.raw(value));
+                    for value in values {
+                        list.raw(value);
+                    }
                     if let Value::Json(list) = list.finish() {
                         map.member(name, &list);
                     }

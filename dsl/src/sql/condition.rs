@@ -1,7 +1,7 @@
 //! Conditions: what selects rows.
 
 use super::{
-    Condition, Kind, Value, Writer,
+    Condition, Kind, Refused, Value, Writer,
     read::Stand,
     store::{Place, Stored, StoredAbsent},
     text::{like_glob, like_literal, name, regex, words},
@@ -57,7 +57,7 @@ impl Writer<'_> {
                 Some(guarded(&stand, test, machine.matches(b"")))
             }
             Op::Has { value, words: wanted, ignore_case } => self.has(*value, wanted, *ignore_case),
-            Op::Is { value, test } => match self.place(*value)? {
+            Op::Is { value, test } => match self.place(*value).ok()? {
                 Some(place) if self.is_as_stored(*value) => self.is(&place, test, span),
                 _ => {
                     let value = self.value(*value)?;
@@ -123,10 +123,10 @@ impl Writer<'_> {
         right: ExprId,
         span: Span,
     ) -> Option<Condition> {
-        if let Some(condition) = self.compare_constant(op, left, right)? {
+        if let Some(condition) = self.compare_constant(op, left, right).ok()? {
             return Some(condition);
         }
-        if let Some(condition) = self.compare_constant(turned(op), right, left)? {
+        if let Some(condition) = self.compare_constant(turned(op), right, left).ok()? {
             return Some(condition);
         }
         let (left, right) = (self.value(left)?, self.value(right)?);
@@ -141,17 +141,17 @@ impl Writer<'_> {
         op: CompareOp,
         value: ExprId,
         constant: ExprId,
-    ) -> Option<Option<Condition>> {
-        let Op::Literal(literal) = &self.plan.expr(constant).op else { return Some(None) };
-        let Some(place) = self.place(value)? else { return Some(None) };
+    ) -> Result<Option<Condition>, Refused> {
+        let Op::Literal(literal) = &self.plan.expr(constant).op else { return Ok(None) };
+        let Some(place) = self.place(value)? else { return Ok(None) };
         let span = self.plan.expr(constant).span;
-        Some(match (&place, literal) {
+        Ok(match (&place, literal) {
             (Place::Json(column, keys), Literal::Int(_) | Literal::Float(_))
                 if self.is_any_number(value) =>
             {
                 // One path can hold three numeric types.
                 let path = super::read::json_path(column, keys);
-                let constant = self.literal(literal, span)?.text;
+                let constant = self.literal(literal, span).ok_or(Refused)?.text;
                 let of = |variant: &str| format!("{path}.:{variant} {} {constant}", sign(op));
                 let text = format!("({} OR {} OR {})", of("Int64"), of("Float64"), of("UInt64"));
                 Some(Condition { text, nullable: true })
@@ -178,7 +178,7 @@ impl Writer<'_> {
             (Place::Column(at), Literal::Text(text))
                 if matches!(self.store.columns[*at].stored, Stored::Text | Stored::AsText) =>
             {
-                let stand = self.stand(&place, span)?;
+                let stand = self.stand(&place, span).ok_or(Refused)?;
                 let empty_holds = match op {
                     CompareOp::Eq => text.is_empty(),
                     CompareOp::Lt => !text.is_empty(),
@@ -191,8 +191,8 @@ impl Writer<'_> {
                 Some(guarded(&stand, test, empty_holds))
             }
             (Place::Entry(..), Literal::Text(_)) => {
-                let stand = self.stand(&place, span)?;
-                let constant = self.literal(literal, span)?.text;
+                let stand = self.stand(&place, span).ok_or(Refused)?;
+                let constant = self.literal(literal, span).ok_or(Refused)?.text;
                 let test = format!("({} {} {constant})", stand.raw, sign(op));
                 Some(guarded(&stand, test, true))
             }
@@ -205,7 +205,7 @@ impl Writer<'_> {
         let expr = self.plan.expr(id);
         let untyped =
             matches!(expr.ty.base, Type::Any | Type::Record(_) | Type::Map(_) | Type::List(_));
-        untyped || matches!(self.place(id), Some(Some(Place::Column(_))))
+        untyped || matches!(self.place(id), Ok(Some(Place::Column(_))))
     }
 
     /// Whether an expression reads a number that may be whole or not.
@@ -215,7 +215,7 @@ impl Writer<'_> {
     }
 
     fn in_set(&mut self, value: ExprId, set: &LiteralSet, span: Span) -> Option<Condition> {
-        let place = self.place(value)?;
+        let place = self.place(value).ok()?;
         if let Some(Place::Json(column, keys)) = &place
             && self.is_any_number(value)
         {
@@ -401,7 +401,7 @@ impl Writer<'_> {
             Op::Field(node) => self.plan.layout.node(*node).coerce,
             _ => false,
         };
-        if let Some(place) = self.place(id)?
+        if let Some(place) = self.place(id).ok()?
             && !(coerced && matches!(place, Place::Json(..)))
         {
             return self.stand(&place, span);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    Condition, Kind, Value, Writer,
+    Condition, Kind, Refused, Value, Writer,
     store::{Place, Stored, StoredAbsent},
     text::name,
 };
@@ -25,37 +25,38 @@ pub(super) struct Stand {
 
 impl Writer<'_> {
     /// Where the value of an expression that names a place stands.
-    pub(super) fn place(&mut self, id: ExprId) -> Option<Option<Place>> {
+    pub(super) fn place(&mut self, id: ExprId) -> Result<Option<Place>, Refused> {
         let expr = self.plan.expr(id);
         match &expr.op {
-            Op::Field(NodeId::ROOT) => self.refuse(expr.span, "the whole event is no value in SQL"),
+            Op::Field(NodeId::ROOT) => {
+                self.refuse::<()>(expr.span, "the whole event is no value in SQL");
+                Err(Refused)
+            }
             Op::Field(node) => {
                 let path: Vec<Arc<str>> =
                     self.plan.layout.path(*node).into_iter().map(Into::into).collect();
-                match self.store.place(&path) {
-                    Some(place) => {
-                        if !matches!(place, Place::Column(_)) {
-                            path.iter().for_each(|key| self.note_dot(key, expr.span));
-                        }
-                        Some(Some(place))
-                    }
-                    None => {
-                        let path = self.path_text(&path);
-                        self.refuse_with(
-                            expr.span,
-                            format!("the table keeps no `{path}`"),
-                            "give it a column, or the table a column for the rest",
-                        )
+                let Some(place) = self.store.place(&path) else {
+                    self.refuse_with::<()>(
+                        expr.span,
+                        format!("the table keeps no `.{}`", path.join(".")),
+                        "give it a column, or the table a column for the rest",
+                    );
+                    return Err(Refused);
+                };
+                if !matches!(place, Place::Column(_)) {
+                    for key in &path {
+                        self.note_dot(key, expr.span);
                     }
                 }
+                Ok(Some(place))
             }
             Op::Member { of, key } => self.place_below(*of, key),
             Op::Index { of, index } => match &self.plan.expr(*index).op {
                 Op::Literal(Literal::Text(key)) => self.place_below(*of, key),
-                _ => Some(None),
+                _ => Ok(None),
             },
             Op::Narrow(of) => self.place(*of),
-            _ => Some(None),
+            _ => Ok(None),
         }
     }
 
@@ -67,13 +68,19 @@ impl Writer<'_> {
         }
     }
 
-    fn place_below(&mut self, of: ExprId, key: &Arc<str>) -> Option<Option<Place>> {
+    fn place_below(&mut self, of: ExprId, key: &Arc<str>) -> Result<Option<Place>, Refused> {
         let span = self.plan.expr(of).span;
-        let Some(place) = self.place(of)? else { return Some(None) };
+        let Some(place) = self.place(of)? else { return Ok(None) };
         self.note_dot(key, span);
         match place.member(self.store, key) {
-            Some(place) => Some(Some(place)),
-            None => self.refuse(span, format!("the column that holds this has no member `{key}`")),
+            Some(place) => Ok(Some(place)),
+            None => {
+                self.refuse::<()>(
+                    span,
+                    format!("the column that holds this has no member `{key}`"),
+                );
+                Err(Refused)
+            }
         }
     }
 
@@ -378,7 +385,7 @@ impl Writer<'_> {
             Op::Each { of, keys } => (*of, keys.as_slice()),
             _ => (list, [].as_slice()),
         };
-        match self.place(list)? {
+        match self.place(list).ok()? {
             Some(place @ Place::Column(_)) if keys.is_empty() => {
                 self.read(&place, &Type::list(of.clone()), false, expr.span)
             }

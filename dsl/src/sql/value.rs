@@ -23,11 +23,11 @@ impl Writer<'_> {
             Op::Literal(literal) => self.literal(literal, span),
             Op::Field(node) => {
                 let node = plan.layout.node(*node);
-                let place = self.place(id)??;
+                let place = self.place(id).ok()??;
                 self.read(&place, &expr.ty.base, node.coerce, span)
             }
             Op::Narrow(of) => self.narrowed(*of, &expr.ty.base, span),
-            Op::Member { .. } | Op::Index { .. } => match self.place(id)? {
+            Op::Member { .. } | Op::Index { .. } => match self.place(id).ok()? {
                 Some(place) => self.read(&place, &expr.ty.base, false, span),
                 None => self.element(id),
             },
@@ -88,7 +88,7 @@ impl Writer<'_> {
     }
 
     fn narrowed(&mut self, of: ExprId, ty: &Type, span: Span) -> Option<Value> {
-        if let Some(place) = self.place(of)? {
+        if let Some(place) = self.place(of).ok()? {
             return self.read(&place, ty, false, span);
         }
         let value = self.value(of)?;

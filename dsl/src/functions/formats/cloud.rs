@@ -1,4 +1,4 @@
-//! Access logs of Amazon: load balancers, flows, CloudFront.
+//! Access logs of Amazon: load balancers, flows, `CloudFront`.
 
 use std::{borrow::Cow, sync::LazyLock};
 
@@ -182,7 +182,7 @@ static CLOUDFRONT_TIME: LazyLock<TimeFormat> = LazyLock::new(|| {
     TimeFormat::compile("%Y-%m-%d %H:%M:%S").expect("the format of CloudFront compiles")
 });
 
-/// Reads a line of CloudFront's standard log; older lines have fewer columns.
+/// Reads a line of `CloudFront`'s standard log; older lines have fewer columns.
 pub(super) fn cloudfront(text: &str) -> Option<Vec<Value<'_>>> {
     if text.starts_with('#') {
         return None;

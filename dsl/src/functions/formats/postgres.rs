@@ -1,4 +1,4 @@
-//! Lines of PostgreSQL's server log, with the prefixes that are in use.
+//! Lines of `PostgreSQL`'s server log, with the prefixes that are in use.
 
 use crate::{
     column::{Absence, Severity, Value},
@@ -24,7 +24,7 @@ pub(super) const FIELDS: &[FieldSpec] = &[
     ("message", Type::Text, false),
 ];
 
-/// PostgreSQL's levels; those that only go with another line have its rank.
+/// `PostgreSQL`'s levels; those that only go with another line have its rank.
 const LEVELS: [(&str, u8); 15] = [
     ("DEBUG5", 5),
     ("DEBUG4", 5),

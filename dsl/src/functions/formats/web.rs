@@ -1,4 +1,4 @@
-//! Lines of web servers and proxies: nginx, Apache's error log, HAProxy, W3C extended (IIS).
+//! Lines of web servers and proxies: nginx, Apache's error log, `HAProxy`, W3C extended (IIS).
 
 use std::{borrow::Cow, sync::LazyLock};
 
@@ -93,7 +93,7 @@ pub(super) fn nginx(text: &str) -> Option<Vec<Value<'_>>> {
 }
 
 /// `GET /x HTTP/1.1`, of which scanners leave out what they like.
-fn request<'t>(record: &mut Filled<'t>, line: &str) {
+fn request(record: &mut Filled<'_>, line: &str) {
     let mut parts = line.split_ascii_whitespace().map(|part| Value::owned(part.to_owned()));
     if line == "-" {
         return;
@@ -309,7 +309,7 @@ pub(super) const HAPROXY: &[FieldSpec] = &[
     ("protocol", Type::Text, true),
 ];
 
-/// Reads a line of HAProxy's HTTP or TCP log, a syslog header before it or not.
+/// Reads a line of `HAProxy`'s HTTP or TCP log, a syslog header before it or not.
 pub(super) fn haproxy(text: &str) -> Option<Vec<Value<'_>>> {
     let mut record = Filled::new(HAPROXY);
     // The time in brackets is the first that looks like one; `haproxy[123]:` may come before.

@@ -11,8 +11,8 @@ use bytes::Bytes;
 
 use super::{buffer::Buffer, columns::Growing};
 
-/// What pools on a shelf of their own may keep together: one block of the usual size and its body.
-const KEPT_MAX: usize = 64 << 20;
+/// What pools on a shelf of their own may keep together: a block of the usual size, its body not compressed, and a smaller one beside it.
+const KEPT_MAX: usize = 96 << 20;
 
 /// How much all pools that stand on it may keep together: idle memory is bounded, however many tables and threads there are.
 #[derive(Debug)]
