@@ -32,7 +32,7 @@ CREATE TABLE IF NOT EXISTS logs (
 PARTITION BY (toDate(timestamp), retention_class)
 ORDER BY (toStartOfFiveMinutes(timestamp), service, timestamp)
 TTL toDateTime(timestamp) + INTERVAL 10 YEAR
-SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000, min_level_for_wide_part = 1,
+SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000, min_level_for_wide_part = 1, min_parts_to_merge_at_once = 8,
          map_serialization_version = 'with_buckets',
          map_serialization_version_for_zero_level_parts = 'basic';
 
@@ -68,7 +68,7 @@ CREATE TABLE IF NOT EXISTS errors (
 PARTITION BY (toDate(timestamp), retention_class)
 ORDER BY (toStartOfFiveMinutes(timestamp), service, timestamp)
 TTL toDateTime(timestamp) + INTERVAL 10 YEAR
-SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000, min_level_for_wide_part = 1,
+SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000, min_level_for_wide_part = 1, min_parts_to_merge_at_once = 8,
          map_serialization_version = 'with_buckets',
          map_serialization_version_for_zero_level_parts = 'basic';
 

@@ -7,7 +7,7 @@ use std::{fs, path::Path};
 const MEMORY_DIVISOR: u64 = 2;
 
 /// More than this buys nothing: it holds the largest block of eight tables twice, and Kafka is the buffer.
-const MEMORY_DEFAULT_MAX: u64 = 256 << 20;
+const MEMORY_DEFAULT_MAX: u64 = 192 << 20;
 
 /// Less than this cannot hold one fetch, one batch and one block of a sink.
 pub(super) const MEMORY_MIN: u64 = 32 << 20;

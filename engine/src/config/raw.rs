@@ -45,7 +45,7 @@ pub struct RawConfig {
 #[serde(default, deny_unknown_fields)]
 pub struct RawEngine {
     /// The byte budget for payloads, columns, blocks in flight and client queues together. Unset: half of
-    /// the cgroup's limit, at most 256 MiB.
+    /// the cgroup's limit, at most 192 MiB.
     pub memory: Option<ByteSize>,
     /// Threads that compute. Unset: as many as the cgroup's quota allows.
     pub threads: Option<u32>,

@@ -13,7 +13,8 @@ use super::schema::quote;
 /// * `trace_id`: a filter too, with few false hits, for there is nothing else to narrow such a search.
 ///
 /// A part as it is inserted is one file for all columns (`min_level_for_wide_part`), not a hundred small ones; the first merge gives each
-/// column its own.
+/// column its own. Merges wait for eight parts (`min_parts_to_merge_at_once`): each rewrites all columns and indexes, so that fewer of them
+/// are a quarter of what merging costs.
 pub const LOGS: &str = "\
 CREATE TABLE IF NOT EXISTS logs (
   timestamp        DateTime64(9, 'UTC') CODEC(Delta(8), ZSTD(1)),
@@ -47,7 +48,7 @@ CREATE TABLE IF NOT EXISTS logs (
 PARTITION BY (toDate(timestamp), retention_class)
 ORDER BY (toStartOfFiveMinutes(timestamp), service, timestamp)
 TTL toDateTime(timestamp) + INTERVAL 10 YEAR
-SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000, min_level_for_wide_part = 1,
+SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000, min_level_for_wide_part = 1, min_parts_to_merge_at_once = 8,
          map_serialization_version = 'with_buckets',
          map_serialization_version_for_zero_level_parts = 'basic'";
 
