@@ -13,8 +13,8 @@ use super::schema::quote;
 /// * `trace_id`: a filter too, with few false hits, for there is nothing else to narrow such a search.
 ///
 /// A part as it is inserted is one file for all columns (`min_level_for_wide_part`), not a hundred small ones; the first merge gives each
-/// column its own. Merges wait for eight parts (`min_parts_to_merge_at_once`): each rewrites all columns and indexes, so that fewer of them
-/// are a quarter of what merging costs.
+/// column its own. Merges wait for eight parts (`min_parts_to_merge_at_once`): each writes all columns and indexes again, and
+/// fewer of them make merging a quarter cheaper.
 pub const LOGS: &str = "\
 CREATE TABLE IF NOT EXISTS logs (
   timestamp        DateTime64(9, 'UTC') CODEC(Delta(8), ZSTD(1)),
