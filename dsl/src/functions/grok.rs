@@ -177,7 +177,7 @@ impl Expansion {
             }
             _ => self.out.push_str("(?:"),
         }
-        self.expand(pattern, Some(at), depth + 1)?;
+        self.expand(pattern, Some(&at), depth + 1)?;
         self.out.push(')');
         Ok(())
     }
