@@ -72,16 +72,12 @@ impl Writer<'_> {
         let span = self.plan.expr(of).span;
         let Some(place) = self.place(of)? else { return Ok(None) };
         self.note_dot(key, span);
-        match place.member(self.store, key) {
-            Some(place) => Ok(Some(place)),
-            None => {
-                self.refuse::<()>(
-                    span,
-                    format!("the column that holds this has no member `{key}`"),
-                );
-                Err(Refused)
-            }
+        let member = place.member(self.store, key);
+        if member.is_none() {
+            self.refuse::<()>(span, format!("the column that holds this has no member `{key}`"));
+            return Err(Refused);
         }
+        Ok(member)
     }
 
     /// The value at a place, read as that type.
