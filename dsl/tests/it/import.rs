@@ -108,15 +108,15 @@ if contains(string!(.path), "health", case_sensitive: false) && !exists(.error) 
 #[test]
 fn error_variables_ask_whether_the_value_is_there() {
     translates(
-        r#"
+        r"
 parsed, err = parse_json(.message)
 if err != null {
   .broken = true
 } else {
   .user = parsed.user
 }
-"#,
-        &expect![[r#"
+",
+        &expect![[r"
             rule r {
               let parsed = parse_json(.message)
               if parsed is absent {
@@ -125,7 +125,7 @@ if err != null {
                 .user = parsed.user
               }
             }
-        "#]],
+        "]],
     );
 }
 

@@ -248,7 +248,7 @@ fn a_draft_says_types_and_how_often() {
 {"timestamp":"2026-05-01T10:00:02Z","level":"30","service":"api","http":{"status":200,"path":"/a"},"client":"10.0.0.2","n":2,"x":true,"mixed":1,"zip":"01234","ts":1767225600456}
 {"timestamp":"2026-05-01T10:00:02Z","level":"error","service":"api","http":{"status":404,"path":"/b"},"client":"10.0.0.2","n":2,"mixed":"one","ts":1767225600456}
 "#;
-    expect![[r##"
+    expect![[r#"
         # Drafted from 4 events; what stands in few of them is marked.
         type Event = {
           timestamp: timestamp,
@@ -274,7 +274,7 @@ fn a_draft_says_types_and_how_often() {
           zip: string?,  # in 25 %; always a number: `int coerce` if it is one
           ...
         }
-    "##]]
+    "#]]
     .assert_eq(&drafted(events));
 }
 
@@ -284,7 +284,7 @@ fn many_keys_are_a_map_and_no_key_breaks_the_draft() {
     for n in 0..60 {
         events.push_str(&format!("{{\"by_user\":{{\"u{n}\":{n}}},\"a\\\"b\\n\":1,\"rule\":2}}\n"));
     }
-    expect![[r##"
+    expect![[r#"
         # Drafted from 60 events; what stands in few of them is marked.
         type Event = {
           by_user: map<int>,  # keys are data
@@ -292,7 +292,7 @@ fn many_keys_are_a_map_and_no_key_breaks_the_draft() {
           rule: int,
           ...
         }
-    "##]]
+    "#]]
     .assert_eq(&drafted(&events));
 }
 

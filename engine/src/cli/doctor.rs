@@ -66,7 +66,8 @@ struct Field {
 #[derive(Debug, serde::Serialize)]
 struct Site {
     rule: String,
-    site: String,
+    #[serde(rename = "site")]
+    label: String,
     cause: &'static str,
     faults: u64,
     percent: u64,
@@ -134,10 +135,10 @@ fn examine(arguments: &Arguments, analysis: &Analysis, around: Around) -> Result
     let fields = if source.is_log { Vec::new() } else { misfits(&source.shape, &seen) };
     let mut fields: Vec<Field> = fields.into_iter().map(field).collect();
     fields.retain(|field| field.percent >= over);
-    fields.sort_by(|a, b| b.percent.cmp(&a.percent));
+    fields.sort_by_key(|field| std::cmp::Reverse(field.percent));
     let mut sites = sites(analysis, around, &events);
     sites.retain(|site| site.percent >= over);
-    sites.sort_by(|a, b| b.percent.cmp(&a.percent));
+    sites.sort_by_key(|site| std::cmp::Reverse(site.percent));
     Ok(Report {
         source: source.name.to_string(),
         events: events.len() as u64,
@@ -180,7 +181,7 @@ fn sites(analysis: &Analysis, mut around: Around, events: &[&[u8]]) -> Vec<Site>
             let site = &plan.sites[site.0 as usize];
             Site {
                 rule: plan.rule(site.rule).label.to_string(),
-                site: site.label.to_string(),
+                label: site.label.to_string(),
                 cause,
                 faults,
                 percent: faults * 100 / matched[site.rule.0 as usize].max(1),
@@ -210,7 +211,7 @@ impl Report {
             }
         }
         for site in &self.sites {
-            let Site { rule, site: label, cause, faults, percent, at } = site;
+            let Site { rule, label, cause, faults, percent, at } = site;
             say(format_args!(
                 "\n{percent} % of the events that {rule} takes fault at `{label}`: {cause} ({faults} times){}",
                 place(at)

@@ -41,17 +41,13 @@ pub(super) fn infer(arguments: &Arguments) -> Exit {
         Ok(_) => {}
     }
     let text = draft(&arguments.name, &seen);
-    match syntax::format(FileId::default(), &text) {
-        Ok(styled) => {
-            say(styled.trim_end());
-            Exit::Fine
-        }
-        // Only the name comes from outside.
-        Err(_) => {
-            eprintln!("`{}` is no name of a type; write it like `--name Event`", arguments.name);
-            Exit::Usage
-        }
-    }
+    // Only the name comes from outside.
+    let Ok(styled) = syntax::format(FileId::default(), &text) else {
+        eprintln!("`{}` is no name of a type; write it like `--name Event`", arguments.name);
+        return Exit::Usage;
+    };
+    say(styled.trim_end());
+    Exit::Fine
 }
 
 /// Reads events from files or standard input; says on standard error which lines are none, and returns how many.

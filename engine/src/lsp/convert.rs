@@ -62,7 +62,7 @@ mod tests {
         for offset_there in (0..=text.len()).filter(|at| text.is_char_boundary(*at)) {
             let there = position(text, offset_there);
             let back = offset(text, there);
-            let at_line_end = text[offset_there..].starts_with("\n") && offset_there > 3;
+            let at_line_end = text[offset_there..].starts_with('\n') && offset_there > 3;
             assert!(back == offset_there || at_line_end, "{offset_there} {there:?} {back}");
         }
         let x = text.find('x').unwrap();

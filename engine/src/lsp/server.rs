@@ -343,7 +343,8 @@ fn refused(message: String) -> Refused {
 }
 
 fn json(value: &impl Serialize) -> Answer {
-    Ok(serde_json::to_value(value).expect("answers are plain data"))
+    serde_json::to_value(value)
+        .map_err(|error| Refused(ErrorCode::InternalError, error.to_string()))
 }
 
 fn parsed<T: DeserializeOwned>(params: serde_json::Value) -> Result<T, Refused> {

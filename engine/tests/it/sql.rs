@@ -5,6 +5,7 @@ mod surprises;
 
 use std::{
     collections::HashMap,
+    hash::BuildHasher as _,
     path::Path,
     sync::{Arc, OnceLock},
     time::Instant,
@@ -235,11 +236,8 @@ fn trials(stored: &Stored, seed: u64, wanted: usize) -> Tally {
 }
 
 fn seed() -> u64 {
-    std::env::var("LOGMON_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(|| {
-        std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .map_or(1, |since| since.as_nanos() as u64)
-    })
+    let given = std::env::var("LOGMON_SEED").ok().and_then(|text| text.parse().ok());
+    given.unwrap_or_else(|| std::hash::RandomState::new().hash_one("seed"))
 }
 
 /// The trials of one table; the environment variable `LOGMON_SQL_TRIALS` asks for more, `LOGMON_SEED` for the same again.

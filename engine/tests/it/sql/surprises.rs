@@ -67,7 +67,7 @@ fn a_dot_in_a_key_is_a_step_there_and_that_is_said() {
     let (plan, when) = stored.compile(r#".body."a.b" == "x""#).unwrap();
     let query = sql::condition(&plan, when, &stored.store, 0).unwrap();
     assert_eq!(stored.here(&plan, when), [0]);
-    assert_eq!(stored.there(&[query.clone()]), [Ok(vec![0, 1])]);
+    assert_eq!(stored.there(std::slice::from_ref(&query)), [Ok(vec![0, 1])]);
     assert!(query.notes[0].message.contains("a key with a dot"), "{:?}", query.notes);
 }
 
