@@ -4,6 +4,7 @@
 
 mod arith;
 mod call;
+mod columns;
 mod compare;
 mod constant;
 mod declare;
@@ -32,6 +33,8 @@ use std::{
 
 pub(crate) use constant::duration_text;
 pub(crate) use declare::attr_texts;
+pub(crate) use event::declares;
+pub(crate) use path::dotted;
 pub(crate) use pool::{Checked, Pool, operands};
 
 use crate::{
@@ -43,7 +46,7 @@ use crate::{
         ExprId, LocalId, LookupDecl, Plan, Rule, RuleId, SinkDecl, Site, SiteId, SourceDecl, Step,
         Target,
     },
-    program::{Loaded, Mode, Reader},
+    program::{Loaded, LockFile, Mode, Options, Reader, SinkSettings},
     span::Span,
     syntax::ast,
     test_block::Test,
@@ -60,7 +63,7 @@ pub(crate) struct Output {
 }
 
 /// Checks all files of a program.
-pub(crate) fn check(loaded: &Loaded, reader: &dyn Reader, mode: Mode) -> Output {
+pub(crate) fn check(loaded: &Loaded, reader: &dyn Reader, mode: Mode, options: &Options) -> Output {
     let (catalog, diagnostics) = Catalog::new(loaded);
     let mut checker = Checker {
         loaded,
@@ -77,6 +80,12 @@ pub(crate) fn check(loaded: &Loaded, reader: &dyn Reader, mode: Mode) -> Output 
         pending_w312: Vec::new(),
         written: BTreeSet::new(),
         groups: BTreeMap::new(),
+        conditions: Vec::new(),
+        said_at: HashMap::new(),
+        now: options.now,
+        lock: loaded.lock.clone(),
+        removed: BTreeSet::new(),
+        sinks: &options.sinks,
     };
     // What the parser said of a place need not be said again.
     let said = loaded.diagnostics.iter().map(|diagnostic| (diagnostic.code, diagnostic.at));
@@ -219,6 +228,17 @@ pub(crate) struct Checker<'a> {
     pub(crate) written: BTreeSet<NodeId>,
     /// Names of groups, by the place of their step.
     groups: BTreeMap<usize, Span>,
+    /// Conditions of rules, groups and `if`s, in the order of the text.
+    pub(crate) conditions: Vec<(ExprId, Span)>,
+    /// Where each predicate is written: equal ones have one number, but many places.
+    pub(crate) said_at: HashMap<ExprId, Vec<Span>>,
+    /// The time, where whoever compiles says it: nanoseconds since 1970.
+    pub(crate) now: Option<i64>,
+    /// The columns of the sinks' tables, where a lock file lies beside the entry.
+    lock: Option<Arc<LockFile>>,
+    /// Paths that some rule removes.
+    removed: BTreeSet<NodeId>,
+    sinks: &'a BTreeMap<String, SinkSettings>,
 }
 
 impl Checker<'_> {
@@ -284,6 +304,11 @@ impl Checker<'_> {
         has_errors(&self.diagnostics) || has_errors(&self.loaded.diagnostics)
     }
 
+    /// The regex of the literal at that place, if it compiled.
+    pub(crate) fn compiled_regex(&self, at: Span) -> Option<&Arc<crate::functions::Regex>> {
+        self.caches.regexes.get(&at)?.as_ref()
+    }
+
     /// Where the group of that step is named.
     pub(crate) fn group_span(&self, step: usize) -> Option<Span> {
         self.groups.get(&step).copied()
@@ -342,7 +367,9 @@ impl Checker<'_> {
             default_route,
             reads_headers,
         };
-        Output { plan, tests, lists: self.lists, diagnostics: self.diagnostics }
+        let mut diagnostics = self.diagnostics;
+        lints::silence(self.loaded, &mut diagnostics);
+        Output { plan, tests, lists: self.lists, diagnostics }
     }
 }
 

@@ -13,6 +13,7 @@ pub mod lints;
 pub mod plan;
 pub mod program;
 pub mod render;
+pub mod schema;
 pub mod span;
 pub mod syntax;
 pub mod test_block;

@@ -1,8 +1,10 @@
 //! `test` blocks: checked steps as data, and what runs them.
 
+mod coverage;
 mod given;
 mod run;
 
+pub use coverage::{shadowed, untested};
 pub use run::{Failure, TestResult, run_test};
 
 use std::sync::Arc;

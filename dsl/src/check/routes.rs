@@ -14,7 +14,23 @@ use crate::{
 impl Checker<'_> {
     /// The sinks of a route; what is wrong with one leaves the others.
     pub(super) fn targets(&mut self, targets: &[ast::Target]) -> Vec<Target> {
-        targets.iter().filter_map(|target| self.route_target(target)).collect()
+        let mut made: Vec<Target> = Vec::with_capacity(targets.len());
+        for target in targets {
+            let Some(found) = self.route_target(target) else { continue };
+            // The same row twice is never meant; with other arguments it is another row.
+            if made.contains(&found) {
+                let message = format!("`{}` is named twice in one route", target.sink.written());
+                self.report(
+                    Diagnostic::new(Code::W111, target.span, message)
+                        .label("gets the event once")
+                        .advise("leave it out"),
+                );
+                continue;
+            }
+            self.fits_table(found.sink, target.span);
+            made.push(found);
+        }
+        made
     }
 
     /// The sink of that name.

@@ -17,6 +17,7 @@ const DSL: &[(&str, &[&str])] = &[
     ("types", &[]),
     ("diagnostic", &["span"]),
     ("column", &["types"]),
+    ("schema", &["column", "types"]),
     ("render", &["diagnostic", "span"]),
     ("syntax", &["diagnostic", "span"]),
     // One machine in three parts: what runs, what computes it, what a call may see.
@@ -36,6 +37,7 @@ const DSL: &[(&str, &[&str])] = &[
             "lints",
             "plan",
             "program",
+            "schema",
             "span",
             "syntax",
             "test_block",
@@ -57,7 +59,7 @@ const DSL: &[(&str, &[&str])] = &[
             "types",
         ],
     ),
-    ("program", &["check", "diagnostic", "plan", "span", "syntax", "test_block"]),
+    ("program", &["check", "diagnostic", "plan", "schema", "span", "syntax", "test_block"]),
 ];
 
 /// The engine's modules, likewise. Sources, decoders, lookups and sinks do not know each other; only the pipeline knows them all.
