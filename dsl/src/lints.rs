@@ -49,9 +49,13 @@ pub(crate) fn whole_program(checker: &mut Checker<'_>, mode: Mode) {
     routing::report(checker, mode);
 }
 
+/// Where something stands, and the codes that it allows.
+type Allowed = (Span, Vec<String>);
+
 /// Takes out the warnings that an `@allow` at their declaration, or at its group, is for.
 pub(crate) fn silence(loaded: &Loaded, diagnostics: &mut Vec<Diagnostic>) {
-    let mut allowed: Vec<BTreeMap<(u32, u32), (Span, Vec<String>)>> = vec![BTreeMap::new(); 2];
+    // Groups and what stands alone; then the rules in them.
+    let mut allowed: [BTreeMap<(u32, u32), Allowed>; 2] = Default::default();
     let mut add = |level: usize, span: Span, attrs: &[Attr]| {
         let codes: Vec<String> = attrs
             .iter()

@@ -106,45 +106,34 @@ fn misfit(table: &Table, settings: &SinkSettings, shape: &Shape, found: &mut BTr
     for column in &table.columns {
         let (keys, known) = value_of(column, settings, shape);
         let name = &column.name;
-        match known {
-            Some((ty, optional)) => {
-                let path = dotted(&keys);
-                if let Some(why) = column.refuses(&ty) {
-                    found.insert(format!("`{path}` does not fit the column `{name}`: {why}"));
-                } else if ty == Type::Severity {
-                    let missing = column.missing_severities();
-                    if !missing.is_empty() {
-                        found.insert(format!(
-                            "the column `{name}` is `{}`, which has no {}",
-                            column.ty,
-                            missing.join(", ")
-                        ));
-                    }
-                }
-                if optional
-                    && settings.absent_is_error
-                    && !column.is_nullable()
-                    && column.default.is_none()
-                {
-                    found.insert(format!(
-                        "the column `{name}` is `{}`, but `{path}` may be absent",
-                        column.ty
-                    ));
-                }
+        let needed = settings.absent_is_error && !column.is_nullable() && column.default.is_none();
+        let Some((ty, optional)) = known else {
+            if needed && !shape.open && !OWN.contains(&name.as_str()) {
+                found.insert(format!(
+                    "nothing fills the column `{name}`, which is `{}` without a default",
+                    column.ty
+                ));
             }
-            None => {
-                let closed = !shape.open && !OWN.contains(&name.as_str());
-                if closed
-                    && settings.absent_is_error
-                    && !column.is_nullable()
-                    && column.default.is_none()
-                {
-                    found.insert(format!(
-                        "nothing fills the column `{name}`, which is `{}` without a default",
-                        column.ty
-                    ));
-                }
+            continue;
+        };
+        let path = dotted(&keys);
+        if let Some(why) = column.refuses(&ty) {
+            found.insert(format!("`{path}` does not fit the column `{name}`: {why}"));
+        } else if ty == Type::Severity {
+            let missing = column.missing_severities();
+            if !missing.is_empty() {
+                let missing = missing.join(", ");
+                found.insert(format!(
+                    "the column `{name}` is `{}`, which has no {missing}",
+                    column.ty
+                ));
             }
+        }
+        if optional && needed {
+            found.insert(format!(
+                "the column `{name}` is `{}`, but `{path}` may be absent",
+                column.ty
+            ));
         }
     }
 }
@@ -155,26 +144,18 @@ fn value_of(
     settings: &SinkSettings,
     shape: &Shape,
 ) -> (Vec<Arc<str>>, Option<(Type, bool)>) {
-    let candidates: Vec<Vec<Arc<str>>> = match settings
-        .columns
-        .iter()
-        .find(|(name, _)| *name == column.name)
-    {
-        Some((_, path)) => vec![path.trim_start_matches('.').split('.').map(Into::into).collect()],
-        None => {
-            let mut all = vec![vec![column.name.as_str().into()]];
-            all.extend(
-                column.name.contains('.').then(|| column.name.split('.').map(Into::into).collect()),
-            );
-            // `http_status` takes `.http.status`: each underscore may be the dot.
-            all.extend(
-                column
-                    .name
-                    .match_indices('_')
-                    .map(|(at, _)| vec![column.name[..at].into(), column.name[at + 1..].into()]),
-            );
-            all
-        }
+    let mapped = settings.columns.iter().find(|(name, _)| *name == column.name);
+    let candidates: Vec<Vec<Arc<str>>> = if let Some((_, path)) = mapped {
+        vec![path.trim_start_matches('.').split('.').map(Into::into).collect()]
+    } else {
+        let name = &column.name;
+        let mut all = vec![vec![name.as_str().into()]];
+        all.extend(name.contains('.').then(|| name.split('.').map(Into::into).collect()));
+        // `http_status` takes `.http.status`: each underscore may be the dot.
+        all.extend(
+            name.match_indices('_').map(|(at, _)| vec![name[..at].into(), name[at + 1..].into()]),
+        );
+        all
     };
     for keys in candidates {
         if let Known::Typed { ty, .. } = look(shape, &keys) {

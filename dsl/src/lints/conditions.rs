@@ -89,10 +89,9 @@ impl Look<'_, '_> {
             && let Some((one, other)) = self.rivals(ids)
         {
             return match (self.place(one), self.place(other)) {
-                (Some(one), Some(other)) => diagnostic
-                    .label("no event satisfies both")
-                    .related(one, "where this holds …")
-                    .related(other, "… this does not"),
+                (Some(one), Some(other)) => Diagnostic { at: other, ..diagnostic }
+                    .label("false of every event …")
+                    .related(one, "… for which this is true"),
                 _ => diagnostic.label("two parts of it exclude each other"),
             };
         }

@@ -54,33 +54,30 @@ impl Writes<'_, '_> {
             for block in effects::blocks(stmt) {
                 self.block(block, found);
             }
-            match stmt {
-                Stmt::Assign { target, op: AssignOp::Set, value, otherwise: None, site } => {
-                    // An absent value writes nothing, and the old one stays.
-                    if !pool.get(*value).ty.optional {
-                        let span = self.checker.build.sites[site.0 as usize].span;
-                        pending.retain(|(node, first)| {
-                            let gone = effects::touched(layout, *node).contains(target)
-                                && layout.subtree(*target).contains(node);
-                            if gone {
-                                found.push((*first, span, "written again here"));
-                            }
-                            !gone
-                        });
-                    }
-                    pending.push((*target, *site));
-                }
-                // What a statement changes in another way is left alone.
-                _ => {
-                    let writes = effects::writes(std::slice::from_ref(stmt));
-                    if writes.everything {
-                        pending.clear();
-                    }
-                    pending.retain(|(node, _)| {
-                        !writes.nodes.iter().any(|write| effects::overlap(layout, *write, *node))
+            if let Stmt::Assign { target, op: AssignOp::Set, value, otherwise: None, site } = stmt {
+                // An absent value writes nothing, and the old one stays.
+                if !pool.get(*value).ty.optional {
+                    let span = self.checker.build.sites[site.0 as usize].span;
+                    let below = layout.subtree(*target);
+                    pending.retain(|(node, first)| {
+                        let gone = below.contains(node);
+                        if gone {
+                            found.push((*first, span, "written again here"));
+                        }
+                        !gone
                     });
                 }
+                pending.push((*target, *site));
+                continue;
             }
+            // What a statement changes in another way is left alone.
+            let writes = effects::writes(std::slice::from_ref(stmt));
+            if writes.everything {
+                pending.clear();
+            }
+            pending.retain(|(node, _)| {
+                !writes.nodes.iter().any(|write| effects::overlap(layout, *write, *node))
+            });
         }
     }
 

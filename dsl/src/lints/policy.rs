@@ -248,9 +248,10 @@ fn labels(checker: &Checker<'_>, it: &Window, found: &mut Vec<Diagnostic>) {
         Some(On::Any(_)) | None => checker.world.sources.iter().collect(),
     };
     for clause in &it.clauses {
-        let values = match &clause.kind {
-            ClauseKind::By(values) | ClauseKind::Meta { kind: MetaKind::Labels, values } => values,
-            _ => continue,
+        let (ClauseKind::By(values) | ClauseKind::Meta { kind: MetaKind::Labels, values }) =
+            &clause.kind
+        else {
+            continue;
         };
         for value in values {
             let ExprKind::Path(path) = &value.kind else { continue };

@@ -340,7 +340,7 @@ fn present_operands(pool: &Pool, id: ExprId) -> Vec<ExprId> {
 fn said(pool: &Pool, id: ExprId, holds: bool) -> Option<Said> {
     let (subject, mut domain) = held(pool, id)?;
     if !holds {
-        domain = turned(domain)?;
+        domain = turned(domain);
     }
     Some(Said { subject, domain })
 }
@@ -489,7 +489,7 @@ fn members(ty: &Type, set: &LiteralSet) -> Option<Values> {
 }
 
 /// How a thing is where the predicate does not hold that holds for these.
-fn turned(domain: Domain) -> Option<Domain> {
+fn turned(domain: Domain) -> Domain {
     let absent = domain.absent.map(|may| !may);
     let values = match domain.values {
         Values::Some(possible) => Values::Some(!possible),
@@ -505,5 +505,5 @@ fn turned(domain: Domain) -> Option<Domain> {
             Values::Texts(Texts { tests, ..Texts::default() })
         }
     };
-    Some(Domain { absent, values })
+    Domain { absent, values }
 }

@@ -353,7 +353,7 @@ fn alternatives(parts: &[&Hir]) -> Option<Vec<String>> {
 
 /// A text as a literal of the language, where that needs no more than the common escapes.
 fn quoted(text: &str) -> Option<String> {
-    if text.chars().any(|c| c.is_control()) {
+    if text.chars().any(char::is_control) {
         return None;
     }
     Some(format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")))

@@ -148,21 +148,31 @@ pub(crate) fn item<'i>(item: &'i Item, visit: &mut dyn FnMut(&'i Expr)) {
         Item::Fn(it) => expr(&it.body, visit),
         Item::Rule(it) => rule(it, visit),
         Item::Group(it) => {
-            it.when.iter().for_each(|when| expr(when, visit));
-            it.rules.iter().for_each(|it| rule(it, visit));
+            for when in &it.when {
+                expr(when, visit);
+            }
+            for it in &it.rules {
+                rule(it, visit);
+            }
         }
         Item::Window(it) | Item::Alert(it) => {
-            it.when.iter().for_each(|when| expr(when, visit));
+            for when in &it.when {
+                expr(when, visit);
+            }
             for clause in &it.clauses {
                 match &clause.kind {
                     ClauseKind::By(list) | ClauseKind::Meta { values: list, .. } => {
-                        list.iter().for_each(|e| expr(e, visit));
+                        for e in list {
+                            expr(e, visit);
+                        }
                     }
                     ClauseKind::Let { value, .. } => expr(value, visit),
                     ClauseKind::Fire { condition, .. } => expr(condition, visit),
                     ClauseKind::Route(targets) => {
                         for target in targets {
-                            target.args.iter().for_each(|arg| expr(&arg.value, visit));
+                            for arg in &target.args {
+                                expr(&arg.value, visit);
+                            }
                         }
                     }
                     ClauseKind::Over { .. } | ClauseKind::Error => {}
@@ -171,7 +181,9 @@ pub(crate) fn item<'i>(item: &'i Item, visit: &mut dyn FnMut(&'i Expr)) {
         }
         Item::DefaultRoute(it) => {
             for target in &it.targets {
-                target.args.iter().for_each(|arg| expr(&arg.value, visit));
+                for arg in &target.args {
+                    expr(&arg.value, visit);
+                }
             }
         }
         Item::Test(it) => {
@@ -186,7 +198,9 @@ pub(crate) fn item<'i>(item: &'i Item, visit: &mut dyn FnMut(&'i Expr)) {
                     }
                     StepKind::Expect(Expectation::Holds(e)) => expr(e, visit),
                     StepKind::Expect(Expectation::Fate { body, .. }) => {
-                        body.iter().for_each(|e| expr(e, visit));
+                        for e in body {
+                            expr(e, visit);
+                        }
                     }
                     StepKind::Advance(_) | StepKind::Error => {}
                 }
@@ -205,7 +219,9 @@ pub(crate) fn item<'i>(item: &'i Item, visit: &mut dyn FnMut(&'i Expr)) {
 
 /// Visits every expression of a rule; its attributes hold texts and times alone.
 pub(crate) fn rule<'r>(it: &'r Rule, visit: &mut dyn FnMut(&'r Expr)) {
-    it.when.iter().for_each(|when| expr(when, visit));
+    for when in &it.when {
+        expr(when, visit);
+    }
     stmts(&it.body, &mut |stmt| {
         for e in stmt_exprs(stmt) {
             expr(e, visit);
