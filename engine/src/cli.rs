@@ -14,6 +14,7 @@ mod eval;
 mod explain;
 mod fmt;
 mod run;
+mod schema;
 mod test;
 
 use std::{
@@ -26,14 +27,16 @@ use std::{
 use clap::{Parser, Subcommand};
 use logmon_dsl::{
     diagnostic::{Code, Diagnostic},
-    program::{self, Compilation, Mode, Program, Reader},
+    program::{self, Compilation, Mode, Options, Program, Reader},
     render::render,
     span::Sources,
 };
 
 use crate::{
+    clock::{Clock as _, SystemClock},
     config::{self, Config},
     error::Exit,
+    pipeline::schema::sink_settings,
 };
 
 /// Runs rules over Kafka partitions and delivers the outcome to ClickHouse.
@@ -60,6 +63,9 @@ enum Command {
     Eval(eval::Arguments),
     /// Start everything on this machine, make believable logs, and show the rules at work
     Demo(demo::Arguments),
+    /// The columns of the tables that rules write into
+    #[command(subcommand)]
+    Schema(schema::Command),
     /// About logmon.toml
     #[command(subcommand)]
     Config(configuration::Command),
@@ -83,6 +89,7 @@ pub fn main() -> ExitCode {
         Command::Explain(arguments) => explain::explain(&arguments),
         Command::Eval(arguments) => eval::eval(&arguments),
         Command::Demo(arguments) => demo::demo(&arguments),
+        Command::Schema(command) => schema::schema(&command),
         Command::Config(command) => configuration::configuration(&command),
     };
     exit.into()
@@ -97,6 +104,10 @@ impl Reader for FileSystem {
         let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
         String::from_utf8(bytes)
             .map_err(|error| format!("byte {} is not UTF-8", error.utf8_error().valid_up_to()))
+    }
+
+    fn lock(&self, entry: &Path) -> Option<(PathBuf, String)> {
+        program::lock_beside(self, entry)
     }
 }
 
@@ -119,8 +130,13 @@ fn draw(diagnostics: &[Diagnostic], sources: &Sources) {
 
 /// Compiles a file. A sink that only the configuration uses, as the dead letter, is not unused.
 fn compilation(entry: &Path, mode: Mode) -> Compilation {
-    let mut compilation = program::compile(entry, &FileSystem, mode);
-    let dead_letter = dead_letter(entry);
+    // What has expired is said where somebody looks; it stops no engine.
+    let now = (mode == Mode::Test).then(|| SystemClock::new().now());
+    let config = config::find(entry, None).and_then(|path| Config::load(&path).ok());
+    let sinks = config.as_ref().map(sink_settings).unwrap_or_default();
+    let options = Options { now, sinks };
+    let mut compilation = program::compile_with(entry, &FileSystem, mode, &options);
+    let dead_letter = dead_letter(config);
     let sources = &compilation.sources;
     compilation.diagnostics.retain(|diagnostic| {
         diagnostic.code != Code::W110 || sources.text(diagnostic.at) != dead_letter
@@ -129,9 +145,8 @@ fn compilation(entry: &Path, mode: Mode) -> Compilation {
 }
 
 /// The sink that takes dead letters: the configuration's, where there is one, otherwise a sink called `dlq`.
-fn dead_letter(entry: &Path) -> String {
-    config::find(entry, None)
-        .and_then(|path| Config::load(&path).ok())
+fn dead_letter(config: Option<Config>) -> String {
+    config
         .and_then(|config| config.dead_letter)
         .map_or_else(|| "dlq".to_owned(), |dead_letter| dead_letter.sink.to_string())
 }
