@@ -23,18 +23,16 @@ CREATE TABLE IF NOT EXISTS logs (
   attempt          UInt32 CODEC(ZSTD(1)),
   incarnation      UInt32 CODEC(ZSTD(1)),
   retention_class  LowCardinality(String) DEFAULT 'standard' CODEC(ZSTD(1)),
-  attr_items Array(String) ALIAS arrayMap(p -> concat(p.1, '=', p.2), attributes::Array(Tuple(String, String))),
-  res_items  Array(String) ALIAS arrayMap(p -> concat(p.1, '=', p.2), resource::Array(Tuple(String, String))),
-  INDEX ix_message  message TYPE text(tokenizer = 'splitByNonAlpha', preprocessor = lower(message)),
-  INDEX ix_attrs attr_items TYPE text(tokenizer = 'array'),
-  INDEX ix_res   res_items  TYPE text(tokenizer = 'array'),
-  INDEX ix_trace trace_id TYPE bloom_filter(0.001) GRANULARITY 1,
-  INDEX ix_off   kafka_offset TYPE minmax GRANULARITY 1
+  INDEX ix_message message TYPE text(tokenizer = 'splitByNonAlpha', preprocessor = lower(message)),
+  INDEX ix_attrs   mapValues(attributes) TYPE bloom_filter(0.01) GRANULARITY 1,
+  INDEX ix_res     mapValues(resource) TYPE bloom_filter(0.01) GRANULARITY 1,
+  INDEX ix_trace   trace_id TYPE bloom_filter(0.001) GRANULARITY 1,
+  INDEX ix_off     kafka_offset TYPE minmax GRANULARITY 1
 ) ENGINE = MergeTree
 PARTITION BY (toDate(timestamp), retention_class)
 ORDER BY (toStartOfFiveMinutes(timestamp), service, timestamp)
 TTL toDateTime(timestamp) + INTERVAL 10 YEAR
-SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000,
+SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000, min_level_for_wide_part = 1,
          map_serialization_version = 'with_buckets',
          map_serialization_version_for_zero_level_parts = 'basic';
 
@@ -61,18 +59,16 @@ CREATE TABLE IF NOT EXISTS errors (
   attempt          UInt32 CODEC(ZSTD(1)),
   incarnation      UInt32 CODEC(ZSTD(1)),
   retention_class  LowCardinality(String) DEFAULT 'standard' CODEC(ZSTD(1)),
-  attr_items Array(String) ALIAS arrayMap(p -> concat(p.1, '=', p.2), attributes::Array(Tuple(String, String))),
-  res_items  Array(String) ALIAS arrayMap(p -> concat(p.1, '=', p.2), resource::Array(Tuple(String, String))),
-  INDEX ix_message  message TYPE text(tokenizer = 'splitByNonAlpha', preprocessor = lower(message)),
-  INDEX ix_attrs attr_items TYPE text(tokenizer = 'array'),
-  INDEX ix_res   res_items  TYPE text(tokenizer = 'array'),
-  INDEX ix_trace trace_id TYPE bloom_filter(0.001) GRANULARITY 1,
-  INDEX ix_off   kafka_offset TYPE minmax GRANULARITY 1
+  INDEX ix_message message TYPE text(tokenizer = 'splitByNonAlpha', preprocessor = lower(message)),
+  INDEX ix_attrs   mapValues(attributes) TYPE bloom_filter(0.01) GRANULARITY 1,
+  INDEX ix_res     mapValues(resource) TYPE bloom_filter(0.01) GRANULARITY 1,
+  INDEX ix_trace   trace_id TYPE bloom_filter(0.001) GRANULARITY 1,
+  INDEX ix_off     kafka_offset TYPE minmax GRANULARITY 1
 ) ENGINE = MergeTree
 PARTITION BY (toDate(timestamp), retention_class)
 ORDER BY (toStartOfFiveMinutes(timestamp), service, timestamp)
 TTL toDateTime(timestamp) + INTERVAL 10 YEAR
-SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000,
+SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000, min_level_for_wide_part = 1,
          map_serialization_version = 'with_buckets',
          map_serialization_version_for_zero_level_parts = 'basic';
 

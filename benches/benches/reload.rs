@@ -14,15 +14,15 @@ use logmon_benches::{
     ledger::Balance,
     machine::Machine,
     program::ten_rules,
-    report::{say, write},
+    report::{Table, publish, say},
     servers::{Servers, Setting},
 };
 use serde::Serialize;
 
-const EVENTS: usize = 2_000_000;
+const EVENTS: usize = 3_000_000;
 const PARTITIONS: usize = 4;
 /// Between two versions of the rules.
-const EVERY: Duration = Duration::from_secs(2);
+const EVERY: Duration = Duration::from_secs(1);
 /// Between two looks at the counters.
 const LOOK: Duration = Duration::from_millis(10);
 /// Gaps that begin this long before a reload is seen or end this long after are its own.
@@ -61,28 +61,21 @@ struct Look {
 }
 
 fn main() -> anyhow::Result<()> {
-    let arguments = Arguments::read(&["json", "events", "binary", "partitions"])?;
+    let arguments = Arguments::read(&["json", "table", "events", "binary", "partitions"])?;
     let events = arguments.number("events", EVENTS)?.max(1);
     let partitions = arguments.number("partitions", PARTITIONS)?.max(1);
     let machine = Machine::look();
     say(&machine.to_string())?;
     let binary = engine::binary(arguments.text("binary"))?;
     say(&format!("engine: {}", binary.display()))?;
-    let lz4 = || "lz4".to_owned();
-    let servers = Servers::start(Setting {
-        partitions,
-        codec: lz4(),
-        compression: lz4(),
-        engine: String::new(),
-        store: false,
-    })?;
+    let servers = Servers::start(Setting { partitions, store: false, ..Setting::default() })?;
     say(&format!("producing {events} events into {partitions} partitions"))?;
     let ledger = servers.produce(|index| index < events)?;
 
     let rules = fs::read_to_string(ten_rules())?;
     let mut engine = Engine::start(&binary, &servers)?;
     let (looks, written) = watch(&mut engine, &servers, &rules, events as f64)?;
-    wait_closed(&mut engine, events as u64)?;
+    engine.drain(events as u64)?;
     let standstill = Standstill::read(&engine.get("/metrics")?);
     engine.stop()?;
 
@@ -109,28 +102,32 @@ fn main() -> anyhow::Result<()> {
         longest_look_ms: gaps.look,
         logs,
     };
-    say(&format!(
-        "{events} events in {seconds:.1} s, {written} versions of the rules written, {} taken under load\n\
-         longest pause around a reload {:.0} ms (each: {:.0?}), elsewhere {:.0} ms, between two looks {:.0} ms\n\
-         workers went over {} times, {:.2} ms each on average, all below {:.1} ms\n\
-         rows {}, lost {}, twice {}",
-        results.reloads_applied,
-        results.longest_pause_ms,
-        results.pauses_ms,
-        results.longest_gap_elsewhere_ms,
-        results.longest_look_ms,
-        results.standstills,
-        results.mean_standstill_ms,
-        results.standstills_below_ms,
-        logs.rows,
-        logs.lost,
-        logs.duplicates,
-    ))?;
-    write(arguments.text("json"), &results)?;
+    publish(&arguments, &results, &[table(&results)])?;
     let whole = Balance { rows: ledger.kept(), ..Balance::default() };
     ensure!(logs == whole, "the table holds every kept event once: {logs:?}, not {whole:?}");
     ensure!(results.reloads_applied > 0, "no reload fell into the run: give it more --events");
     Ok(())
+}
+
+fn table(results: &Results) -> Table {
+    let title = format!(
+        "Rules replaced at full load: {} events in {:.1} s, {} versions written, {} taken meanwhile:",
+        results.events, results.seconds, results.versions_written, results.reloads_applied
+    );
+    let mut table = Table::new(title, &["", "ms"]);
+    for (name, value) in [
+        ("a worker's pause, by the engine's own count: mean", results.mean_standstill_ms),
+        ("the same: all below", results.standstills_below_ms),
+        ("counter of records still, around a reload", results.longest_pause_ms),
+        ("counter of records still, elsewhere", results.longest_gap_elsewhere_ms),
+        ("between two looks at most", results.longest_look_ms),
+    ] {
+        table.numbers(name, 2, &[value]);
+    }
+    table.numbers("workers went over, times", 0, &[results.standstills]);
+    table.numbers("rows lost", 0, &[results.logs.lost as f64]);
+    table.numbers("rows twice", 0, &[results.logs.duplicates as f64]);
+    table
 }
 
 /// What `logmon_reload_pause_seconds` says.
@@ -208,19 +205,6 @@ fn watch(
 fn version(rules: &str, number: usize) -> anyhow::Result<String> {
     let (head, tail) = rules.split_once("tag \"network\"").context("the rules set the tag")?;
     Ok(format!("{head}tag \"network_{number}\"{tail}"))
-}
-
-fn wait_closed(engine: &mut Engine, events: u64) -> anyhow::Result<()> {
-    let start = Instant::now();
-    loop {
-        engine.check()?;
-        let said = engine.events()?;
-        if said.read >= events && said.open == 0 {
-            return Ok(());
-        }
-        ensure!(start.elapsed() < PATIENCE, "{}\nfates stay open: {said:?}", engine.said());
-        std::thread::park_timeout(Duration::from_millis(100));
-    }
 }
 
 /// Times in which nothing was worked off.

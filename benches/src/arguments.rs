@@ -34,6 +34,17 @@ impl Arguments {
         Some(&pair[1])
     }
 
+    /// The values behind a name, cut at commas, or what stands for them.
+    pub fn list(&self, name: &str, otherwise: &str) -> Vec<String> {
+        self.text(name).unwrap_or(otherwise).split(',').map(|part| part.trim().to_owned()).collect()
+    }
+
+    /// The same as numbers.
+    pub fn numbers(&self, name: &str, otherwise: &str) -> anyhow::Result<Vec<usize>> {
+        let parse = |text: String| text.parse().with_context(|| format!("--{name} {text}"));
+        self.list(name, otherwise).into_iter().map(parse).collect()
+    }
+
     /// The same as a number, or what stands for it.
     pub fn number<T: FromStr>(&self, name: &str, otherwise: T) -> anyhow::Result<T>
     where

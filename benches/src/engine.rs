@@ -17,6 +17,11 @@ use crate::{process, servers::Servers};
 /// How long the engine may take to start.
 const START: Duration = Duration::from_mins(1);
 
+/// How often the engine is asked how far it is: each answer costs it something.
+const ASK: Duration = Duration::from_millis(100);
+/// No progress for so long means that something is wrong.
+const PATIENCE: Duration = Duration::from_mins(1);
+
 /// The binary that was named, or a release build by the cargo that runs this bench.
 pub fn binary(named: Option<&str>) -> anyhow::Result<PathBuf> {
     match named {
@@ -69,6 +74,15 @@ pub struct Events {
     pub dead_lettered: u64,
     /// Read, but with no fate yet.
     pub open: i64,
+}
+
+/// A backlog that was worked off.
+#[derive(Debug, Clone, Copy)]
+pub struct Drained {
+    /// What the engine says then.
+    pub events: Events,
+    /// When its first record was seen.
+    pub first: Instant,
 }
 
 #[derive(Deserialize)]
@@ -127,6 +141,27 @@ impl Engine {
     pub fn events(&self) -> anyhow::Result<Events> {
         let page: Page = serde_json::from_str(&self.get("/api/status")?)?;
         Ok(page.events)
+    }
+
+    /// Waits until that many events are read and every one has its fate, all rows confirmed.
+    pub fn drain(&mut self, events: u64) -> anyhow::Result<Drained> {
+        let mut first = None;
+        let mut last = (Events::default(), Instant::now());
+        loop {
+            self.check()?;
+            let said = self.events()?;
+            if said.read > 0 {
+                first.get_or_insert_with(Instant::now);
+            }
+            if said.read >= events && said.open == 0 {
+                return Ok(Drained { events: said, first: first.unwrap_or(last.1) });
+            }
+            if said.read != last.0.read || said.open != last.0.open {
+                last = (said, Instant::now());
+            }
+            ensure!(last.1.elapsed() < PATIENCE, "{}\nnothing moves: {said:?}", self.said());
+            std::thread::park_timeout(ASK);
+        }
     }
 
     /// A page.

@@ -3,6 +3,8 @@
 //! Some 716 bytes and 30 members an event on average, nested ones counted. Two in a hundred messages carry escapes, three in a hundred
 //! statuses are text, several fields are optional, and one producer writes spaces after `:` and `,` as Python does.
 
+pub mod sized;
+
 use std::fmt::{Arguments, Write as _};
 
 /// A small source of random numbers (xorshift64*), so that a seed means the same events for ever.

@@ -49,6 +49,11 @@ impl Ledger {
         self.kept[partition].push(kept);
     }
 
+    /// How many partitions there are.
+    pub fn partitions(&self) -> usize {
+        self.kept.len()
+    }
+
     /// How many events were noted.
     pub fn events(&self) -> usize {
         self.kept.iter().map(Vec::len).sum()

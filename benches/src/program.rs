@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use jiff::tz::TimeZone;
 use logmon_dsl::{
     plan::Plan,
@@ -57,9 +57,39 @@ pub fn ten_rules() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("rules/ten.rules")
 }
 
+/// The program with more rules: in front of its routes, so that what they write reaches the tables.
+pub fn with_rules(program: &str, more: &str) -> anyhow::Result<String> {
+    let (head, routes) =
+        program.split_once(ROUTES).context("the rules route last, with `copy_errors` first")?;
+    Ok(format!("{head}{more}\n{ROUTES}{routes}"))
+}
+
+/// Where the routes of the ten rules begin.
+const ROUTES: &str = "rule copy_errors";
+
 /// Compiles a file of rules and binds each sink to a table of [`COLUMNS`].
 pub fn bound(entry: &Path) -> anyhow::Result<Bound> {
-    let compiled = compile(entry, &Files, Mode::Run);
+    bound_to(entry, table)
+}
+
+/// The same with tables that the caller finds by the sinks' names.
+pub fn bound_to(
+    entry: &Path,
+    table: impl FnMut(&str) -> anyhow::Result<Table>,
+) -> anyhow::Result<Bound> {
+    bind(&fs::read_to_string(entry)?, table)
+}
+
+/// The same of rules that stand in no file, with tables of [`COLUMNS`].
+pub fn bound_text(rules: &str) -> anyhow::Result<Bound> {
+    bind(rules, table)
+}
+
+fn bind(
+    rules: &str,
+    mut table: impl FnMut(&str) -> anyhow::Result<Table>,
+) -> anyhow::Result<Bound> {
+    let compiled = compile(Path::new("bench.rules"), &One(rules), Mode::Run);
     let Some(program) = compiled.program else {
         bail!("{}", render(&compiled.diagnostics, &compiled.sources, false));
     };
@@ -104,12 +134,15 @@ fn table(name: &str) -> anyhow::Result<Table> {
     })
 }
 
-/// Reads rules from the file system.
+/// Reads one text, whatever it is asked for: these programs use no other files.
 #[derive(Debug, Clone, Copy)]
-struct Files;
+struct One<'a>(&'a str);
 
-impl Reader for Files {
+impl Reader for One<'_> {
     fn read(&self, path: &Path) -> Result<String, String> {
-        fs::read_to_string(path).map_err(|error| error.to_string())
+        match path.file_name() {
+            Some(name) if name == "bench.rules" => Ok(self.0.to_owned()),
+            _ => Err("a measured program stands in one text".to_owned()),
+        }
     }
 }

@@ -1,18 +1,18 @@
-//! The way of an event through a worker, with a clock between the stages: decode, rules, encode, compress.
+//! The way of an event through a worker, with a clock between the stages: decode, rules, lookups, encode, compress.
 
 use std::{sync::Arc, time::Instant};
 
 use logmon_dsl::{
     column::{Arena, Batch, View, batch::Payload},
-    eval::{Evaluator, NoLookups},
+    eval::Evaluator,
 };
 use logmon_engine::{
     config::Batch as Limit,
     decode::{Decoder, Limits},
-    sink::clickhouse::{Compression, Context, TableBuilder},
+    sink::clickhouse::{Block, Compression, Context, TableBuilder},
 };
 
-use crate::{clock::thread_cpu, program::Bound};
+use crate::{clock::thread_cpu, lookups::Clocked, program::Bound};
 
 /// Payload bytes of a micro-batch: what the engine reads together.
 const BATCH_BYTES: usize = 384 << 10;
@@ -24,8 +24,10 @@ const NOON: i64 = 1_795_262_400_000_000_000;
 pub struct Spent {
     /// Payloads to columns.
     pub decode: u64,
-    /// The plan over them.
+    /// The plan over them, lookups not counted.
     pub rules: u64,
+    /// Lookups: caches, databases, tables.
+    pub lookups: u64,
     /// Routed rows into the tables' growing blocks.
     pub encode: u64,
     /// Full blocks to bytes.
@@ -37,7 +39,7 @@ pub struct Spent {
 impl Spent {
     /// All stages, the copy not counted.
     pub fn stages(&self) -> u64 {
-        self.decode + self.rules + self.encode + self.compress
+        self.decode + self.rules + self.lookups + self.encode + self.compress
     }
 }
 
@@ -66,6 +68,10 @@ pub struct Desk {
     evaluator: Evaluator,
     batch: Batch,
     tables: Vec<TableBuilder>,
+    /// What the program asks; may be changed between walks.
+    pub lookups: Clocked,
+    /// By rule: events for which its conditions held, over all walks.
+    matched: Vec<u64>,
     parcels: Vec<Parcel>,
 }
 
@@ -79,8 +85,13 @@ struct Parcel {
 }
 
 impl Desk {
-    /// A desk for a program and the events that it will walk over.
+    /// A desk for a program without lookups and the events that it will walk over.
     pub fn new(bound: &Bound, events: &[String]) -> Self {
+        Self::with_lookups(bound, events, Clocked::default())
+    }
+
+    /// The same for a program that asks lookups.
+    pub fn with_lookups(bound: &Bound, events: &[String], lookups: Clocked) -> Self {
         let mut parcels = Vec::new();
         let mut start = 0;
         let mut bytes = 0;
@@ -104,6 +115,8 @@ impl Desk {
                 .iter()
                 .map(|binding| TableBuilder::new(Arc::clone(binding)))
                 .collect(),
+            lookups,
+            matched: vec![0; bound.plan.rules.len()],
             bound: bound.clone(),
             parcels,
         }
@@ -114,8 +127,24 @@ impl Desk {
         self.parcels.len()
     }
 
+    /// For how many events the conditions of rules whose name begins so held, over all walks.
+    pub fn matched(&self, prefix: &str) -> u64 {
+        let rules = self.bound.plan.rules.iter().zip(&self.matched);
+        rules.filter(|(rule, _)| rule.name.starts_with(prefix)).map(|(_, matched)| matched).sum()
+    }
+
     /// Walks over all events once. All batches are filled before the first is decoded, so that each has left the caches by then.
     pub fn walk(&mut self, events: &[String], compression: Compression) -> (Spent, Produced) {
+        self.walk_into(events, compression, &mut drop)
+    }
+
+    /// The same, with every block handed to `take`.
+    pub fn walk_into(
+        &mut self,
+        events: &[String],
+        compression: Compression,
+        take: &mut dyn FnMut(Block),
+    ) -> (Spent, Produced) {
         let (mut spent, mut produced) = (Spent::default(), Produced::default());
         let start = thread_cpu();
         for parcel in &mut self.parcels {
@@ -123,12 +152,14 @@ impl Desk {
         }
         spent.copy = thread_cpu() - start;
         for index in 0..self.parcels.len() {
-            self.step(index, compression, &mut spent, &mut produced);
+            self.step(index, compression, &mut spent, &mut produced, take);
         }
         let start = thread_cpu();
         for table in &mut self.tables {
             for finished in table.finish() {
-                produced.block(&finished.encode(compression));
+                let block = finished.encode(compression);
+                produced.block(&block);
+                take(block);
             }
         }
         spent.compress += thread_cpu() - start;
@@ -141,6 +172,7 @@ impl Desk {
         compression: Compression,
         spent: &mut Spent,
         produced: &mut Produced,
+        take: &mut dyn FnMut(Block),
     ) {
         let parcel = &mut self.parcels[index];
         let plan = &self.bound.plan;
@@ -159,7 +191,9 @@ impl Desk {
         batch.meta.keys.resize(rows, View::MISSING);
         let decode_end = thread_cpu();
 
-        let outcome = self.evaluator.run(batch, self.decoder.names_mut(), &mut NoLookups, false);
+        let asked = self.lookups.spent;
+        let outcome = self.evaluator.run(batch, self.decoder.names_mut(), &mut self.lookups, false);
+        let asked = self.lookups.spent - asked;
         let rules_end = thread_cpu();
 
         let context = Context {
@@ -182,13 +216,18 @@ impl Desk {
             let full = table
                 .take(|part| part.rows() >= limit.rows || part.bytes() as u64 >= limit.bytes.0);
             for finished in full {
-                produced.block(&finished.encode(compression));
+                let block = finished.encode(compression);
+                produced.block(&block);
+                take(block);
             }
         }
         let compress_end = thread_cpu();
 
         produced.rejected += decoded.rejected.len();
         produced.dropped += outcome.dropped_by.iter().flatten().count();
+        for (matched, rule) in self.matched.iter_mut().zip(&outcome.rules) {
+            *matched += rule.matched;
+        }
         drop(outcome);
         let drop_end = thread_cpu();
         self.decoder.recycle(batch);
@@ -196,7 +235,8 @@ impl Desk {
         let end = thread_cpu();
 
         spent.decode += (decode_end - start) + (end - drop_end);
-        spent.rules += (rules_end - decode_end) + (drop_end - compress_end);
+        spent.rules += (rules_end - decode_end - asked) + (drop_end - compress_end);
+        spent.lookups += asked;
         spent.encode += encode_end - rules_end;
         spent.compress += compress_end - encode_end;
     }
@@ -215,7 +255,7 @@ impl Parcel {
 }
 
 impl Produced {
-    fn block(&mut self, block: &logmon_engine::sink::clickhouse::Block) {
+    fn block(&mut self, block: &Block) {
         self.blocks += 1;
         self.raw_bytes += block.raw_bytes;
         self.sent_bytes += block.body.len();

@@ -2,6 +2,7 @@
 //!
 //! Invariant: nothing after it can meet an ill-typed program; where something is wrong there is an error that says so.
 
+mod aggregate;
 mod arith;
 mod call;
 mod columns;
@@ -13,15 +14,18 @@ mod expr;
 mod inline;
 mod literal;
 mod membership;
+mod notes;
 mod path;
 mod pool;
 mod predicate;
 mod record;
 mod routes;
 mod rule;
+mod stateful;
 mod stmt;
 mod test;
 mod text;
+mod window;
 mod write;
 
 use std::{
@@ -35,6 +39,7 @@ pub(crate) use constant::duration_text;
 pub(crate) use declare::attr_texts;
 pub(crate) use event::declares;
 pub(crate) use path::dotted;
+pub use notes::{Noted, Notes, Point};
 pub(crate) use pool::{Checked, Pool, operands};
 
 use crate::{
@@ -43,8 +48,8 @@ use crate::{
     diagnostic::{Code, Diagnostic, Severity, has_errors},
     lints,
     plan::{
-        ExprId, LocalId, LookupDecl, Plan, Rule, RuleId, SinkDecl, Site, SiteId, SourceDecl, Step,
-        Target,
+        Aggregate, ExprId, LocalId, LookupDecl, Metric, Plan, Rule, RuleId, SinkDecl, Site, SiteId,
+        SourceDecl, Step, Store, Target, Window,
     },
     program::{Loaded, LockFile, Mode, Options, Reader, SinkSettings},
     span::Span,
@@ -60,10 +65,18 @@ pub(crate) struct Output {
     /// Files of constants that were read on the way.
     pub(crate) lists: Vec<(PathBuf, String)>,
     pub(crate) diagnostics: Vec<Diagnostic>,
+    /// What was known where, if it was asked for.
+    pub(crate) notes: Notes,
 }
 
-/// Checks all files of a program.
-pub(crate) fn check(loaded: &Loaded, reader: &dyn Reader, mode: Mode, options: &Options) -> Output {
+/// Checks all files of a program; keeps what was known at each place if somebody wants to know.
+pub(crate) fn check(
+    loaded: &Loaded,
+    reader: &dyn Reader,
+    mode: Mode,
+    options: &Options,
+    with_notes: bool,
+) -> Output {
     let (catalog, diagnostics) = Catalog::new(loaded);
     let mut checker = Checker {
         loaded,
@@ -86,6 +99,7 @@ pub(crate) fn check(loaded: &Loaded, reader: &dyn Reader, mode: Mode, options: &
         lock: loaded.lock.clone(),
         removed: BTreeSet::new(),
         sinks: &options.sinks,
+        notes: with_notes.then(Notes::default),
     };
     // What the parser said of a place need not be said again.
     let said = loaded.diagnostics.iter().map(|diagnostic| (diagnostic.code, diagnostic.at));
@@ -131,6 +145,9 @@ pub(crate) struct Build {
     pub(crate) steps: Vec<Step>,
     pub(crate) default_route: Vec<Target>,
     pub(crate) reads_headers: bool,
+    pub(crate) stores: Vec<Store>,
+    pub(crate) windows: Vec<Window>,
+    pub(crate) metrics: Vec<Metric>,
     /// One local for the elements of each list, so that equal predicates over them are equal.
     elements: BTreeMap<ExprId, LocalId>,
     /// Functions put in place before, by their arguments.
@@ -161,6 +178,10 @@ pub(crate) struct Place {
     depth: usize,
     /// How many functions are being put in place around this one.
     inlining: usize,
+    /// Inside a window: what it has added up so far.
+    aggregates: Option<Vec<Aggregate>>,
+    /// How many calls' arguments stand around this one.
+    in_args: usize,
     /// Inside a test: a path that nobody declares is no mistake there.
     in_test: bool,
     /// Inside a constant: there is no event to read.
@@ -239,6 +260,8 @@ pub(crate) struct Checker<'a> {
     /// Paths that some rule removes.
     removed: BTreeSet<NodeId>,
     sinks: &'a BTreeMap<String, SinkSettings>,
+    /// What was known where, for whoever asked for it.
+    notes: Option<Notes>,
 }
 
 impl Checker<'_> {
@@ -352,7 +375,18 @@ impl Checker<'_> {
             self.report(diagnostic);
         }
         let Build {
-            pool, layout, n_locals, sites, rules, steps, default_route, reads_headers, ..
+            pool,
+            layout,
+            n_locals,
+            sites,
+            rules,
+            steps,
+            default_route,
+            reads_headers,
+            stores,
+            windows,
+            metrics,
+            ..
         } = self.build;
         let plan = Plan {
             layout,
@@ -366,10 +400,14 @@ impl Checker<'_> {
             sites,
             default_route,
             reads_headers,
+            stores,
+            windows,
+            metrics,
         };
         let mut diagnostics = self.diagnostics;
         lints::silence(self.loaded, &mut diagnostics);
-        Output { plan, tests, lists: self.lists, diagnostics }
+        let notes = self.notes.unwrap_or_default();
+        Output { plan, tests, lists: self.lists, diagnostics, notes }
     }
 }
 

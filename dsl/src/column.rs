@@ -12,6 +12,7 @@ pub mod layout;
 pub mod load;
 pub mod mask;
 pub mod print;
+mod register;
 pub mod value;
 pub mod view;
 

@@ -8,9 +8,9 @@ use std::{
 };
 
 use crate::{
-    check::operands,
+    check::{duration_text, operands},
     column::NodeId,
-    plan::{ExprId, Op, Plan, Rule, RuleId, Step, Stmt, Target},
+    plan::{ExprId, Op, Plan, Rule, RuleId, Step, Stmt, StoreKind, Target, WindowId},
 };
 
 /// Describes a plan, or only the rules of that name or label.
@@ -34,6 +34,7 @@ pub fn explain(plan: &Plan, only: Option<&str>) -> String {
                     explainer.rule(&mut out, *id, only, "  ");
                 }
             }
+            Step::Window(id) => explainer.window(&mut out, *id, only),
         }
     }
     if only.is_none() && !plan.default_route.is_empty() {
@@ -68,6 +69,7 @@ impl<'p> Explainer<'p> {
         let order = plan.steps.iter().flat_map(|step| match step {
             Step::Rule(id) => std::slice::from_ref(id),
             Step::Group { rules, .. } => rules.as_slice(),
+            Step::Window(_) => &[],
         });
         for id in order {
             let rule = plan.rule(*id);
@@ -196,6 +198,16 @@ impl<'p> Explainer<'p> {
                 Stmt::Rename { from, .. } => {
                     out.insert(*from);
                 }
+                Stmt::Limit { by, otherwise, .. } | Stmt::Dedup { by, otherwise, .. } => {
+                    for key in by {
+                        self.paths(*key, out);
+                    }
+                    self.reads(otherwise.as_deref().unwrap_or_default(), out);
+                }
+                Stmt::Emit { list, .. } => self.paths(*list, out),
+                Stmt::Count { by, value, .. } => {
+                    by.iter().chain(value).for_each(|read| self.paths(*read, out));
+                }
                 Stmt::Del(_)
                 | Stmt::Keep(_)
                 | Stmt::Tag { .. }
@@ -219,6 +231,32 @@ impl<'p> Explainer<'p> {
                     out.push(format!("keeps {} of {}{some}", ratio.n, ratio.of));
                     out.extend(self.fates(otherwise.as_deref().unwrap_or_default(), true));
                 }
+                Stmt::Limit { store, otherwise, .. } => {
+                    if let StoreKind::Limit(limit) = &self.plan.stores[store.0 as usize].kind {
+                        out.push(format!(
+                            "lets {} in {} pass, {} at once{some}",
+                            limit.count,
+                            duration_text(limit.per),
+                            limit.burst
+                        ));
+                    }
+                    out.extend(self.fates(otherwise.as_deref().unwrap_or_default(), true));
+                }
+                Stmt::Dedup { store, otherwise, .. } => {
+                    if let StoreKind::Dedup { within } = &self.plan.stores[store.0 as usize].kind {
+                        let within = duration_text(*within);
+                        out.push(format!("lets one of equal events pass in {within}{some}"));
+                    }
+                    out.extend(self.fates(otherwise.as_deref().unwrap_or_default(), true));
+                }
+                Stmt::Emit { list, .. } => {
+                    let list = show::expr(self.plan, *list);
+                    out.push(format!("makes an event of each of {list}{some}"));
+                }
+                Stmt::Count { metric, .. } => {
+                    let name = &self.plan.metrics[metric.0 as usize].name;
+                    out.push(format!("counts {name}{some}"));
+                }
                 Stmt::If { then, otherwise, .. } => {
                     out.extend(self.fates(then, true));
                     out.extend(self.fates(otherwise, true));
@@ -234,6 +272,37 @@ impl<'p> Explainer<'p> {
             }
         }
         out
+    }
+
+    fn window(&self, out: &mut String, id: WindowId, only: Option<&str>) {
+        let window = &self.plan.windows[id.0 as usize];
+        if only.is_some_and(|name| *window.name != *name && *window.label != *name) {
+            return;
+        }
+        let word = if window.alert.is_some() { "alert" } else { "window" };
+        line(out, "", &format!("{word} {}", window.label));
+        if let StoreKind::Window(spans, _) = &self.plan.stores[window.store.0 as usize].kind {
+            let [over, every, late] = [spans.over, spans.every, spans.late].map(duration_text);
+            line(
+                out,
+                "  ",
+                &format!("over {over}, ends every {every}, waits {late} for late events"),
+            );
+        }
+        if let Some(when) = window.when {
+            line(out, "  ", &format!("when {}", show::expr(self.plan, when)));
+        }
+        let keys: Vec<_> = window.by.iter().map(|(_, key)| show::expr(self.plan, *key)).collect();
+        if !keys.is_empty() {
+            line(out, "  ", &format!("by {}", keys.join(", ")));
+        }
+        let lets: Vec<_> = window.lets.iter().map(|it| &*it.name).collect();
+        if !lets.is_empty() {
+            line(out, "  ", &format!("computes {}", lets.join(", ")));
+        }
+        if !window.route.is_empty() {
+            line(out, "  ", &format!("routes rows to {}", self.targets(&window.route)));
+        }
     }
 
     fn targets(&self, targets: &[Target]) -> String {
@@ -290,7 +359,15 @@ fn writes(body: &[Stmt], out: &mut BTreeSet<NodeId>) {
                 out.insert(*weight);
                 writes(otherwise.as_deref().unwrap_or_default(), out);
             }
-            Stmt::Return | Stmt::Route(_) | Stmt::Drop { .. } => {}
+            Stmt::Limit { otherwise, .. } => {
+                writes(otherwise.as_deref().unwrap_or_default(), out);
+            }
+            Stmt::Dedup { otherwise, count, .. } => {
+                out.extend(otherwise.is_some().then_some(*count));
+                writes(otherwise.as_deref().unwrap_or_default(), out);
+            }
+            Stmt::Emit { target, .. } => out.extend(*target),
+            Stmt::Return | Stmt::Route(_) | Stmt::Drop { .. } | Stmt::Count { .. } => {}
         }
     }
 }

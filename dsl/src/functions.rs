@@ -33,12 +33,14 @@ pub mod strings;
 mod strptime;
 mod syslog;
 pub mod time;
+pub mod twin;
 mod urls;
 mod user_agent;
 
 pub use pattern::{Glob, Pattern};
 pub use regex::Regex;
 pub use strptime::wrong_format;
+pub use twin::{Nulls, Sql, Twin, When};
 
 use std::{
     collections::HashMap,
@@ -98,6 +100,8 @@ pub struct Function {
     pub examples: &'static [(&'static str, &'static str)],
     /// What computes it.
     pub kernel: Kernel,
+    /// What it is in ClickHouse SQL.
+    pub sql: Sql,
 }
 
 impl PartialEq for Function {

@@ -3,6 +3,7 @@
 //! Invariant: nothing in a plan is ill-typed. Whoever evaluates it may assert what the checker proved.
 
 mod expr;
+mod state;
 
 use std::sync::Arc;
 
@@ -15,6 +16,10 @@ use crate::{
 pub use expr::{
     Arg, ArithOp, CompareOp, Detector, Expr, FormatPart, IsTest, Lambda, Literal, LiteralSet,
     MatchPattern, MetaField, Op, RecordPart, TextTest,
+};
+pub use state::{
+    Aggregate, AggregateKind, Alert, Limit, Metric, MetricId, Receiver, Spans, Store, StoreId,
+    StoreKind, Window, WindowId, WindowLet,
 };
 
 /// An expression's number in [`Plan::exprs`]. Equal expressions have equal numbers.
@@ -62,6 +67,12 @@ pub struct Plan {
     pub default_route: Vec<Target>,
     /// Whether any expression reads `@headers`.
     pub reads_headers: bool,
+    /// What is remembered from batch to batch of a partition.
+    pub stores: Vec<Store>,
+    /// Windows and alerts.
+    pub windows: Vec<Window>,
+    /// Metrics that `count` adds to.
+    pub metrics: Vec<Metric>,
 }
 
 /// A source's name and shape.
@@ -130,6 +141,8 @@ pub enum Step {
         /// Its rules.
         rules: Vec<RuleId>,
     },
+    /// A window or an alert.
+    Window(WindowId),
 }
 
 /// A rule.
@@ -147,6 +160,14 @@ pub struct Rule {
     pub body: Vec<Stmt>,
     /// `@owner`, `@expires` …: name and text, for status pages.
     pub attributes: Vec<(Arc<str>, String)>,
+    /// `@shadow`: evaluated and counted, but nothing it does lasts.
+    pub shadow: bool,
+    /// `@canary(5%)`: acts on that share of the events it would take, chosen by hash.
+    pub canary: Option<f64>,
+    /// `@pin`: a reload may neither drop nor move it.
+    pub pinned: bool,
+    /// `@was`: the name it had before.
+    pub was: Option<Arc<str>>,
     /// Its name in the file.
     pub span: Span,
 }
@@ -225,6 +246,46 @@ pub enum Stmt {
         /// The node of `.sample_weight`.
         weight: NodeId,
     },
+    /// `limit 2000/s burst 10000 by key else { … }`
+    Limit {
+        /// Where buckets are kept.
+        store: StoreId,
+        /// Which events share a bucket.
+        by: Vec<ExprId>,
+        /// Runs for the events that are too many; without it they are dropped with the reason `limit`.
+        otherwise: Option<Vec<Stmt>>,
+    },
+    /// `dedup by key within 30s else { … }`
+    Dedup {
+        /// Where passed keys are kept.
+        store: StoreId,
+        /// What makes two events the same.
+        by: Vec<ExprId>,
+        /// Runs for repeated events; without it they are dropped with the reason `dedup`.
+        otherwise: Option<Vec<Stmt>>,
+        /// The node of `.dedup_count`, written before `otherwise` runs.
+        count: NodeId,
+    },
+    /// `emit each list as .path`: from here on one event an element.
+    Emit {
+        /// The list.
+        list: ExprId,
+        /// Where each element goes; `None` means that it replaces the event.
+        target: Option<NodeId>,
+        /// Where faults are counted.
+        site: SiteId,
+    },
+    /// `count metric by .a value e`
+    Count {
+        /// The metric.
+        metric: MetricId,
+        /// Its labels' values.
+        by: Vec<ExprId>,
+        /// What is added; `None` is one.
+        value: Option<ExprId>,
+        /// Where faults are counted.
+        site: SiteId,
+    },
 }
 
 /// How an assignment writes.
@@ -277,6 +338,14 @@ pub struct Site {
 }
 
 impl Plan {
+    /// Whether what becomes of an event depends on events before it in its partition, so that batches must be run in order and in one place.
+    ///
+    /// Alerts do not count: only tests judge them.
+    pub fn is_stateful(&self) -> bool {
+        let alerts = self.windows.iter().filter(|window| window.alert.is_some()).count();
+        self.stores.len() > alerts
+    }
+
     /// The expression.
     #[inline]
     pub fn expr(&self, id: ExprId) -> &Expr {

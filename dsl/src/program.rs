@@ -14,11 +14,12 @@ pub(crate) use load::beside;
 pub use load::{Link, Loaded, Role, Unit};
 
 use crate::{
-    check,
+    check::{self, Notes},
     diagnostic::{Code, Diagnostic, has_errors},
     plan::Plan,
     schema::{FILE, Lock},
-    span::{Sources, Span},
+    span::{FileId, Sources, Span},
+    syntax::{ast::Item, parse_file},
     test_block::Test,
 };
 
@@ -123,15 +124,8 @@ pub fn compile_with(
 ) -> Compilation {
     let mut loaded = load::load(entry, reader);
     lock(entry, reader, &mut loaded);
-    let checked = check::check(&loaded, reader, mode, options);
-    let mut diagnostics = std::mem::take(&mut loaded.diagnostics);
-    diagnostics.extend(checked.diagnostics);
-    if has_errors(&diagnostics) {
-        // What is wrong may be what would have used it.
-        diagnostics.retain(|diagnostic| diagnostic.code != Code::W110);
-    }
-    diagnostics.sort_by_key(|diagnostic| (diagnostic.at.file, diagnostic.at.start));
-    diagnostics.dedup();
+    let checked = check::check(&loaded, reader, mode, options, false);
+    let diagnostics = in_order(std::mem::take(&mut loaded.diagnostics), checked.diagnostics);
     let program = (!has_errors(&diagnostics)).then(|| {
         let mut texts = loaded.texts;
         texts.extend(checked.lists);
@@ -158,6 +152,59 @@ fn lock(entry: &Path, reader: &dyn Reader, loaded: &mut Loaded) {
             .advise("`logmon-engine schema pull` writes it anew"),
         ),
     }
+}
+
+/// Everything that is known of a program, whether it is right or wrong: for editors and for explaining.
+#[derive(Debug)]
+pub struct Analysis {
+    /// Its files as trees, with their texts.
+    pub loaded: Loaded,
+    /// Everything that is wrong, in the order of the text.
+    pub diagnostics: Vec<Diagnostic>,
+    /// The plan, without what is wrong.
+    pub plan: Plan,
+    /// The tests, without what is wrong.
+    pub tests: Vec<Test>,
+    /// What was known at each place.
+    pub notes: Notes,
+}
+
+/// Compiles the program that a file is the entry of, and keeps what was learned on the way.
+pub fn analyze(entry: &Path, reader: &dyn Reader) -> Analysis {
+    analyze_with(entry, reader, &Options::default())
+}
+
+/// Compiles the program that a file is the entry of, knowing more of the world, and keeps what was learned on the way.
+pub fn analyze_with(entry: &Path, reader: &dyn Reader, options: &Options) -> Analysis {
+    let mut loaded = load::load(entry, reader);
+    lock(entry, reader, &mut loaded);
+    let checked = check::check(&loaded, reader, Mode::Test, options, true);
+    let said = std::mem::take(&mut loaded.diagnostics);
+    let check::Output { plan, tests, notes, diagnostics, .. } = checked;
+    Analysis { loaded, diagnostics: in_order(said, diagnostics), plan, tests, notes }
+}
+
+/// The files that a text uses and includes, as paths beside its own.
+pub fn links(path: &Path, text: &str) -> Vec<PathBuf> {
+    let (file, _) = parse_file(FileId::default(), text);
+    let named = file.items.iter().filter_map(|item| match item {
+        Item::Use(it) => Some(&it.path.value),
+        Item::Include(it) => Some(&it.path.value),
+        _ => None,
+    });
+    named.map(|named| beside(path, named)).collect()
+}
+
+/// What the parser and the checker say, in the order of the text.
+fn in_order(mut diagnostics: Vec<Diagnostic>, checked: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    diagnostics.extend(checked);
+    if has_errors(&diagnostics) {
+        // What is wrong may be what would have used it.
+        diagnostics.retain(|diagnostic| diagnostic.code != Code::W110);
+    }
+    diagnostics.sort_by_key(|diagnostic| (diagnostic.at.file, diagnostic.at.start));
+    diagnostics.dedup();
+    diagnostics
 }
 
 /// Names a program by its texts. Paths count as seen from the entry, so that a moved folder keeps its name.

@@ -5,7 +5,7 @@
 pub mod ast;
 mod fmt;
 mod parse;
-mod scan;
+pub(crate) mod scan;
 mod split;
 pub(crate) mod walk;
 

@@ -1,16 +1,20 @@
 //! `test` blocks: checked steps as data, and what runs them.
 
-mod coverage;
+mod counts;
+mod failure;
 mod given;
 mod run;
+mod shadowed;
+mod windows;
 
-pub use coverage::{shadowed, untested};
-pub use run::{Failure, TestResult, run_test};
+pub use failure::{Failure, Observed, TestResult};
+pub use run::run_test;
+pub use shadowed::shadowed;
 
 use std::sync::Arc;
 
 use crate::{
-    plan::{CompareOp, ExprId, RuleId, SinkId},
+    plan::{CompareOp, ExprId, MetricId, RuleId, SinkId, WindowId},
     span::Span,
 };
 
@@ -76,6 +80,18 @@ pub enum Expectation {
         /// Conditions, each with where it stands. `@key` means the route's `key` parameter.
         body: Vec<(ExprId, Span)>,
     },
+    /// `fired by a`: since the test began, with conditions on what the alert says.
+    Fired {
+        /// The alert.
+        by: WindowId,
+        /// Conditions, each with where it stands.
+        body: Vec<(ExprId, Span)>,
+    },
+    /// `silent by a`: it has not fired since the test began.
+    Silent {
+        /// The alert.
+        by: WindowId,
+    },
     /// `passed == 1`, `dropped_by(r) == 2`, `metric("faults", rule: r) == 1`
     Count {
         /// What is counted since the test began.
@@ -98,6 +114,8 @@ pub enum Counter {
     DroppedBy(RuleId),
     /// A metric of a rule, or of all rules: `evaluated`, `matched`, `dropped`, `routed`, `faults`.
     Metric(MetricName, Option<RuleId>),
+    /// What `count` added to a metric, over all its labels.
+    Counted(MetricId),
 }
 
 /// The metrics that a test can ask for.

@@ -25,6 +25,8 @@ pub enum Type {
     Cidr,
     /// `severity`
     Severity,
+    /// A declared `enum`: text that is one of its members
+    Enum(Arc<Members>),
     /// `list<T>`
     List(Arc<Type>),
     /// `map<T>`, keys are text
@@ -41,6 +43,24 @@ pub enum Type {
     Glob,
     /// The type of `null` and of what can never be present
     Null,
+}
+
+/// The members of a declared `enum`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Members {
+    /// The enum's name.
+    pub name: Arc<str>,
+    /// Whether they compare with `<`, in their order.
+    pub ordered: bool,
+    /// The members.
+    pub names: Vec<Arc<str>>,
+}
+
+impl Members {
+    /// The member that a text is; `coerce` takes it in any case.
+    pub fn find(&self, text: &str, coerce: bool) -> Option<&Arc<str>> {
+        self.names.iter().find(|name| ***name == *text || coerce && name.eq_ignore_ascii_case(text))
+    }
 }
 
 /// A type, and whether the value may be absent.
@@ -192,6 +212,7 @@ impl fmt::Display for Type {
             Self::Ip => "ip",
             Self::Cidr => "cidr",
             Self::Severity => "severity",
+            Self::Enum(members) => &members.name,
             Self::List(of) => return write!(f, "list<{of}>"),
             Self::Map(of) => return write!(f, "map<{of}>"),
             Self::Record(shape) => return write!(f, "{shape}"),

@@ -10,9 +10,16 @@
 mod check;
 mod configuration;
 mod demo;
+mod doctor;
 mod eval;
 mod explain;
 mod fmt;
+mod given;
+mod import;
+mod infer;
+mod lsp;
+mod pull;
+mod repl;
 mod run;
 mod schema;
 mod test;
@@ -27,7 +34,7 @@ use std::{
 use clap::{Parser, Subcommand};
 use logmon_dsl::{
     diagnostic::{Code, Diagnostic},
-    program::{self, Compilation, Mode, Options, Program, Reader},
+    program::{self, Analysis, Compilation, Mode, Options, Program, Reader},
     render::render,
     span::Sources,
 };
@@ -57,15 +64,24 @@ enum Command {
     Test(test::Arguments),
     /// Write rules files in the one style
     Fmt(fmt::Arguments),
-    /// Show what a rules file does, as the plan that will run
+    /// Show what a rules file does, as the plan that will run; with --on, what one event meets
     Explain(explain::Arguments),
     /// Run rules over events from standard input, one JSON object a line, and print what becomes of each
     Eval(eval::Arguments),
     /// Start everything on this machine, make believable logs, and show the rules at work
     Demo(demo::Arguments),
-    /// The columns of the tables that rules write into
+    /// Try expressions, statements and rules on an event, line by line
+    Repl(repl::Arguments),
+    /// Say what sample events and the rules disagree about
+    Doctor(doctor::Arguments),
+    /// About the shapes of events and tables
     #[command(subcommand)]
     Schema(schema::Command),
+    /// Translate what other programs understand
+    #[command(subcommand)]
+    Import(import::Command),
+    /// Answer an editor over standard input and output: the language server
+    Lsp(lsp::Arguments),
     /// About logmon.toml
     #[command(subcommand)]
     Config(configuration::Command),
@@ -89,7 +105,11 @@ pub fn main() -> ExitCode {
         Command::Explain(arguments) => explain::explain(&arguments),
         Command::Eval(arguments) => eval::eval(&arguments),
         Command::Demo(arguments) => demo::demo(&arguments),
+        Command::Repl(arguments) => repl::repl(&arguments),
+        Command::Doctor(arguments) => doctor::doctor(&arguments),
         Command::Schema(command) => schema::schema(&command),
+        Command::Import(command) => import::import(&command),
+        Command::Lsp(arguments) => lsp::lsp(&arguments),
         Command::Config(command) => configuration::configuration(&command),
     };
     exit.into()
@@ -111,6 +131,15 @@ impl Reader for FileSystem {
     }
 }
 
+/// The text of a file, or of standard input for `-`; otherwise what a person should read about why not.
+fn read_input(path: &Path) -> Result<String, String> {
+    if path == Path::new("-") {
+        return io::read_to_string(io::stdin())
+            .map_err(|error| format!("standard input cannot be read: {error}"));
+    }
+    FileSystem.read(path).map_err(|why| format!("{}: {why}", path.display()))
+}
+
 /// Whether output for a person may be colored.
 fn color() -> bool {
     std::io::stderr().is_terminal()
@@ -128,15 +157,30 @@ fn draw(diagnostics: &[Diagnostic], sources: &Sources) {
     }
 }
 
+/// What is known here of the world around a program.
+fn options(now: Option<i64>, config: Option<&Config>) -> Options {
+    Options { now, sinks: config.map(sink_settings).unwrap_or_default() }
+}
+
+/// The configuration of a program, where there is one that can be read.
+fn configuration_of(entry: &Path) -> Option<Config> {
+    config::find(entry, None).and_then(|path| Config::load(&path).ok())
+}
+
+/// Compiles a file and keeps what was learned on the way.
+fn analysis(entry: &Path) -> Analysis {
+    let now = SystemClock::new().now();
+    let options = options(Some(now), configuration_of(entry).as_ref());
+    program::analyze_with(entry, &FileSystem, &options)
+}
+
 /// Compiles a file. A sink that only the configuration uses, as the dead letter, is not unused.
 fn compilation(entry: &Path, mode: Mode) -> Compilation {
     // What has expired is said where somebody looks; it stops no engine.
     let now = (mode == Mode::Test).then(|| SystemClock::new().now());
-    let config = config::find(entry, None).and_then(|path| Config::load(&path).ok());
-    let sinks = config.as_ref().map(sink_settings).unwrap_or_default();
-    let options = Options { now, sinks };
+    let options = options(now, configuration_of(entry).as_ref());
     let mut compilation = program::compile_with(entry, &FileSystem, mode, &options);
-    let dead_letter = dead_letter(config);
+    let dead_letter = dead_letter(entry);
     let sources = &compilation.sources;
     compilation.diagnostics.retain(|diagnostic| {
         diagnostic.code != Code::W110 || sources.text(diagnostic.at) != dead_letter
@@ -145,8 +189,8 @@ fn compilation(entry: &Path, mode: Mode) -> Compilation {
 }
 
 /// The sink that takes dead letters: the configuration's, where there is one, otherwise a sink called `dlq`.
-fn dead_letter(config: Option<Config>) -> String {
-    config
+fn dead_letter(entry: &Path) -> String {
+    configuration_of(entry)
         .and_then(|config| config.dead_letter)
         .map_or_else(|| "dlq".to_owned(), |dead_letter| dead_letter.sink.to_string())
 }

@@ -8,6 +8,7 @@ pub mod delivery;
 pub mod error;
 pub mod http;
 pub mod lookup;
+pub mod lsp;
 pub mod metrics;
 pub mod pipeline;
 pub mod sink;

@@ -3,6 +3,7 @@
 //! Invariant: nobody looks a counter up per event. Handles are taken once per bundle or connection and added
 //! to once per batch; every label's number of values is bounded.
 
+mod counted;
 mod handles;
 mod labels;
 mod rules;
@@ -16,6 +17,8 @@ use prometheus::{
     core::{Collector, Metric, MetricVec, MetricVecBuilder},
 };
 
+pub use counted::CountedHandles;
+use counted::CountedMetrics;
 pub use handles::{LookupMetrics, PartitionMetrics, SinkMetrics, SourceMetrics};
 pub use labels::Capped;
 pub use rules::{DEFAULT_ROUTE, RuleMetrics};
@@ -64,6 +67,7 @@ pub struct Metrics {
     events_open: IntGaugeVec,
     dead_letters: IntCounterVec,
     dead_letter_reasons: Capped,
+    counted: CountedMetrics,
     bundle_info: IntGaugeVec,
     reloads: IntCounterVec,
     reload_pause: HistogramVec,
@@ -80,6 +84,9 @@ struct Rules {
     routed: IntCounterVec,
     faults: IntCounterVec,
     seconds: CounterVec,
+    shadow: IntCounterVec,
+    window_events: IntCounterVec,
+    window_rows: IntCounterVec,
 }
 
 struct Sources {
@@ -149,6 +156,21 @@ impl Metrics {
                 "rule_seconds_total",
                 "Time spent in the rule, sampled.",
                 &["rule"],
+            ),
+            shadow: naming.counts(
+                "rule_shadow_total",
+                "Events that a rule with @shadow would have dropped or routed.",
+                &["rule", "act"],
+            ),
+            window_events: naming.counts(
+                "window_events_total",
+                "Events that a window counted, that came too late, or that had one key too many.",
+                &["window", "outcome"],
+            ),
+            window_rows: naming.counts(
+                "window_rows_total",
+                "Rows that closed windows gave.",
+                &["window"],
             ),
         };
         let partition = ["source", "topic", "partition"];
@@ -273,6 +295,7 @@ impl Metrics {
             events_open,
             dead_letters,
             dead_letter_reasons: Capped::default(),
+            counted: CountedMetrics::default(),
             bundle_info,
             reloads,
             reload_pause,
@@ -285,7 +308,7 @@ impl Metrics {
     pub fn text(&self) -> String {
         let mut text = String::new();
         TextEncoder::new()
-            .encode_utf8(&self.registry.gather(), &mut text)
+            .encode_utf8(&[self.registry.gather(), self.counted.gather()].concat(), &mut text)
             .expect("every family that is registered has a name and a kind");
         text
     }

@@ -2,8 +2,10 @@
 
 pub mod budget;
 pub mod bundle;
+pub mod crew;
 pub mod dead;
 pub mod deliver;
+pub mod gate;
 pub mod lanes;
 pub mod observe;
 pub mod outlets;
@@ -21,7 +23,6 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use crossbeam_channel::Sender;
 use rdkafka::{
     ClientConfig,
     consumer::{BaseConsumer, Consumer as _},
@@ -29,6 +30,7 @@ use rdkafka::{
 
 use self::{
     bundle::{BindError, Bundle, World},
+    crew::Crew,
     lanes::Lanes,
     worker::Job,
 };
@@ -39,9 +41,6 @@ use crate::{
         kafka::{self, Settings},
     },
 };
-
-/// Jobs that may wait for a worker: more than all lanes of a process may have waiting, so that handing over never blocks the reader.
-const INBOX: usize = 16_384;
 
 /// How long shutdown may take: below the 30 seconds that orchestrators wait before they kill.
 pub const SHUTDOWN_MAX: Duration = Duration::from_secs(25);
@@ -67,7 +66,9 @@ pub struct Pipeline {
     pub bundle: Arc<ArcSwap<Bundle>>,
     /// The lanes of each source, in the plan's order at start.
     pub lanes: Vec<Arc<Lanes>>,
-    workers: Vec<(Sender<Job>, JoinHandle<()>)>,
+    /// Its workers, as those see them who have work to give.
+    pub crew: Arc<Crew>,
+    workers: Vec<JoinHandle<()>>,
     readers: Vec<JoinHandle<()>>,
     stop: Arc<AtomicBool>,
     failed: Arc<AtomicBool>,
@@ -79,8 +80,9 @@ impl Pipeline {
         let bundle = Arc::new(ArcSwap::from_pointee(bundle));
         let failed = Arc::new(AtomicBool::new(false));
         let mut workers = Vec::new();
-        for number in 0..world.config.engine.threads.max(1) {
-            let (sender, inbox) = crossbeam_channel::bounded(INBOX);
+        let (crew, inboxes) =
+            Crew::new(world.config.engine.threads.max(1), bundle.load().plan.is_stateful());
+        for (number, inbox) in inboxes.into_iter().enumerate() {
             let (world, bundle, failed) =
                 (Arc::clone(&world), Arc::clone(&bundle), Arc::clone(&failed));
             let thread = thread::Builder::new()
@@ -91,9 +93,8 @@ impl Pipeline {
                     alarm.armed = false;
                 })
                 .map_err(|error| BindError::World(format!("no thread for a worker: {error}")))?;
-            workers.push((sender, thread));
+            workers.push(thread);
         }
-        let senders: Vec<Sender<Job>> = workers.iter().map(|(sender, _)| sender.clone()).collect();
         let mut lanes = Vec::new();
         let mut readers = Vec::new();
         let stop = Arc::new(AtomicBool::new(false));
@@ -103,11 +104,12 @@ impl Pipeline {
             let settings = &world.config.sources[&source.name];
             let one = Lanes::new(
                 settings.clone(),
-                senders.clone(),
+                Arc::clone(&crew),
                 Arc::clone(&world.budget),
                 Arc::clone(&world.status),
             );
-            let client = client(settings, world.config.engine.memory / CLIENT_SHARE / n_sources);
+            let queue_bytes = world.config.engine.memory / CLIENT_SHARE / n_sources;
+            let client = client(settings, queue_bytes, world.partitions(&source.name));
             let reading = Settings {
                 name: source.name.to_string(),
                 topics: settings.topics.clone(),
@@ -131,7 +133,7 @@ impl Pipeline {
             readers.push(thread);
             lanes.push(one);
         }
-        Ok(Self { world, bundle, lanes, workers, readers, stop, failed })
+        Ok(Self { world, bundle, lanes, crew, workers, readers, stop, failed })
     }
 
     /// Whether a thread ended that must not: the process should end and be started again.
@@ -146,12 +148,10 @@ impl Pipeline {
             lanes.stop();
         }
         // Batches that wait are worked off, then every open block is closed and delivered, while the readers still keep the membership alive.
-        while self.lanes.iter().any(|lanes| lanes.has_waiting()) && Instant::now() < deadline {
+        while self.lanes.iter().any(|lanes| lanes.is_busy()) && Instant::now() < deadline {
             thread::park_timeout(Duration::from_millis(5));
         }
-        for (sender, _) in &self.workers {
-            let _gone = sender.send(Job::Flush);
-        }
+        self.crew.tell(|| Job::Flush);
         let done = self.lanes.iter().all(|lanes| lanes.wait_idle(deadline));
         self.stop.store(true, Ordering::Release);
         // A group in the middle of a rebalance can hold a leaving member for long; the deadline is ours, not the group's.
@@ -163,10 +163,8 @@ impl Pipeline {
         if !done {
             self.world.abandon.cancel();
         }
-        for (sender, _) in &self.workers {
-            let _gone = sender.send(Job::Stop);
-        }
-        for (_, worker) in self.workers.drain(..) {
+        self.crew.tell(|| Job::Stop);
+        for worker in self.workers.drain(..) {
             let _panicked = worker.join();
         }
         done
@@ -189,12 +187,19 @@ impl Drop for Alarm {
 }
 
 /// librdkafka's settings for a source. `queue_bytes` is what all its partitions may hold before we take it.
-fn client(source: &Source, queue_bytes: u64) -> ClientConfig {
+fn client(source: &Source, queue_bytes: u64, partitions: u64) -> ClientConfig {
+    // With queues of their own the limits count per partition, and they are fixed before the first assignment says how many there are.
+    let queue = (queue_bytes / partitions.max(PARTITIONS_MIN)).clamp(256 << 10, 16 << 20);
+    // A fetch is asked for while there is room at all, and becomes some times as large when it is unpacked.
+    let fetch = (queue / UNPACKED).clamp(64 << 10, 1 << 20);
     let mut client = ClientConfig::new();
     client
-        .set("fetch.message.max.bytes", "1048576")
+        .set("fetch.message.max.bytes", fetch.to_string())
         .set("fetch.max.bytes", "16777216")
         .set("receive.message.max.bytes", "67108864")
+        // A fetch that asks for nothing but partitions without new records is answered after this time, and until then no other partition of
+        // its broker is fetched: the default of half a second would be the longest gap in reading.
+        .set("fetch.wait.max.ms", "50")
         .set("topic.metadata.refresh.interval.ms", "10000")
         // A broker that goes away is asked again soon: standing still costs more than asking.
         .set("reconnect.backoff.max.ms", "2000");
@@ -214,29 +219,33 @@ fn client(source: &Source, queue_bytes: u64) -> ClientConfig {
         .set("allow.auto.create.topics", "false")
         // A full queue is looked at again soon: the default of a second leaves a fast reader standing still for most of it.
         .set("fetch.queue.backoff.ms", "20")
-        // With queues of their own both limits count per partition; a process rarely has more than some dozens.
-        .set("queued.max.messages.kbytes", (queue_bytes / PARTITIONS_EXPECTED / 1024).clamp(1024, 16_384).to_string())
+        .set("queued.max.messages.kbytes", (queue >> 10).to_string())
         .set("queued.min.messages", "10000");
     client
 }
 
-/// Partitions that a process is taken to have when librdkafka's queue limits are cut: they are fixed before the first assignment.
-const PARTITIONS_EXPECTED: u64 = 8;
+/// Fewer partitions get no larger queues: nothing would be faster.
+const PARTITIONS_MIN: u64 = 8;
+
+/// How many times its size a compressed fetch of logs may become.
+const UNPACKED: u64 = 6;
 
 /// Asks every broker for its topics: what would go wrong later in a loop is said now, once, with the setting to look at.
 pub fn check_sources(world: &World, bundle: &Bundle) -> Result<(), Vec<BindError>> {
     let mut errors = Vec::new();
     for source in &bundle.plan.sources {
         let settings = &world.config.sources[&source.name];
-        if let Err(sentence) = check_source(settings) {
-            errors.push(BindError::World(sentence));
+        match check_source(settings) {
+            Ok(partitions) => world.note_partitions(&source.name, partitions),
+            Err(sentence) => errors.push(BindError::World(sentence)),
         }
     }
     if errors.is_empty() { Ok(()) } else { Err(errors) }
 }
 
-fn check_source(source: &Source) -> Result<(), String> {
-    let (witness, client) = kafka::Witness::watch(client(source, 0), &source.name);
+/// Returns how many partitions the source's topics have; none where they are named by a pattern.
+fn check_source(source: &Source) -> Result<u64, String> {
+    let (witness, client) = kafka::Witness::watch(client(source, 0, 0), &source.name);
     let consumer: BaseConsumer<kafka::Witness> = client
         .create_with_context(witness)
         .map_err(|error| format!("[source.{}]: {error}", source.name))?;
@@ -269,6 +278,12 @@ fn check_source(source: &Source) -> Result<(), String> {
             }
         }
     };
+    let partitions = metadata
+        .topics()
+        .iter()
+        .filter(|topic| names.contains(&topic.name()))
+        .map(|topic| topic.partitions().len() as u64)
+        .sum();
     let missing: Vec<&str> = names
         .into_iter()
         .filter(|name| {
@@ -276,7 +291,7 @@ fn check_source(source: &Source) -> Result<(), String> {
         })
         .collect();
     if missing.is_empty() {
-        return Ok(());
+        return Ok(partitions);
     }
     let list = missing.join(", ");
     Err(format!(

@@ -28,6 +28,8 @@ pub struct RawBatch {
     pub keys: Vec<View>,
     /// Each record's headers as a JSON object; empty where nobody asked for headers.
     pub headers: Vec<View>,
+    /// Read once more only for what rules remember of it: its fates are settled.
+    pub again: bool,
 }
 
 impl RawBatch {
@@ -47,10 +49,14 @@ pub trait Intake: Send + Sync {
     fn revoked(&self, lanes: &[LaneId]);
     /// Whether the lane can take another batch now. When not, the records stay in Kafka.
     fn has_room(&self, lane: LaneId) -> bool;
+    /// Memory of a batch that is done, for the next one; `None` where there is none to spare.
+    fn spare(&self) -> Option<Arena>;
     /// Takes a batch.
     fn take(&self, batch: RawBatch);
     /// What may be committed and was not yet.
     fn committable(&self) -> Vec<(LaneId, Position, i64)>;
+    /// Where a partition must be read from to know what rules remember of it at that offset; `None` where they remember nothing.
+    fn since(&self, position: &Position, offset: i64) -> Option<i64>;
     /// That was committed.
     fn committed(&self, lane: LaneId, offset: i64);
     /// The state of the connection in one sentence for a person; `None` when all is well.

@@ -95,6 +95,7 @@ impl Checker<'_> {
                     let lower = text.to_lowercase();
                     crate::column::Severity::named(&lower)?.name().to_owned()
                 }
+                Type::Enum(members) => members.find(text, true)?.to_string(),
                 Type::Int | Type::Float | Type::Number if text.parse::<f64>().is_ok() => {
                     text.to_string()
                 }
@@ -241,7 +242,9 @@ fn fits(have: &Type, want: &Type) -> Fit {
     match (have, want) {
         (have, want) if have == want => Fit::Same,
         (_, Type::Any) | (Type::Null, _) => Fit::Same,
-        (Type::Any, _) => Fit::Narrow,
+        (Type::Any, _) | (Type::Text, Type::Enum(_)) => Fit::Narrow,
+        // A member is text, and reads as such.
+        (Type::Enum(_), Type::Text) => Fit::Same,
         (Type::Int | Type::Float, Type::Number) => Fit::Same,
         (Type::Int | Type::Number, Type::Float) | (Type::Number, Type::Int) => Fit::Narrow,
         (Type::List(have), Type::List(want)) => match fits(have, want) {

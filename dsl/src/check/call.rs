@@ -17,9 +17,6 @@ pub(super) const INLINE_MAX: usize = 32;
 /// How many functions one call may put in place in all: functions that call functions twice double.
 pub(super) const CALLS_MAX: usize = 2_000;
 
-/// Aggregates: they stand in windows and alerts only.
-const AGGREGATES: &[&str] = &["count", "sum", "avg", "quantile", "uniq", "rate", "top", "stddev"];
-
 impl Checker<'_> {
     pub(super) fn call(
         &mut self,
@@ -29,6 +26,12 @@ impl Checker<'_> {
         filter: Option<&Expr>,
         want: Option<&Type>,
     ) -> Option<Checked> {
+        if let Some(bare) = name.bare()
+            && self.means_aggregate(bare, args)
+            && self.catalog.find(self.place.unit, Space::Value, name).is_none()
+        {
+            return self.aggregate(span, bare, args, filter);
+        }
         if let Some(filter) = filter {
             let message = "`where` stands in the aggregates of windows and alerts only";
             return self.fail(Code::E102, filter.span, message);
@@ -60,7 +63,7 @@ impl Checker<'_> {
             );
             return None;
         }
-        if AGGREGATES.contains(&bare) {
+        if super::aggregate::is_only_aggregate(bare) {
             self.report(
                 Diagnostic::new(Code::E102, name.span, format!("`{bare}` is an aggregate"))
                     .label("stands in windows and alerts only"),
@@ -96,7 +99,9 @@ impl Checker<'_> {
                 types.push(None);
                 continue;
             };
+            self.place.in_args += 1;
             let made = self.argument(function, param, arg, &types, want);
+            self.place.in_args -= 1;
             whole &= made.is_some();
             let (arg, ty) = made.unzip();
             let ty = ty.flatten();

@@ -3,10 +3,10 @@
 use super::{Checked, Checker, said};
 use crate::{
     diagnostic::{Code, Diagnostic},
-    plan::{Arg, CompareOp, Literal, Op},
+    plan::{Arg, CompareOp, Literal, MatchPattern, Op},
     span::Span,
     syntax::ast::{Comparison, Expr, ExprKind, SegKind},
-    types::{Ty, Type},
+    types::{Members, Ty, Type},
 };
 
 impl Checker<'_> {
@@ -165,6 +165,7 @@ impl Checker<'_> {
                         | Type::Ip
                         | Type::Any
                 )
+                || matches!(ty, Type::Enum(members) if members.ordered)
         };
         let fits = match (&l, &r) {
             (l, r) if l == r => true,
@@ -186,7 +187,27 @@ impl Checker<'_> {
             (other, Type::Any) if single(other) => (left, self.narrow(right, read_as(other))),
             _ => (left, right),
         };
+        let members = match (left.base(), right.base()) {
+            (Type::Enum(members), _) | (_, Type::Enum(members)) => Some(members.clone()),
+            _ => None,
+        };
+        if let Some(members) = members.filter(|_| op != CompareOp::Eq) {
+            let (left, right) = (self.rank(&left, &members), self.rank(&right, &members));
+            return Some(self.truth(Op::Compare { op, left: left.id, right: right.id }, span));
+        }
         Some(self.truth(Op::Compare { op, left: left.id, right: right.id }, span))
+    }
+
+    /// The place of a member in the order of its enum.
+    fn rank(&mut self, value: &Checked, members: &Members) -> Checked {
+        let mut arms = Vec::with_capacity(members.names.len());
+        for (place, name) in members.names.iter().enumerate() {
+            let place = Op::Literal(Literal::Int(place as i64));
+            let place = self.add(place, Ty::required(Type::Int), value.span);
+            arms.push((vec![MatchPattern::Is(Literal::Text(name.clone()))], place.id));
+        }
+        let ty = Ty::optional(Type::Int);
+        self.add(Op::Match { on: value.id, arms }, ty, value.span)
     }
 
     fn report_incomparable(

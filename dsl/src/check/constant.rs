@@ -328,6 +328,12 @@ impl Checker<'_> {
                 if let Some(id) = self.named_const(name) {
                     return self.constant(id);
                 }
+                if let Some(Type::Enum(members)) = want
+                    && let Some(member) = name.bare().and_then(|bare| members.find(bare, false))
+                {
+                    let ty = Type::Enum(members.clone());
+                    return Some(Const::Scalar(Literal::Text(member.clone()), ty));
+                }
                 if matches!(want, Some(Type::Severity | Type::Any))
                     && let Some(severity) = name.bare().and_then(crate::column::Severity::named)
                 {

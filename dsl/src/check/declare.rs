@@ -6,10 +6,10 @@ use super::{Checker, Progress};
 use crate::{
     catalog::{DeclId, DeclKind, Space},
     diagnostic::{Code, Diagnostic},
-    plan::{LookupDecl, SinkDecl, SinkType, SourceDecl},
+    plan::{Literal, LookupDecl, SinkDecl, SinkType, SourceDecl},
     span::Span,
     syntax::ast::{self, TypeKind},
-    types::{FieldType, Shape, Ty, Type},
+    types::{FieldType, Members, Shape, Ty, Type},
 };
 
 /// Types that have a name of their own, with the name.
@@ -36,7 +36,12 @@ pub(super) const FIELDS_MAX: usize = 2_000;
 const SINK_ATTRS: &[&str] = &["accepts_sensitive", "allow"];
 const RULE_ATTRS: &[&str] =
     &["owner", "expires", "tags", "pin", "allow", "was", "shadow", "canary"];
+const WINDOW_ATTRS: &[&str] = &["owner", "expires", "tags", "allow", "was"];
 const OTHER_ATTRS: &[&str] = &["allow"];
+
+const DAY: i64 = 86_400 * 1_000_000_000;
+/// How long an expired rule is only warned of: whoever owns it may be on holiday.
+const GRACE: i64 = 30 * DAY;
 
 impl Checker<'_> {
     /// Checks every declaration of every file, in the order in which they were loaded.
@@ -46,10 +51,9 @@ impl Checker<'_> {
             let decl = &self.catalog.decls[index];
             self.place.unit = decl.unit;
             match decl.kind {
-                DeclKind::Type(_) => {
+                DeclKind::Type(_) | DeclKind::Enum(_) => {
                     self.declared_type(id);
                 }
-                DeclKind::Enum(it) => self.later(it.name.span, "an enum"),
                 DeclKind::Source(it) => self.source(id, it),
                 DeclKind::Sink(it) => self.sink(id, it),
                 DeclKind::Lookup(it) => self.lookup(id, it),
@@ -235,6 +239,7 @@ impl Checker<'_> {
                 | Type::Ip
                 | Type::Cidr
                 | Type::Severity
+                | Type::Enum(_)
         );
         if !fits {
             let message = format!("`coerce` has no meaning for `{ty}`");
@@ -266,8 +271,10 @@ impl Checker<'_> {
 
     fn declared_type(&mut self, id: DeclId) -> Option<Ty> {
         let decl = self.catalog.get(id);
-        let DeclKind::Type(it) = decl.kind else {
-            return None; // An enum, which was refused.
+        let it = match decl.kind {
+            DeclKind::Type(it) => it,
+            DeclKind::Enum(it) => return self.declared_enum(it),
+            _ => return None,
         };
         match self.caches.types.get(&id) {
             Some(Progress::Done(found)) => {
@@ -299,6 +306,24 @@ impl Checker<'_> {
         }
         self.caches.types.insert(id, Progress::Done(ty.clone().map(|ty| (ty, parts))));
         ty
+    }
+
+    fn declared_enum(&mut self, it: &ast::Enum) -> Option<Ty> {
+        if it.members.len() > FIELDS_MAX {
+            let message = format!("an enum has at most {FIELDS_MAX} members");
+            return self.fail(Code::E106, it.name.span, message);
+        }
+        let mut names: Vec<Arc<str>> = Vec::with_capacity(it.members.len());
+        for member in &it.members {
+            if names.iter().any(|known| **known == *member.name) {
+                let message = format!("`{}` stands twice in this enum", member.name);
+                self.report(Diagnostic::new(Code::E108, member.span, message));
+                continue;
+            }
+            names.push(member.name.as_str().into());
+        }
+        let name = it.name.name.as_str().into();
+        Some(Ty::required(Type::Enum(Arc::new(Members { name, ordered: it.ordered, names }))))
     }
 
     /// The type an `is` asks for.
@@ -334,7 +359,6 @@ impl Checker<'_> {
                 continue;
             }
             match name {
-                "shadow" | "canary" => self.later(attr.span, &format!("`@{name}`")),
                 "allow" => allowed.extend(self.allow(attr)),
                 _ => self.attribute_args(attr),
             }
@@ -384,6 +408,13 @@ impl Checker<'_> {
             "owner" | "was" => (attr_texts(attr).len() == 1, "one text"),
             "tags" => (!attr_texts(attr).is_empty(), "texts"),
             "expires" => (self.expires(attr), "a time: `@expires(t\"2027-01-01T00:00:00Z\")`"),
+            "canary" => {
+                let share = match attr.args {
+                    ast::AttrArgs::Ratio(ratio) => ratio.share(),
+                    ast::AttrArgs::None | ast::AttrArgs::List(_) => 0.0,
+                };
+                (share > 0.0 && share <= 1.0, "a share: `@canary(5%)`")
+            }
             _ => (matches!(attr.args, ast::AttrArgs::None), "nothing"),
         };
         if !fits {
@@ -397,11 +428,40 @@ impl Checker<'_> {
         let [arg] = args.as_slice() else { return false };
         match &arg.value.kind {
             ast::ExprKind::Tagged { tag: ast::Tag::Timestamp, .. } => {
-                self.literal(&arg.value);
+                let time = self.literal(&arg.value);
+                let time = time.and_then(|(time, _)| match time {
+                    Literal::Timestamp(nanos) => Some(nanos),
+                    _ => None,
+                });
+                if let (Some(time), Some(now)) = (time, self.now) {
+                    self.expired(attr.span, now.saturating_sub(time));
+                }
                 true
             }
             _ => false,
         }
+    }
+}
+
+impl Checker<'_> {
+    /// W702, and E703 when nobody has heeded it.
+    fn expired(&mut self, at: Span, ago: i64) {
+        let days = ago / DAY;
+        if ago < 0 {
+            return;
+        }
+        let code = if ago > GRACE { Code::E703 } else { Code::W702 };
+        let since = if days == 1 { "1 day ago".to_owned() } else { format!("{days} days ago") };
+        self.report(
+            Diagnostic::new(code, at, format!("this expired {since}"))
+                .note(format!("{} days after its time it is an error", GRACE / DAY))
+                .advise("remove it, or give it more time"),
+        );
+    }
+
+    /// The attributes that a window or an alert may have.
+    pub(super) fn window_attributes(&mut self, attrs: &[ast::Attr], at: &str) -> Vec<Code> {
+        self.attributes(attrs, WINDOW_ATTRS, at)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Checked, Checker, constant::Const, event::join_ty, said};
+use super::{Checked, Checker, Noted, constant::Const, event::join_ty, said};
 use crate::{
     catalog::{DeclKind, Space, nearest},
     column::{Severity, decode},
@@ -33,7 +33,11 @@ impl Checker<'_> {
             self.expr_inner(e, want)
         };
         self.place.depth -= 1;
-        found.map(|found| Checked { span: e.span, ..found })
+        let found = found.map(|found| Checked { span: e.span, ..found });
+        if let (Some(notes), Some(found)) = (&mut self.notes, &found) {
+            notes.exprs.push(Noted { at: e.span, ty: found.ty.clone(), id: found.id });
+        }
+        found
     }
 
     fn expr_inner(&mut self, e: &Expr, want: Option<&Type>) -> Option<Checked> {
@@ -140,6 +144,13 @@ impl Checker<'_> {
                 }
             };
         }
+        if let Some(Type::Enum(members)) = want
+            && let Some(member) = name.bare().and_then(|bare| members.find(bare, false))
+        {
+            let literal = Op::Literal(Literal::Text(member.clone()));
+            let ty = Ty::required(Type::Enum(members.clone()));
+            return Some(self.add(literal, ty, name.span));
+        }
         // Next to an undeclared value a severity's name still says what is meant.
         if matches!(want, Some(Type::Severity | Type::Any))
             && let Some(severity) = name.bare().and_then(Severity::named)
@@ -165,6 +176,17 @@ impl Checker<'_> {
             } else if let Some(near) = nearest(&written, known) {
                 diagnostic = diagnostic
                     .suggest("a severity with a similar name exists", vec![(name.span, near)]);
+            }
+            self.report(diagnostic);
+            return;
+        }
+        if let (Some(Type::Enum(members)), None) = (want, &name.space) {
+            let message = format!("`{written}` is no member of `{}`", members.name);
+            let mut diagnostic = Diagnostic::new(Code::E102, name.span, message)
+                .note(format!("members are {}", members.names.join(", ")));
+            if let Some(near) = nearest(&written, &members.names) {
+                diagnostic = diagnostic
+                    .suggest("a member with a similar name exists", vec![(name.span, near)]);
             }
             self.report(diagnostic);
             return;
@@ -282,7 +304,7 @@ impl Checker<'_> {
         for operand in operands {
             let value = self.expr(operand, known.as_ref());
             if let (None, Some(value)) = (&known, &value)
-                && matches!(value.base(), Type::Severity | Type::Any)
+                && matches!(value.base(), Type::Severity | Type::Any | Type::Enum(_))
             {
                 known = Some(value.base().clone());
             }
@@ -433,6 +455,11 @@ impl Checker<'_> {
             PatternKind::Range { from, to, inclusive } => {
                 let from = self.pattern_literal_value(from, on).ok_or(Reported)?;
                 let to = self.pattern_literal_value(to, on).ok_or(Reported)?;
+                if matches!(on, Some(Type::Enum(_))) {
+                    let message = "members of an enum are listed: `free | trial => …`";
+                    self.fail::<()>(Code::E101, pattern.span, message);
+                    return Err(Reported);
+                }
                 let (a, b) = (literal_type(&from), literal_type(&to));
                 if a != b && !(a.is_number() && b.is_number()) {
                     self.fail::<()>(Code::E101, pattern.span, "both ends of a range have one type");

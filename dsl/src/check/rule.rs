@@ -36,7 +36,7 @@ impl Checker<'_> {
                 }
                 Item::Rule(rule) => {
                     self.unique(&mut seen, &rule.name);
-                    let id = self.rule(rule, &labels[unit], &[]);
+                    let id = self.rule(rule, &labels[unit], &Shared::default());
                     self.build.steps.push(Step::Rule(id));
                 }
                 Item::Group(group) => {
@@ -60,8 +60,11 @@ impl Checker<'_> {
                     self.flow = flow;
                     self.build.default_route = targets;
                 }
-                Item::Window(it) => self.later(it.name.span, "a window"),
-                Item::Alert(it) => self.later(it.name.span, "an alert"),
+                Item::Window(it) | Item::Alert(it) => {
+                    self.unique(&mut seen, &it.name);
+                    let is_alert = matches!(item, Item::Alert(_));
+                    self.window(it, &labels[unit], is_alert);
+                }
                 Item::Use(_)
                 | Item::Const(_)
                 | Item::Enum(_)
@@ -101,7 +104,7 @@ impl Checker<'_> {
         self.build.inlined.clear();
         let when = group.when.as_ref().map(|when| self.condition(when, "the condition of a group"));
         self.flush_w312();
-        let shared = self.allowed.clone();
+        let shared = Shared { allowed: self.allowed.clone(), marks: attributes_of(&group.attrs) };
         let label: Arc<str> = format!("{file}/{}", group.name.name).into();
         let first = group.mode == ast::GroupMode::First;
         let entry = self.flow.clone();
@@ -143,10 +146,16 @@ impl Checker<'_> {
         });
     }
 
-    fn rule(&mut self, rule: &ast::Rule, above: &Arc<str>, shared: &[Code]) -> RuleId {
+    fn rule(&mut self, rule: &ast::Rule, above: &Arc<str>, shared: &Shared) -> RuleId {
         let outer = std::mem::take(&mut self.allowed);
         self.allowed = self.rule_attributes(&rule.attrs, "a rule");
-        self.allowed.extend_from_slice(shared);
+        self.allowed.extend_from_slice(&shared.allowed);
+        let marks = attributes_of(&rule.attrs);
+        let shadow = marks.shadow || shared.marks.shadow;
+        let canary = match (marks.canary, shared.marks.canary) {
+            (Some(own), Some(all)) => Some(own.min(all)),
+            (own, all) => own.or(all),
+        };
         let on = self.on(rule.on.as_ref());
         self.place.on = match &on {
             Some(on) if !on.is_empty() => on.clone(),
@@ -162,9 +171,14 @@ impl Checker<'_> {
             when: None,
             body: Vec::new(),
             attributes: attributes(&rule.attrs),
+            shadow,
+            canary,
+            pinned: marks.pinned || shared.marks.pinned,
+            was: marks.was,
             span: rule.name.span,
         });
         self.build.inlined.clear();
+        self.note_point(rule.span.before());
         let entry = self.flow.clone();
         let when = rule.when.as_ref().map(|when| self.condition(when, "the condition of a rule"));
         if let Some(Some(when)) = when {
@@ -177,8 +191,16 @@ impl Checker<'_> {
         let mut exits = Exits::default();
         let body = self.block(&rule.body, &mut exits);
         self.flush_w312();
-        self.leave(entry, when.is_some(), body.ends, exits.returns);
+        if shadow {
+            // What it writes does not last.
+            self.flow = entry;
+            self.flow.present.clear();
+        } else {
+            let conditional = when.is_some() || canary.is_some();
+            self.leave(entry, conditional, body.ends, exits.returns);
+        }
         self.owned_errors(rule, when.flatten());
+        self.note_point(rule.span.behind());
         self.place.rule = None;
         self.allowed = outer;
         let made = &mut self.build.rules[id.0 as usize];
@@ -206,7 +228,7 @@ impl Checker<'_> {
         self.flow = after;
     }
 
-    fn on(&mut self, on: Option<&On>) -> Option<Vec<usize>> {
+    pub(super) fn on(&mut self, on: Option<&On>) -> Option<Vec<usize>> {
         match on {
             None | Some(On::Any(_)) => Some(Vec::new()),
             Some(On::Source(name)) => {
@@ -268,6 +290,37 @@ impl Checker<'_> {
             _ => false,
         }
     }
+}
+
+/// What a group says of all its rules.
+#[derive(Default)]
+struct Shared {
+    allowed: Vec<Code>,
+    marks: Marks,
+}
+
+/// Attributes that change what a rule does.
+#[derive(Default)]
+pub(super) struct Marks {
+    pub(super) shadow: bool,
+    pub(super) canary: Option<f64>,
+    pub(super) pinned: bool,
+    pub(super) was: Option<Arc<str>>,
+}
+
+/// The marks among attributes; what is wrong with one was reported.
+pub(super) fn attributes_of(attrs: &[ast::Attr]) -> Marks {
+    let mut marks = Marks::default();
+    for attr in attrs {
+        match (attr.name.name.as_str(), &attr.args) {
+            ("shadow", _) => marks.shadow = true,
+            ("pin", _) => marks.pinned = true,
+            ("canary", ast::AttrArgs::Ratio(ratio)) => marks.canary = Some(ratio.share()),
+            ("was", _) => marks.was = attr_texts(attr).first().map(|(text, _)| (*text).into()),
+            _ => {}
+        }
+    }
+    marks
 }
 
 /// The statement that throws events away, if a block has one that no other condition guards.

@@ -48,8 +48,10 @@ impl Checker<'_> {
                             .label("every event has left before it"),
                     );
                 }
+                self.note_point(stmt.span.before());
                 self.stmt(stmt, &mut body, exits);
             }
+            self.note_point(block.span.behind());
         }
         exits.depth -= 1;
         self.end_names(names);
@@ -117,36 +119,28 @@ impl Checker<'_> {
                 None
             }
             StmtKind::Tag(texts) => self.tag(stmt.span, texts),
-            StmtKind::Emit { .. } => self.not_yet(stmt.span, "`emit each`"),
-            StmtKind::Limit { otherwise, .. } => {
-                self.unused_block(otherwise.as_ref(), exits);
-                self.not_yet(stmt.span, "`limit`")
+            StmtKind::Emit { list, target } => self.emit(list, target.as_ref()),
+            StmtKind::Limit { count, per, burst, by, max_keys, otherwise } => self.limit(
+                count,
+                per,
+                burst.as_ref(),
+                by,
+                max_keys.as_ref(),
+                otherwise.as_ref(),
+                exits,
+            ),
+            StmtKind::Dedup { by, within, otherwise } => {
+                self.dedup(by, within, otherwise.as_ref(), exits)
             }
-            StmtKind::Dedup { otherwise, .. } => {
-                self.unused_block(otherwise.as_ref(), exits);
-                self.not_yet(stmt.span, "`dedup`")
+            StmtKind::Count { metric, by, value } => {
+                self.count_stmt(stmt.span, metric, by, value.as_ref())
             }
-            StmtKind::Count { .. } => self.not_yet(stmt.span, "`count`"),
         };
         let silent = matches!(stmt.kind, StmtKind::Error | StmtKind::Rename(_));
         if made.is_none() && !silent {
             self.left_out(stmt.span);
         }
         body.stmts.extend(made);
-    }
-
-    fn not_yet(&mut self, at: Span, what: &str) -> Option<Stmt> {
-        self.later(at, what);
-        None
-    }
-
-    /// The block of a statement that cannot run yet may have mistakes of its own.
-    fn unused_block(&mut self, block: Option<&Block>, exits: &mut Exits) {
-        if let Some(block) = block {
-            let flow = self.flow.clone();
-            self.block(block, exits);
-            self.flow = flow;
-        }
     }
 
     fn rule_name(&self) -> Arc<str> {

@@ -11,7 +11,7 @@ use crate::{
     catalog::{DeclKind, Space, nearest},
     column::value::u128_to_ip,
     diagnostic::{Code, Diagnostic},
-    plan::{CompareOp, ExprId, Literal, RuleId},
+    plan::{CompareOp, ExprId, Literal, MetricId, Op, RuleId, WindowId},
     span::Span,
     syntax::ast::{self, Comparison, Expr, ExprKind, Fate, Item, StepKind},
     test_block::{Counter, Expectation, MetricName, Test, TestStep},
@@ -74,7 +74,14 @@ impl Checker<'_> {
                     made
                 }
                 StepKind::Expect(what) => {
-                    if !given && matches!(what, ast::Expectation::Fate { .. }) {
+                    let of_event = matches!(
+                        what,
+                        ast::Expectation::Fate { fate: Fate::Dropped | Fate::Routed, .. }
+                    );
+                    // Windows give rows also where nothing came in.
+                    let of_window = !self.build.windows.is_empty()
+                        && matches!(what, ast::Expectation::Fate { to: Some(_), .. });
+                    if !given && of_event && !of_window {
                         self.report(
                             Diagnostic::new(Code::E102, step.span, "nothing was given yet")
                                 .advise("`given { … }` sends the event that this speaks of"),
@@ -204,8 +211,16 @@ impl Checker<'_> {
             ast::Expectation::Holds(e) => self.count(e),
             ast::Expectation::Fate { fate, by, to, body } => match fate {
                 Fate::Fired | Fate::Silent => {
-                    self.later(span, "an expectation of an alert");
-                    None
+                    let Some(by) = by else {
+                        let message = "say which alert: `expect fired by …`";
+                        return self.fail(Code::E102, span, message);
+                    };
+                    let by = self.alert_named(by)?;
+                    let body = self.expected(body)?;
+                    Some(match fate {
+                        Fate::Fired => Expectation::Fired { by, body },
+                        _ => Expectation::Silent { by },
+                    })
                 }
                 Fate::Dropped => {
                     if let Some(to) = to {
@@ -236,11 +251,32 @@ impl Checker<'_> {
     }
 
     fn expected(&mut self, body: &[Expr]) -> Option<Vec<(ExprId, Span)>> {
-        let all: Vec<Option<(ExprId, Span)>> = body
-            .iter()
-            .map(|e| self.condition(e, "what is expected").map(|id| (id, e.span)))
-            .collect();
-        all.into_iter().collect()
+        let all: Vec<Option<(ExprId, &Expr)>> =
+            body.iter().map(|e| self.condition(e, "what is expected").map(|id| (id, e))).collect();
+        let all: Vec<(ExprId, &Expr)> = all.into_iter().collect::<Option<_>>()?;
+        Some(all.into_iter().flat_map(|(id, e)| self.parts(id, e)).collect())
+    }
+
+    /// `a and b` as two expectations: the one that fails is then shown where it stands.
+    fn parts(&self, id: ExprId, e: &Expr) -> Vec<(ExprId, Span)> {
+        match (&e.kind, self.build.pool.op(id)) {
+            (ExprKind::And(written), Op::And(ids)) if written.len() == ids.len() => {
+                ids.iter().zip(written).map(|(id, part)| (*id, part.span)).collect()
+            }
+            _ => vec![(id, e.span)],
+        }
+    }
+
+    /// The alert of that name.
+    fn alert_named(&mut self, name: &ast::QName) -> Option<WindowId> {
+        let written = name.written();
+        let alerts = || self.build.windows.iter().enumerate().filter(|(_, it)| it.alert.is_some());
+        if let Some((index, _)) = alerts().find(|(_, it)| *it.name == *written) {
+            return Some(WindowId(index as u32));
+        }
+        let known: Vec<String> = alerts().map(|(_, it)| it.name.to_string()).collect();
+        self.unknown("alert", name, &known);
+        None
     }
 
     /// The rule of that name: short where it is unique, otherwise with its group and file.
@@ -344,6 +380,11 @@ impl Checker<'_> {
         for arg in args {
             match (arg.name.as_ref().map(|name| name.name.as_str()), &arg.value.kind) {
                 (None | Some("name"), ExprKind::Text { value, fold: false }) => {
+                    let counted =
+                        self.build.metrics.iter().position(|metric| *metric.name == **value);
+                    if let Some(index) = counted {
+                        return Some(Counter::Counted(MetricId(index as u32)));
+                    }
                     let Some((_, found)) = METRICS.iter().find(|(name, _)| name == value) else {
                         let known: Vec<_> = METRICS.iter().map(|(name, _)| *name).collect();
                         let message = format!("a test can ask for {}", known.join(", "));
@@ -363,6 +404,11 @@ impl Checker<'_> {
             None => self.fail(Code::E102, span, "`metric` needs the name of a metric, in quotes"),
         }
     }
+}
+
+/// Whether each rule has a metric of that name.
+pub(super) fn is_metric_of_rules(name: &str) -> bool {
+    METRICS.iter().any(|(known, _)| *known == name)
 }
 
 /// A key as lookups get it.

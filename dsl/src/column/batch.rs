@@ -66,6 +66,8 @@ pub struct Payload {
 pub struct Meta {
     /// The source's number in the plan.
     pub source: usize,
+    /// Which stay of the partition here this is: what is remembered of an earlier stay is not what came just before.
+    pub lane: u64,
     /// The Kafka topic.
     pub topic: Arc<str>,
     /// The Kafka partition.
@@ -84,6 +86,7 @@ impl Default for Meta {
     fn default() -> Self {
         Self {
             source: 0,
+            lane: 0,
             topic: "".into(),
             partition: 0,
             offsets: Vec::new(),

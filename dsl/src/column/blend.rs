@@ -220,7 +220,7 @@ impl Builder {
             Type::Bool => Column::Bool(Cells::with_capacity(rows)),
             Type::Int => Column::Int(Cells::with_capacity(rows)),
             Type::Float => Column::Float(Cells::with_capacity(rows)),
-            Type::Text => Column::Text(Vec::with_capacity(rows)),
+            Type::Text | Type::Enum(_) => Column::Text(Vec::with_capacity(rows)),
             Type::Timestamp => Column::Timestamp(Cells::with_capacity(rows)),
             Type::Duration => Column::Duration(Cells::with_capacity(rows)),
             Type::Ip => Column::Ip(Cells::with_capacity(rows)),

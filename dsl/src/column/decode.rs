@@ -2,7 +2,7 @@
 
 use super::{
     cells::{Cells, Column},
-    json,
+    json, register,
     value::{Absence, Cidr, Severity, ip_to_u128},
     view::{Arena, Kind, View},
 };
@@ -63,13 +63,31 @@ pub fn column(arena: &mut Arena, views: &[View], ty: &Type, coerce: bool) -> Col
             }
             other => Err(no_text(other)),
         })),
-        Type::Severity => Column::Severity(cells(arena, views, |view, text| match view.kind() {
-            Kind::Text => severity(text).ok_or(Absence::Parse),
-            Kind::Number if coerce => {
-                json::int(text).ok().and_then(severity_number).ok_or(Absence::OutOfRange)
+        Type::Severity => {
+            let mut reader = SeverityReader::default();
+            Column::Severity(cells(arena, views, |view, text| match view.kind() {
+                Kind::Text => reader.read(text).ok_or(Absence::Parse),
+                Kind::Number if coerce => {
+                    json::int(text).ok().and_then(severity_number).ok_or(Absence::OutOfRange)
+                }
+                other => Err(no_text(other)),
+            }))
+        }
+        Type::Enum(members) => {
+            let mut texts = texts(arena, views, false);
+            for view in &mut texts {
+                if view.is_absent() {
+                    continue;
+                }
+                let text = std::str::from_utf8(arena.get(*view)).unwrap_or_default();
+                match members.find(text, coerce) {
+                    Some(name) if **name == *text => {}
+                    Some(name) => *view = arena.text(name.as_bytes()),
+                    None => *view = View::absent(Absence::Parse),
+                }
             }
-            other => Err(no_text(other)),
-        })),
+            Column::Text(texts)
+        }
         Type::Number => kinds(views, |kind| kind == Kind::Number),
         Type::List(_) => kinds(views, |kind| kind == Kind::Array),
         Type::Map(_) | Type::Record(_) => kinds(views, |kind| kind == Kind::Object),
@@ -88,14 +106,18 @@ fn cells<T: Copy + Default>(
     views: &[View],
     mut read: impl FnMut(View, &[u8]) -> Result<T, Absence>,
 ) -> Cells<T> {
-    let mut cells = Cells::with_capacity(views.len());
-    for &view in views {
-        match view.absence() {
-            Some(why) => cells.push(Err(why)),
-            None => cells.push(read(view, arena.get(view))),
-        }
-    }
-    cells
+    let mut state = vec![0; views.len()];
+    let values = views.iter().zip(&mut state).map(|(&view, state)| {
+        let value = match view.absence() {
+            Some(why) => Err(why),
+            None => read(view, arena.get(view)),
+        };
+        value.unwrap_or_else(|why| {
+            *state = why as u8;
+            T::default()
+        })
+    });
+    Cells { values: values.collect(), state }
 }
 
 fn kinds(views: &[View], fits: impl Fn(Kind) -> bool) -> Column {
@@ -172,6 +194,9 @@ fn whole(text: &[u8]) -> Result<i64, Absence> {
 
 /// Reads a float; what is not finite is out of range.
 pub fn float(text: &[u8]) -> Result<f64, Absence> {
+    if let Some(number) = register::decimal(text) {
+        return Ok(number);
+    }
     match fast_float2::parse::<f64, _>(text) {
         Ok(number) if number.is_finite() => Ok(number),
         Ok(_) => Err(Absence::OutOfRange),
@@ -241,7 +266,7 @@ pub fn epoch_int(number: i64) -> Result<i64, Absence> {
 
 /// Reads an address; IPv4 in its usual form without a detour.
 pub fn ip(text: &[u8]) -> Option<u128> {
-    if let Some(v4) = ipv4(text) {
+    if let Some(v4) = register::ipv4(text) {
         return Some(0xffff_0000_0000 | u128::from(v4));
     }
     if !text.contains(&b':') {
@@ -249,35 +274,6 @@ pub fn ip(text: &[u8]) -> Option<u128> {
     }
     let text = std::str::from_utf8(text).ok()?;
     text.parse().ok().map(ip_to_u128)
-}
-
-fn ipv4(text: &[u8]) -> Option<u32> {
-    if text.len() > 15 {
-        return None;
-    }
-    let (mut address, mut part, mut digits, mut dots) = (0u32, 0u32, 0, 0);
-    for &byte in text {
-        match byte {
-            b'0'..=b'9' => {
-                // As in the standard library, a part has no leading zeros: octal or decimal is anybody's guess.
-                if digits > 0 && part == 0 {
-                    return None;
-                }
-                part = part * 10 + u32::from(byte - b'0');
-                digits += 1;
-                if part > 255 {
-                    return None;
-                }
-            }
-            b'.' if digits > 0 && dots < 3 => {
-                address = address << 8 | part;
-                (part, digits) = (0, 0);
-                dots += 1;
-            }
-            _ => return None,
-        }
-    }
-    (dots == 3 && digits > 0).then_some(address << 8 | part)
 }
 
 /// Reads the name of a severity in any case, with the usual synonyms, or a number as text.
@@ -299,6 +295,32 @@ pub fn severity(text: &[u8]) -> Option<Severity> {
         digits => return severity_number(json::int(digits).ok()?),
     };
     Some(Severity(number))
+}
+
+/// Reads severities; remembers what the few words meant that most events say.
+#[derive(Debug, Default)]
+struct SeverityReader {
+    words: [(u64, usize, Option<Severity>); 16],
+}
+
+impl SeverityReader {
+    fn read(&mut self, text: &[u8]) -> Option<Severity> {
+        // Two loads that overlap hold a word of four to eight bytes.
+        let (Some(&head), Some(&tail)) = (text.first_chunk::<4>(), text.last_chunk::<4>()) else {
+            return severity(text);
+        };
+        if text.len() > 8 {
+            return severity(text);
+        }
+        let (head, tail) = (u32::from_le_bytes(head), u32::from_le_bytes(tail));
+        let word = u64::from(head) | u64::from(tail) << 32;
+        let place = (word.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 60) as usize;
+        let known = &mut self.words[place];
+        if (known.0, known.1) != (word, text.len()) {
+            *known = (word, text.len(), severity(text));
+        }
+        known.2
+    }
 }
 
 /// Reads a number as a severity: 0 to 7 by syslog, 10 to 60 in tens by pino and bunyan where OpenTelemetry has none, else 1 to 24 by OpenTelemetry.
@@ -389,7 +411,8 @@ impl TimestampReader {
         if !matches!(head[10], b'T' | b't' | b' ') || head[13] != b':' || head[16] != b':' {
             return Err(Absence::Parse);
         }
-        let days = self.days(&head[..10]).ok_or(Absence::Parse)?;
+        let [date @ .., _, _, _, _, _, _, _, _, _] = head;
+        let days = self.days(date).ok_or(Absence::Parse)?;
         let two = |at: usize| two(head, at).ok_or(Absence::Parse);
         let (hour, minute, second) = (two(11)?, two(14)?, two(17)?);
         if hour > 23 || minute > 59 || second > 60 {
@@ -397,14 +420,17 @@ impl TimestampReader {
         }
         let mut nanos = 0i64;
         if let [b'.', fraction @ ..] = rest {
-            let digits = fraction.iter().take_while(|b| b.is_ascii_digit()).count();
+            let mut digits = 0;
+            while let Some(digit) = fraction.get(digits).filter(|byte| byte.is_ascii_digit()) {
+                if digits < 9 {
+                    nanos = nanos * 10 + i64::from(digit - b'0');
+                }
+                digits += 1;
+            }
             if digits == 0 {
                 return Err(Absence::Parse);
             }
-            let padded = fraction[..digits].iter().map(|digit| digit - b'0').chain([0; 9]);
-            for digit in padded.take(9) {
-                nanos = nanos * 10 + i64::from(digit);
-            }
+            nanos *= 10_i64.pow(9 - digits.min(9) as u32);
             rest = &fraction[digits..];
         }
         let offset = match rest {
@@ -426,8 +452,8 @@ impl TimestampReader {
         i64::try_from(nanos).map_err(|_| Absence::OutOfRange)
     }
 
-    fn days(&mut self, date: &[u8]) -> Option<i64> {
-        if date == self.date {
+    fn days(&mut self, date: &[u8; 10]) -> Option<i64> {
+        if *date == self.date {
             return Some(self.days);
         }
         if date[4] != b'-' || date[7] != b'-' {
@@ -446,7 +472,7 @@ impl TimestampReader {
             return None;
         }
         self.days = days_of(year, month, day);
-        self.date.copy_from_slice(date);
+        self.date = *date;
         Some(self.days)
     }
 }

@@ -111,6 +111,12 @@ impl Mask {
         self.zip(other, |a, b| a & !b)
     }
 
+    /// Whether every row of the other is in this one.
+    pub fn covers(&self, other: &Self) -> bool {
+        assert_eq!(self.len, other.len, "masks of two batches");
+        self.words.iter().zip(&other.words).all(|(&a, &b)| b & !a == 0)
+    }
+
     /// All other rows of the batch.
     pub fn not(&self) -> Self {
         let mut mask = Self { words: self.words.iter().map(|word| !word).collect(), len: self.len };
@@ -185,6 +191,7 @@ mod tests {
         assert!(even.and(&even.not()).is_empty());
         assert_eq!(all.and_not(&even), even.not());
         assert_eq!(even.rows().collect::<Vec<_>>(), (0..130).step_by(2).collect::<Vec<_>>());
+        assert!(all.covers(&even) && even.covers(&even) && !even.covers(&all));
         assert!(all.is_full() && Mask::none(0).is_full() && Mask::all(0).is_empty());
     }
 

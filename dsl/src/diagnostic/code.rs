@@ -96,6 +96,8 @@ pub enum Code {
     W701,
     /// A rule has expired, or its owner is unknown.
     W702,
+    /// See [`Code::title`].
+    E703,
     /// A rule is expensive.
     W801,
 }
@@ -146,6 +148,7 @@ impl Code {
         Self::E700,
         Self::W701,
         Self::W702,
+        Self::E703,
         Self::W801,
     ];
 
@@ -232,6 +235,7 @@ impl Code {
             Self::E700 => ("E700", "a test expects what does not happen"),
             Self::W701 => ("W701", "a rule or a branch has no test, or a test expects nothing"),
             Self::W702 => ("W702", "a rule has expired, or its owner is unknown"),
+            Self::E703 => ("E703", "a rule expired long ago"),
             Self::W801 => ("W801", "a rule is expensive"),
         }
     }

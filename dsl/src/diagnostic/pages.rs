@@ -47,6 +47,7 @@ impl Code {
             Self::W602 => include_str!("../../../docs/diagnostics/W602.md"),
             Self::W701 => include_str!("../../../docs/diagnostics/W701.md"),
             Self::W702 => include_str!("../../../docs/diagnostics/W702.md"),
+            Self::E703 => include_str!("../../../docs/diagnostics/E703.md"),
             Self::E603 | Self::W604 | Self::W801 => return None,
         })
     }

@@ -2,6 +2,7 @@
 
 use memchr::memmem::Finder;
 
+use super::literals::{self, Seat};
 use crate::{
     plan::{
         Arg, ExprId, FormatPart, Literal, LiteralSet, LocalId, MatchPattern, Op, Plan, RecordPart,
@@ -20,6 +21,17 @@ pub(crate) struct ExprFacts {
     pub(crate) costly: bool,
     /// What speeds it up.
     pub(crate) searcher: Searcher,
+    /// Its place among literals that are looked for together.
+    pub(crate) seat: Option<Seat>,
+    /// Whether such literals may tell that it holds nowhere.
+    pub(crate) gated: bool,
+}
+
+impl ExprFacts {
+    /// Whether a condition is asked after others. A pass over many literals has answered for all of them.
+    pub(crate) fn is_asked_late(&self) -> bool {
+        self.costly && self.seat.is_none()
+    }
 }
 
 /// Something built once from an expression's literals.
@@ -62,7 +74,19 @@ pub(crate) fn analyze(plan: &Plan) -> Vec<ExprFacts> {
             locals: locals.into(),
             costly,
             searcher: searcher(&expr.op, plan),
+            seat: None,
+            gated: false,
         });
+    }
+    let mut seats = literals::seats(plan, |id| facts[id.0 as usize].costly);
+    for (number, expr) in plan.exprs.iter().enumerate() {
+        let seat = seats.remove(&(number as u32));
+        let gated = match &expr.op {
+            Op::And(all) => all.iter().any(|operand| facts[operand.0 as usize].gated),
+            Op::Or(all) => all.iter().all(|operand| facts[operand.0 as usize].gated),
+            _ => seat.is_some(),
+        };
+        (facts[number].seat, facts[number].gated) = (seat, gated);
     }
     facts
 }

@@ -265,6 +265,12 @@ impl Machine<'_> {
         refused
     }
 
+    /// Puts records in the place of whole events.
+    pub(super) fn replace_events(&mut self, column: &Arc<Column>, rows: &Mask) {
+        self.erase(NodeId::ROOT, rows);
+        self.explode(NodeId::ROOT, column, rows);
+    }
+
     /// Deletes the node and everything below it.
     pub(super) fn erase(&mut self, node: NodeId, rows: &Mask) {
         if rows.is_empty() {
@@ -289,9 +295,6 @@ impl Machine<'_> {
     /// Deletes the members that no known path below the node has.
     pub(super) fn erase_text(&mut self, node: NodeId, rows: &Mask) {
         self.erase_rest(node, rows);
-        if node == NodeId::ROOT {
-            return;
-        }
         let field = self.batch.field(node);
         let with_text = Mask::filter(rows, |row| own_view(field, row).kind() == Kind::Object);
         if !with_text.is_empty() {

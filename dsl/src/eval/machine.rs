@@ -2,7 +2,13 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::{Lookups, analysis::ExprFacts, fields};
+use super::{
+    Lookups,
+    analysis::ExprFacts,
+    fields,
+    literals::Lineup,
+    memos::{Computed, Memo, Memos},
+};
 use crate::{
     column::{Batch, Cells, Column, Mask, Names, NodeId, Value, View, blend, print, view::Arena},
     plan::{Expr, ExprId, Literal, LocalId, MetaField, Op, Plan},
@@ -18,12 +24,21 @@ pub(crate) struct State {
     pub(super) bound: Vec<u64>,
     /// Text on its way into the arena.
     pub(super) scratch: Vec<u8>,
+    /// What groups of literals found.
+    pub(super) lineups: Vec<Lineup>,
+    /// The memory for the results of the next batch.
+    spare: Memos,
 }
 
 impl State {
     /// Lets go of a batch.
     pub(super) fn forget(&mut self) {
+        if let Some(frame) = self.frames.first_mut() {
+            self.spare = std::mem::take(&mut frame.memos);
+            self.spare.clear();
+        }
         self.frames.clear();
+        self.lineups.iter_mut().for_each(Lineup::forget);
     }
 }
 
@@ -36,58 +51,6 @@ pub(super) struct Frame {
     /// Bound here: a lambda's parameters, or the `let`s of the plan.
     pub(super) locals: HashMap<LocalId, Arc<Column>>,
     memos: Memos,
-}
-
-/// Results by expression: one place for each in the frame of events, a table where only a lambda's body is computed.
-#[derive(Debug)]
-enum Memos {
-    All(Vec<Option<Memo>>),
-    Few(HashMap<ExprId, Memo>),
-}
-
-impl Default for Memos {
-    fn default() -> Self {
-        Self::All(Vec::new())
-    }
-}
-
-impl Memos {
-    /// The result that was computed from inputs of this stamp.
-    fn get(&self, id: ExprId, stamp: u64) -> Option<&Memo> {
-        let memo = match self {
-            Self::All(memos) => memos.get(id.0 as usize)?.as_ref(),
-            Self::Few(memos) => memos.get(&id),
-        };
-        memo.filter(|memo| memo.stamp == stamp)
-    }
-
-    fn set(&mut self, id: ExprId, memo: Memo) {
-        match self {
-            Self::All(memos) => {
-                let place = id.0 as usize;
-                if memos.len() <= place {
-                    memos.resize_with(place + 1, || None);
-                }
-                memos[place] = Some(memo);
-            }
-            Self::Few(memos) => drop(memos.insert(id, memo)),
-        }
-    }
-}
-
-#[derive(Debug)]
-struct Memo {
-    /// The sum of the versions of all that was read: versions only grow, so equal sums mean equal inputs.
-    stamp: u64,
-    /// The rows it holds for; `None` means all.
-    valid: Option<Mask>,
-    result: Computed,
-}
-
-#[derive(Debug)]
-enum Computed {
-    Column(Arc<Column>),
-    Mask(Mask),
 }
 
 /// An operand: a constant that nobody spread over rows, or a column.
@@ -142,11 +105,20 @@ pub(crate) struct Machine<'m> {
 impl<'m> Machine<'m> {
     /// Forgets the batch before.
     pub(super) fn begin(&mut self) {
-        self.state.frames.clear();
-        self.state.frames.push(Frame { rows: self.batch.rows, ..Frame::default() });
+        self.state.forget();
+        let memos = std::mem::take(&mut self.state.spare);
+        self.state.frames.push(Frame { rows: self.batch.rows, memos, ..Frame::default() });
         self.state.bound.clear();
         self.state.bound.resize(self.plan.n_locals, 0);
         self.frame = 0;
+    }
+
+    /// Gives the batch's frame more rows: its values are those of the rows at these places.
+    pub(super) fn grow(&mut self, rows: &[u32]) {
+        let frame = &mut self.state.frames[0];
+        frame.rows = rows.len();
+        frame.memos = Memos::default();
+        frame.locals.values_mut().for_each(|column| *column = Arc::new(column.gather(rows)));
     }
 
     /// How many rows the frame has.
@@ -212,7 +184,7 @@ impl<'m> Machine<'m> {
         (1..=self.frame).rev().find(|&at| binds(&self.state.frames[at])).unwrap_or(0)
     }
 
-    fn stamp(&self, id: ExprId) -> u64 {
+    pub(super) fn stamp(&self, id: ExprId) -> u64 {
         let facts = &self.facts[id.0 as usize];
         let fields =
             facts.nodes.iter().map(|&node| u64::from(self.batch.fields[node as usize].version));
@@ -301,6 +273,16 @@ impl<'m> Machine<'m> {
         if !expr.op.is_predicate() {
             let column = self.column(id, within);
             return truth(&column, within);
+        }
+        let facts = self.facts;
+        if self.frame == 0
+            && let Some(seat) = &facts[id.0 as usize].seat
+            && let Some(mask) = self.seated(seat, within)
+        {
+            return mask;
+        }
+        if self.is_hopeless(id, within) {
+            return Mask::none(within.len());
         }
         let stamp = self.stamp(id);
         let costly = self.facts[id.0 as usize].costly;
@@ -536,7 +518,7 @@ pub(super) fn fits(column: &Column, ty: &Type) -> bool {
         Type::Bool => matches!(column, Column::Bool(_)),
         Type::Int => matches!(column, Column::Int(_)),
         Type::Float => matches!(column, Column::Float(_)),
-        Type::Text => matches!(column, Column::Text(_)),
+        Type::Text | Type::Enum(_) => matches!(column, Column::Text(_)),
         Type::Timestamp => matches!(column, Column::Timestamp(_)),
         Type::Duration => matches!(column, Column::Duration(_)),
         Type::Ip => matches!(column, Column::Ip(_)),

@@ -7,6 +7,9 @@ use crate::{
     plan::CompareOp,
 };
 
+/// Up to here every integer is a float too.
+const EXACT: u64 = 1 << 53;
+
 /// Whether an order is what the operator asks for.
 #[inline]
 fn wanted(op: CompareOp, order: Ordering) -> bool {
@@ -33,6 +36,10 @@ pub(super) fn column_literal(
         | (Column::Timestamp(cells), Value::Timestamp(with))
         | (Column::Duration(cells), Value::Duration(with)) => cells_literal(op, cells, *with),
         (Column::Float(cells), Value::Float(with)) => cells_literal(op, cells, *with),
+        // Both are exact in the other's type.
+        (Column::Float(cells), Value::Int(with)) if with.unsigned_abs() <= EXACT => {
+            cells_literal(op, cells, *with as f64)
+        }
         (Column::Severity(cells), Value::Severity(with)) => cells_literal(op, cells, *with),
         (Column::Ip(cells), Value::Ip(with)) => cells_literal(op, cells, *with),
         (Column::Cidr(cells), Value::Cidr(with)) => cells_literal(op, cells, *with),

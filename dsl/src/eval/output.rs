@@ -44,9 +44,7 @@ impl<'a> Event<'a> {
     pub(super) fn object(&self, out: &mut Vec<u8>, node: NodeId, row: usize) {
         out.push(b'{');
         let start = out.len();
-        if node != NodeId::ROOT
-            && let Own::Record(view) = fields::own(&self.fields[node.index()], row)
-        {
+        if let Own::Record(view) = fields::own(&self.fields[node.index()], row) {
             let text = self.arena.get(view);
             for member in json::members(text) {
                 separate(out, start);

@@ -26,9 +26,10 @@ impl<'m> Machine<'m> {
             Op::And(all) => {
                 let mut left = within.clone();
                 // Cheap ones first: they have no effects, so their order is free.
-                for costly in [false, true] {
+                for late in [false, true] {
                     for &operand in all {
-                        if self.facts[operand.0 as usize].costly == costly && !left.is_empty() {
+                        let fact = &self.facts[operand.0 as usize];
+                        if fact.is_asked_late() == late && !left.is_empty() {
                             left = self.mask(operand, &left);
                         }
                     }
@@ -37,9 +38,10 @@ impl<'m> Machine<'m> {
             }
             Op::Or(all) => {
                 let (mut found, mut left) = (Mask::none(within.len()), within.clone());
-                for costly in [false, true] {
+                for late in [false, true] {
                     for &operand in all {
-                        if self.facts[operand.0 as usize].costly == costly && !left.is_empty() {
+                        let fact = &self.facts[operand.0 as usize];
+                        if fact.is_asked_late() == late && !left.is_empty() {
                             let holds = self.mask(operand, &left);
                             left.remove(&holds);
                             found.add(&holds);
@@ -74,7 +76,7 @@ impl<'m> Machine<'m> {
                 let texts = self.texts(*value, within);
                 let arena = &self.batch.arena;
                 Mask::filter(within, |row| {
-                    texts[row].is_present() && regex.machine.is_match(arena.get(texts[row]))
+                    texts[row].is_present() && regex.matches(arena.get(texts[row]))
                 })
             }
             Op::Has { value, words, ignore_case } => {

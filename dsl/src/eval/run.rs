@@ -7,33 +7,56 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::{
     Outcome, Routed, RowFate, RuleCount, fields,
     machine::{Machine, Operand},
+    remember::Counts,
 };
 use crate::{
     column::{Absence, Column, Kind, Mask, NodeId, Value, View, batch::Snapshot, blend, print},
     plan::{
         AssignOp, ExprId, Literal, LocalId, Op, PathSet, Ratio, RuleId, SiteId, Step, Stmt, Target,
     },
+    state::LaneState,
     types::Type,
 };
 
 /// One pass of a plan over one batch.
 pub(super) struct Run<'m> {
-    machine: Machine<'m>,
-    outcome: Outcome,
+    pub(super) machine: Machine<'m>,
+    pub(super) outcome: Outcome,
     /// Rows that nothing dropped.
-    live: Mask,
-    /// How many outputs each row has had.
-    emitted: Vec<u16>,
+    pub(super) live: Mask,
+    /// Rows that a route took.
+    pub(super) taken: Mask,
+    /// How many outputs each event has had.
+    pub(super) emitted: Vec<u16>,
+    /// How many rows were made of each event.
+    pub(super) made: Vec<u16>,
+    /// For each row that was made: the row it is a copy of.
+    pub(super) parents: Vec<u32>,
     rule: Option<RuleId>,
     /// The fields as they are, until the next write.
-    snapshot: Option<Arc<Snapshot>>,
+    pub(super) snapshot: Option<Arc<Snapshot>>,
     keep_fault_rows: bool,
+    pub(super) memory: Memory<'m>,
+    /// What `count` adds to.
+    pub(super) counts: Counts,
+    /// Inside a rule whose acts do not last.
+    pub(super) shadow: bool,
+}
+
+/// What is remembered of the partition, and the time by which each event is judged.
+#[derive(Default)]
+pub(super) struct Memory<'m> {
+    pub(super) lane: Option<&'m mut LaneState>,
+    pub(super) clocks: Vec<i64>,
+    /// Whether alerts are judged.
+    pub(super) alerts: bool,
 }
 
 impl<'m> Run<'m> {
-    pub(super) fn new(machine: Machine<'m>, keep_fault_rows: bool) -> Self {
+    pub(super) fn new(machine: Machine<'m>, memory: Memory<'m>, keep_fault_rows: bool) -> Self {
         let rows = machine.batch.rows;
         let outcome = Outcome {
+            events: rows,
             dropped_by: vec![None; rows],
             rules: vec![RuleCount::default(); machine.plan.rules.len()],
             ..Outcome::default()
@@ -42,10 +65,16 @@ impl<'m> Run<'m> {
             machine,
             outcome,
             live: Mask::all(rows),
+            taken: Mask::none(rows),
             emitted: vec![0; rows],
+            made: vec![0; rows],
+            parents: Vec::new(),
             rule: None,
             snapshot: None,
             keep_fault_rows,
+            memory,
+            counts: Counts::default(),
+            shadow: false,
         }
     }
 
@@ -53,11 +82,15 @@ impl<'m> Run<'m> {
     pub(super) fn finish(mut self) -> Outcome {
         self.machine.begin();
         let plan = self.machine.plan;
+        let mut before = self.live.clone();
         for step in &plan.steps {
             match step {
                 Step::Rule(id) => {
-                    let rows = self.live.clone();
-                    self.rule(*id, &rows);
+                    // Few rules drop rows, so this is rarely another set than before.
+                    if before != self.live {
+                        before = self.live.clone();
+                    }
+                    self.rule(*id, &before);
                 }
                 Step::Group { first, when, rules, .. } => {
                     let live = self.live.clone();
@@ -67,48 +100,63 @@ impl<'m> Run<'m> {
                     };
                     for id in rules {
                         let matched = self.rule(*id, &rows);
-                        if *first {
+                        rows = self.fit(rows);
+                        if let (true, Some(matched)) = (*first, matched) {
                             rows.remove(&matched);
                         }
                         rows = rows.and(&self.live);
                     }
                 }
+                Step::Window(id) => self.window(*id),
             }
         }
         self.rule = None;
-        let unrouted = Mask::filter(&self.live, |row| self.emitted[row] == 0);
+        let unrouted = self.live.and_not(&self.taken);
         self.route(&plan.default_route, &unrouted);
-        self.outcome.fates = (0..self.emitted.len())
-            .map(|row| match (self.emitted[row], self.outcome.dropped_by[row]) {
-                (0, Some((rule, reason))) => RowFate::Dropped { rule, reason },
-                (0, None) => RowFate::Unrouted,
-                _ => RowFate::Routed,
+        self.outcome.fates = (0..self.live.len())
+            .map(|row| match (self.taken.has(row), self.outcome.dropped_by[row]) {
+                (false, Some((rule, reason))) => RowFate::Dropped { rule, reason },
+                (false, None) => RowFate::Unrouted,
+                (true, _) => RowFate::Routed,
             })
             .collect();
+        self.outcome.counted = self.counts.finish();
         self.outcome
     }
 
-    /// Runs one rule and returns the rows for which its `on` and `when` hold.
-    fn rule(&mut self, id: RuleId, rows: &Mask) -> Mask {
+    /// Runs one rule and returns the rows that it takes: those for which its `on` and `when` hold; `None` where there are none.
+    fn rule(&mut self, id: RuleId, rows: &Mask) -> Option<Mask> {
         let rule = self.machine.plan.rule(id);
         let source = self.machine.batch.meta.source;
         if !rule.on.is_empty() && !rule.on.contains(&source) {
-            return Mask::none(rows.len());
+            return None;
         }
-        let matched = match rule.when {
+        let count = &mut self.outcome.rules[id.0 as usize];
+        count.evaluated += rows.count() as u64;
+        let mut matched = match rule.when {
+            Some(when) if rows.is_empty() || self.machine.is_hopeless(when, rows) => return None,
             Some(when) => self.machine.mask(when, rows),
             None => rows.clone(),
         };
-        let count = &mut self.outcome.rules[id.0 as usize];
-        count.evaluated += rows.count() as u64;
-        count.matched += matched.count() as u64;
+        if let Some(share) = rule.canary {
+            matched = self.canary(&rule.label, share, &matched);
+        }
+        if matched.is_empty() {
+            return None;
+        }
+        self.outcome.rules[id.0 as usize].matched += matched.count() as u64;
         self.rule = Some(id);
+        if rule.shadow {
+            self.shadow(id, &rule.body, matched);
+            // Whoever looks on takes nothing away from others.
+            return None;
+        }
         self.block(&rule.body, matched.clone());
-        matched
+        Some(self.fit(matched))
     }
 
     /// Runs statements and returns the rows that go on behind the block.
-    fn block(&mut self, statements: &'m [Stmt], rows: Mask) -> Mask {
+    pub(super) fn block(&mut self, statements: &'m [Stmt], rows: Mask) -> Mask {
         let mut rows = rows;
         let mut behind = Mask::none(rows.len());
         for statement in statements {
@@ -136,14 +184,18 @@ impl<'m> Run<'m> {
                     let absent = self.bind(bindings, *site, otherwise.is_some(), &rows);
                     if let Some(otherwise) = otherwise {
                         rows.remove(&absent);
-                        behind.add(&self.block(otherwise, absent));
+                        let back = self.block(otherwise, absent);
+                        behind = self.fit(behind);
+                        behind.add(&back);
                     }
                 }
                 Stmt::If { condition, then, otherwise } => {
                     let holds = self.machine.mask(*condition, &rows);
                     let others = rows.and_not(&holds);
-                    rows = self.block(then, holds);
-                    rows.add(&self.block(otherwise, others));
+                    let then = self.block(then, holds);
+                    let others = self.fit(others);
+                    rows = self.block(otherwise, others);
+                    rows.add(&self.fit(then));
                 }
                 Stmt::Return => rows = Mask::none(rows.len()),
                 Stmt::Route(targets) => self.route(targets, &rows),
@@ -155,16 +207,47 @@ impl<'m> Run<'m> {
                     let kept = self.sample(*ratio, by, &rows);
                     let lost = rows.and_not(&kept);
                     self.weigh(*ratio, *weight, &kept);
-                    rows = kept;
-                    match otherwise {
-                        Some(otherwise) => rows.add(&self.block(otherwise, lost)),
-                        None => self.drop_rows(&"sample".into(), &lost),
-                    }
+                    rows = self.lost("sample", otherwise.as_deref(), kept, lost);
+                }
+                Stmt::Limit { store, by, otherwise } => {
+                    let kept = self.limit(*store, by, &rows);
+                    let lost = rows.and_not(&kept);
+                    rows = self.lost("limit", otherwise.as_deref(), kept, lost);
+                }
+                Stmt::Dedup { store, by, otherwise, count } => {
+                    let count = otherwise.is_some().then_some(*count);
+                    let kept = self.dedup(*store, by, count, &rows);
+                    let lost = rows.and_not(&kept);
+                    rows = self.lost("dedup", otherwise.as_deref(), kept, lost);
+                }
+                Stmt::Emit { list, target, site } => rows = self.emit(*list, *target, *site, rows),
+                Stmt::Count { metric, by, value, site } => {
+                    self.count(*metric, by, *value, *site, &rows);
                 }
             }
+            rows = self.fit(rows);
+            behind = self.fit(behind);
         }
         rows.add(&behind);
         rows
+    }
+
+    /// What a thinning statement does with the rows that do not pass; returns all that go on.
+    fn lost(
+        &mut self,
+        reason: &str,
+        otherwise: Option<&'m [Stmt]>,
+        kept: Mask,
+        lost: Mask,
+    ) -> Mask {
+        let Some(otherwise) = otherwise else {
+            self.drop_rows(&reason.into(), &lost);
+            return kept;
+        };
+        let back = self.block(otherwise, lost);
+        let mut kept = self.fit(kept);
+        kept.add(&back);
+        kept
     }
 
     fn assign(
@@ -204,8 +287,10 @@ impl<'m> Run<'m> {
             self.faults(site, &column, &absent);
             return rows;
         };
-        let mut on = rows.and_not(&absent);
-        on.add(&self.block(otherwise, absent));
+        let on = rows.and_not(&absent);
+        let back = self.block(otherwise, absent);
+        let mut on = self.fit(on);
+        on.add(&back);
         on
     }
 
@@ -345,9 +430,11 @@ impl<'m> Run<'m> {
                 .collect();
             let mut emit_ix = Vec::with_capacity(rows.count());
             for row in rows.rows() {
-                emit_ix.push(self.emitted[row]);
-                self.emitted[row] = self.emitted[row].saturating_add(1);
+                let event = self.outcome.origin(row);
+                emit_ix.push(self.emitted[event]);
+                self.emitted[event] = self.emitted[event].saturating_add(1);
             }
+            self.taken.add(rows);
             let snapshot = self
                 .snapshot
                 .get_or_insert_with(|| Arc::new(self.machine.batch.snapshot()))
@@ -383,29 +470,50 @@ impl<'m> Run<'m> {
     fn sample(&mut self, ratio: Ratio, by: &[ExprId], rows: &Mask) -> Mask {
         let keys: Vec<Operand<'_>> =
             by.iter().map(|key| self.machine.operand(*key, rows)).collect();
-        let batch = &*self.machine.batch;
         let share = ratio.n / ratio.of;
         let mut text = Vec::new();
         Mask::filter(rows, |row| {
             text.clear();
-            for key in &keys {
-                match key.value(&batch.arena, row) {
-                    Value::Absent(_) => text.push(0),
-                    value => {
-                        text.push(1);
-                        print::plain(&mut text, &value);
-                    }
-                }
-                text.push(0x1f);
-            }
+            self.key(&keys, row, &mut text);
             if keys.is_empty() {
-                text.extend_from_slice(batch.meta.topic.as_bytes());
-                text.extend_from_slice(&batch.meta.partition.to_le_bytes());
-                let offset = batch.meta.offsets.get(row).copied().unwrap_or(row as i64);
-                text.extend_from_slice(&offset.to_le_bytes());
+                self.coordinates(row, &mut text);
             }
             (xxh3_64(&text) as f64) / 2f64.powi(64) < share
         })
+    }
+
+    /// The rows on which a rule on trial acts: the same in every process.
+    fn canary(&self, label: &str, share: f64, rows: &Mask) -> Mask {
+        let mut text = Vec::new();
+        Mask::filter(rows, |row| {
+            text.clear();
+            text.extend_from_slice(label.as_bytes());
+            self.coordinates(row, &mut text);
+            (xxh3_64(&text) as f64) / 2f64.powi(64) < share
+        })
+    }
+
+    /// Appends a row's values of some expressions, so that different ones give different text.
+    pub(super) fn key(&self, keys: &[Operand<'_>], row: usize, text: &mut Vec<u8>) {
+        for key in keys {
+            match key.value(&self.machine.batch.arena, row) {
+                Value::Absent(_) => text.push(0),
+                value => {
+                    text.push(1);
+                    print::plain(text, &value);
+                }
+            }
+            text.push(0x1f);
+        }
+    }
+
+    /// Appends where a row's event came from.
+    fn coordinates(&self, row: usize, text: &mut Vec<u8>) {
+        let meta = &self.machine.batch.meta;
+        text.extend_from_slice(meta.topic.as_bytes());
+        text.extend_from_slice(&meta.partition.to_le_bytes());
+        let offset = meta.offsets.get(row).copied().unwrap_or(row as i64);
+        text.extend_from_slice(&offset.to_le_bytes());
     }
 
     /// Survivors of a sample stand for those that did not survive.
@@ -436,13 +544,14 @@ impl<'m> Run<'m> {
     }
 
     /// Counts a fault a row, by the cause in the column.
-    fn faults(&mut self, site: SiteId, column: &Column, rows: &Mask) {
+    pub(super) fn faults(&mut self, site: SiteId, column: &Column, rows: &Mask) {
         let mut counts = [0u32; Absence::ALL.len()];
         for row in rows.rows() {
             let Some(why) = column.absence(row) else { continue };
             counts[why as usize - 1] += 1;
             if self.keep_fault_rows {
-                self.outcome.fault_rows.push((row as u32, site, why));
+                let event = self.outcome.origin(row) as u32;
+                self.outcome.fault_rows.push((event, site, why));
             }
         }
         for (why, count) in Absence::ALL.into_iter().zip(counts) {
@@ -450,14 +559,17 @@ impl<'m> Run<'m> {
         }
     }
 
-    fn fault_rows(&mut self, site: SiteId, why: Absence, rows: &Mask) {
+    pub(super) fn fault_rows(&mut self, site: SiteId, why: Absence, rows: &Mask) {
         if self.keep_fault_rows {
-            self.outcome.fault_rows.extend(rows.rows().map(|row| (row as u32, site, why)));
+            for row in rows.rows() {
+                let event = self.outcome.origin(row) as u32;
+                self.outcome.fault_rows.push((event, site, why));
+            }
         }
         self.count_fault(site, why, rows.count() as u32);
     }
 
-    fn count_fault(&mut self, site: SiteId, why: Absence, count: u32) {
+    pub(super) fn count_fault(&mut self, site: SiteId, why: Absence, count: u32) {
         if count == 0 {
             return;
         }

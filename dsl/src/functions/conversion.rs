@@ -8,6 +8,7 @@ use super::{
         INT, WRONG_TYPE, bool, choice_arg, int_arg, left_out, may, maybe_text, needs, rest, text,
         type_at, value_arg,
     },
+    twin::{Nulls, STORED, Sql, When, twin},
 };
 use crate::{
     column::{Absence, Cidr, Value},
@@ -24,6 +25,7 @@ pub const FUNCTIONS: &[Function] = &[
         "Reads text or a number as an integer; a float is cut towards zero.",
         &[("int(\"12\")", "12"), ("int(\"ff\", base: 16)", "255"), ("int(12.9)", "12")],
         Kernel::Rows(to_int),
+        twin("accurateCastOrNull({0}, 'Int64')").forms(&[(When::Given(1), ""), (When::Number(0), "accurateCastOrNull(trunc({0}), 'Int64')")]),
     ),
     entry(
         "float",
@@ -32,6 +34,7 @@ pub const FUNCTIONS: &[Function] = &[
         "Reads text or a number as a float.",
         &[("float(\"0.25\")", "0.25"), ("float(3)", "3.0")],
         Kernel::Rows(to_float),
+        twin("accurateCastOrNull({0}, 'Float64')"),
     ),
     entry(
         "bool",
@@ -40,6 +43,7 @@ pub const FUNCTIONS: &[Function] = &[
         "Reads `true yes on 1` and `false no off 0`, in any case, as a truth value.",
         &[("bool(\"YES\")", "true"), ("bool(0)", "false")],
         Kernel::Rows(to_bool),
+        twin("multiIf(lower(toString({0})) IN ('true', 'yes', 'on', '1'), true, lower(toString({0})) IN ('false', 'no', 'off', '0'), false, NULL)"),
     ),
     entry(
         "string",
@@ -53,6 +57,7 @@ pub const FUNCTIONS: &[Function] = &[
         "The value as text; lists and maps have none (`encode_json` writes them).",
         &[("string(42)", "\"42\""), ("string(5m)", "\"5m\"")],
         Kernel::Rows(to_text),
+        twin("toString({0})").note("times, durations and severities have another spelling there"),
     ),
     entry(
         "timestamp",
@@ -65,6 +70,7 @@ pub const FUNCTIONS: &[Function] = &[
             ("timestamp(1500, unit: ms)", "\"1970-01-01T00:00:01.500Z\""),
         ],
         Kernel::Rows(to_timestamp),
+        twin("parseDateTime64BestEffortOrNull({0}, 9, 'UTC')").forms(&[(When::Choice(1, "s"), "fromUnixTimestamp64Second(toInt64({0}), 'UTC')"), (When::Choice(1, "ms"), "fromUnixTimestamp64Milli(toInt64({0}), 'UTC')"), (When::Choice(1, "us"), "fromUnixTimestamp64Micro(toInt64({0}), 'UTC')"), (When::Choice(1, "ns"), "fromUnixTimestamp64Nano(toInt64({0}), 'UTC')"), (When::Number(0), "fromUnixTimestamp64Nano(toInt64({0} * multiIf(abs({0}) < 1e11, 1000000000, abs({0}) < 1e14, 1000000, abs({0}) < 1e17, 1000, 1)), 'UTC')")]).note("more spellings are read there"),
     ),
     entry(
         "duration",
@@ -73,6 +79,7 @@ pub const FUNCTIONS: &[Function] = &[
         "Reads text such as `1h30m` or `1.5s` as a duration.",
         &[("duration(\"90s\")", "\"1m30s\"")],
         Kernel::Rows(to_duration),
+        Sql::None("there is no type for a column of durations"),
     ),
     entry(
         "ip",
@@ -81,6 +88,7 @@ pub const FUNCTIONS: &[Function] = &[
         "Reads text as an address.",
         &[("ip(\"192.0.2.1\")", "\"192.0.2.1\""), ("ip(\"::1\")", "\"::1\"")],
         Kernel::Rows(to_ip),
+        twin("toIPv6OrNull({0})"),
     ),
     entry(
         "cidr",
@@ -89,6 +97,7 @@ pub const FUNCTIONS: &[Function] = &[
         "Reads text or an address as a block of addresses; host bits are cleared.",
         &[("cidr(\"10.1.2.3/8\")", "\"10.0.0.0/8\"")],
         Kernel::Rows(to_cidr),
+        Sql::None("there is no type for a column of address blocks"),
     ),
     entry(
         "parse_severity",
@@ -101,6 +110,7 @@ pub const FUNCTIONS: &[Function] = &[
             ("parse_severity(3, scheme: otel)", "\"trace\""),
         ],
         Kernel::Rows(to_severity),
+        Sql::None(STORED),
     ),
     entry(
         "type_of",
@@ -113,6 +123,7 @@ pub const FUNCTIONS: &[Function] = &[
             ("type_of(null)", "\"null\""),
         ],
         Kernel::RowsWithAbsent(type_of),
+        Sql::None("a column has one type"),
     ),
     entry(
         "fault",
@@ -121,6 +132,7 @@ pub const FUNCTIONS: &[Function] = &[
         "Why the value is absent, as a word; absent itself where there is a value.",
         &[("fault(int(\"x\"))", "\"parse\"")],
         Kernel::RowsWithAbsent(fault),
+        Sql::None("a null has no cause there"),
     ),
     entry(
         "coalesce",
@@ -129,6 +141,7 @@ pub const FUNCTIONS: &[Function] = &[
         "The first argument that is present.",
         &[("coalesce(null, int(\"x\"), 3)", "3")],
         Kernel::RowsWithAbsent(coalesce),
+        twin("coalesce({*})").nulls(Nulls::Answer),
     ),
     entry(
         "is_empty",
@@ -137,6 +150,7 @@ pub const FUNCTIONS: &[Function] = &[
         "Whether the value is absent, `\"\"`, `[]` or `{}`.",
         &[("is_empty(\"\")", "true"), ("is_empty([0])", "false")],
         Kernel::RowsWithAbsent(is_empty),
+        twin("ifNull(empty({0}), true)").nulls(Nulls::Answer),
     ),
 ];
 
@@ -149,8 +163,9 @@ const fn entry(
     doc: &'static str,
     examples: &'static [(&'static str, &'static str)],
     kernel: Kernel,
+    sql: Sql,
 ) -> Function {
-    Function { name, family: Family::Conversion, params, returns, doc, examples, kernel }
+    Function { name, family: Family::Conversion, params, returns, doc, examples, kernel, sql }
 }
 
 /// A conversion that cannot fail from some types.

@@ -9,6 +9,7 @@ use super::{
         BOOL, TEXT, UNREADABLE, WRONG_TYPE, json_ref, may, maybe_text, needs, text, text_arg,
         text_ref, value_arg,
     },
+    twin::{STORED, Sql, When, twin},
 };
 use crate::{column::Value, eval::RowContext, types::Ty};
 
@@ -24,6 +25,7 @@ pub const FUNCTIONS: &[Function] = &[
         "The value as JSON text.",
         &[("encode_json({ a: 1 })", "\"{\\\"a\\\":1}\""), ("encode_json(\"a\")", "\"\\\"a\\\"\"")],
         Kernel::Rows(encode_json),
+        twin("toJSONString({0})").forms(&[(When::Given(1), "")]),
     ),
     entry(
         "encode_logfmt",
@@ -32,6 +34,7 @@ pub const FUNCTIONS: &[Function] = &[
         "The map's members as `key=value`, quoted where needed.",
         &[("encode_logfmt({ a: 1, b: \"x y\" })", "\"a=1 b=\\\"x y\\\"\"")],
         Kernel::Rows(encode_logfmt),
+        Sql::None(STORED),
     ),
     entry(
         "encode_base64",
@@ -44,6 +47,7 @@ pub const FUNCTIONS: &[Function] = &[
                 Value::owned(base64::engine::general_purpose::STANDARD.encode(text))
             })
         }),
+        twin("base64Encode({0})"),
     ),
     entry(
         "decode_base64",
@@ -55,6 +59,8 @@ pub const FUNCTIONS: &[Function] = &[
             let Some(text) = text_ref(args, 0) else { return WRONG_TYPE };
             decoded(decode_base64(text))
         }),
+        twin("nullIf(tryBase64Decode({0}), '')")
+            .note("only standard Base64 there; tryBase64URLDecode reads the other"),
     ),
     entry(
         "encode_hex",
@@ -65,6 +71,7 @@ pub const FUNCTIONS: &[Function] = &[
         Kernel::Rows(|args, _| {
             text_ref(args, 0).map_or(WRONG_TYPE, |text| Value::owned(hex(text.as_bytes())))
         }),
+        twin("lower(hex({0}))"),
     ),
     entry(
         "decode_hex",
@@ -76,6 +83,7 @@ pub const FUNCTIONS: &[Function] = &[
             let Some(text) = text_ref(args, 0) else { return WRONG_TYPE };
             decoded(unhex(text))
         }),
+        twin("if(length({0}) % 2 = 0 AND match({0}, '^[0-9A-Fa-f]*$'), unhex({0}), NULL)"),
     ),
     entry(
         "encode_percent",
@@ -88,6 +96,7 @@ pub const FUNCTIONS: &[Function] = &[
                 Value::owned(percent_encoding::utf8_percent_encode(text, RESERVED).to_string())
             })
         }),
+        twin("encodeURLComponent({0})").note("`!*'()` are left alone there"),
     ),
     entry(
         "decode_percent",
@@ -102,6 +111,7 @@ pub const FUNCTIONS: &[Function] = &[
             }
             decoded(Some(percent_encoding::percent_decode_str(&text).collect()))
         }),
+        twin("decodeURLComponent({0})"),
     ),
 ];
 
@@ -112,8 +122,9 @@ const fn entry(
     doc: &'static str,
     examples: &'static [(&'static str, &'static str)],
     kernel: Kernel,
+    sql: Sql,
 ) -> Function {
-    Function { name, family: Family::Encoding, params, returns, doc, examples, kernel }
+    Function { name, family: Family::Encoding, params, returns, doc, examples, kernel, sql }
 }
 
 /// Bytes as text, absent where they are none.

@@ -3,6 +3,7 @@
 use super::{
     Family, Function, Kernel, RowArg, read,
     signature::{TEXT, WRONG_TYPE, needs, text, text_ref},
+    twin::{STORED, Sql},
 };
 use crate::{column::Value, eval::RowContext};
 
@@ -18,6 +19,7 @@ pub const FUNCTIONS: &[Function] = &[Function {
         ("template(\"GET /cart/42 from 10.0.0.1:5000\")", "\"GET /cart/<*> from <*>\""),
     ],
     kernel: Kernel::Rows(template),
+    sql: Sql::None(STORED),
 }];
 
 /// Stands for what differs from line to line.

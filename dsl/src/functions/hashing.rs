@@ -8,6 +8,7 @@ use super::{
     encoding::hex,
     items,
     signature::{INT, TEXT, WRONG_TYPE, int_arg, left_out, may, needs, text, text_ref, value_arg},
+    twin::{STORED, Sql, twin},
 };
 use crate::{
     column::{Absence, Value},
@@ -27,6 +28,7 @@ pub const FUNCTIONS: &[Function] = &[
             "\"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\"",
         )],
         Kernel::Rows(|args, _| hashed(args, |bytes| hex(&sha2::Sha256::digest(bytes)))),
+        twin("lower(hex(SHA256({0})))"),
     ),
     entry(
         "sha1",
@@ -35,6 +37,7 @@ pub const FUNCTIONS: &[Function] = &[
         "The SHA-1 of the text.",
         &[("sha1(\"abc\")", "\"a9993e364706816aba3e25717850c26c9cd0d89d\"")],
         Kernel::Rows(|args, _| hashed(args, |bytes| hex(&sha1::Sha1::digest(bytes)))),
+        twin("lower(hex(SHA1({0})))"),
     ),
     entry(
         "md5",
@@ -43,6 +46,7 @@ pub const FUNCTIONS: &[Function] = &[
         "The MD5 of the text.",
         &[("md5(\"abc\")", "\"900150983cd24fb0d6963f7d28e17f72\"")],
         Kernel::Rows(|args, _| hashed(args, |bytes| hex(&md5::Md5::digest(bytes)))),
+        twin("lower(hex(MD5({0})))"),
     ),
     entry(
         "xxh3",
@@ -51,6 +55,7 @@ pub const FUNCTIONS: &[Function] = &[
         "The 64-bit XXH3 of the text: fast, stable, not secret.",
         &[("xxh3(\"abc\")", "\"78af5f94892f3950\"")],
         Kernel::Rows(|args, _| hashed(args, |bytes| format!("{:016x}", xxh3_64(bytes)))),
+        twin("lower(leftPad(hex(xxh3({0})), 16, '0'))"),
     ),
     entry(
         "crc32",
@@ -59,6 +64,7 @@ pub const FUNCTIONS: &[Function] = &[
         "The CRC-32 (IEEE) of the text.",
         &[("crc32(\"123456789\")", "\"cbf43926\"")],
         Kernel::Rows(|args, _| hashed(args, |bytes| format!("{:08x}", crc32(bytes)))),
+        twin("lower(leftPad(hex(CRC32({0})), 8, '0'))"),
     ),
     entry(
         "fingerprint",
@@ -67,6 +73,7 @@ pub const FUNCTIONS: &[Function] = &[
         "The first `n` (16) hex digits of a hash over the value: equal values, equal text.",
         &[("fingerprint(\"a\", 8) == fingerprint(\"a\", 8)", "true")],
         Kernel::Rows(fingerprint),
+        Sql::None(STORED),
     ),
     entry(
         "bucket",
@@ -75,6 +82,7 @@ pub const FUNCTIONS: &[Function] = &[
         "A number from 0 to `n` - 1 that depends on the value alone.",
         &[("bucket(\"a\", 1)", "0")],
         Kernel::Rows(bucket),
+        twin("toInt64(xxh3(toString({0})) % {1})").note("the same for text and integers"),
     ),
 ];
 
@@ -85,8 +93,9 @@ const fn entry(
     doc: &'static str,
     examples: &'static [(&'static str, &'static str)],
     kernel: Kernel,
+    sql: Sql,
 ) -> Function {
-    Function { name, family: Family::Hashing, params, returns, doc, examples, kernel }
+    Function { name, family: Family::Hashing, params, returns, doc, examples, kernel, sql }
 }
 
 fn hashed<'a>(args: &[RowArg<'a>], hash: fn(&[u8]) -> String) -> Value<'a> {

@@ -12,6 +12,7 @@ use super::{
         rest, same_list, type_at, value_arg,
     },
     strings::position,
+    twin::{Sql, When, twin},
 };
 use crate::{
     column::{Absence, Value},
@@ -31,6 +32,7 @@ pub const FUNCTIONS: &[Function] = &[
         "The first element, absent for an empty list.",
         &[("first([3, 4])", "3")],
         Kernel::Columns(lambdas::first),
+        twin("if(empty({0}), NULL, {0}[1])"),
     ),
     entry(
         "last",
@@ -39,6 +41,7 @@ pub const FUNCTIONS: &[Function] = &[
         "The last element, absent for an empty list.",
         &[("last([3, 4])", "4")],
         Kernel::Columns(lambdas::last),
+        twin("if(empty({0}), NULL, {0}[-1])"),
     ),
     entry(
         "slice",
@@ -47,6 +50,9 @@ pub const FUNCTIONS: &[Function] = &[
         "The elements from one position up to (not including) another; negative ones count from the end.",
         &[("slice([1, 2, 3, 4], 1, -1)", "[2,3]")],
         Kernel::Rows(slice),
+        twin("arraySlice({0}, if({1} < 0, {1}, {1} + 1))")
+            .forms(&[(When::Given(2), "arraySlice({0}, {1} + 1, {2} - {1})")])
+            .note("with `to`, positions must not be negative there"),
     ),
     entry(
         "push",
@@ -55,6 +61,7 @@ pub const FUNCTIONS: &[Function] = &[
         "The list with one more element.",
         &[("push([1], 2)", "[1,2]")],
         Kernel::Rows(push),
+        twin("arrayPushBack({0}, {1})"),
     ),
     entry(
         "concat",
@@ -66,6 +73,7 @@ pub const FUNCTIONS: &[Function] = &[
         "The elements of all lists, one list after the other.",
         &[("concat([1], [2, 3])", "[1,2,3]")],
         Kernel::Rows(concat),
+        twin("arrayConcat({*})"),
     ),
     entry(
         "unique",
@@ -74,6 +82,7 @@ pub const FUNCTIONS: &[Function] = &[
         "The list without repeated elements; the first of each stays.",
         &[("unique([1, 2, 1])", "[1,2]")],
         Kernel::Rows(unique),
+        twin("arrayDistinct({0})").note("null elements are left out there"),
     ),
     entry(
         "sort",
@@ -82,6 +91,7 @@ pub const FUNCTIONS: &[Function] = &[
         "The elements in ascending order: numbers by value, text by bytes; null last.",
         &[("sort([3, 1, 2])", "[1,2,3]"), ("sort([\"b\", \"a\"])", "[\"a\",\"b\"]")],
         Kernel::Rows(sort),
+        twin("arraySort({0})"),
     ),
     entry(
         "flatten",
@@ -95,6 +105,7 @@ pub const FUNCTIONS: &[Function] = &[
         "The list with the elements of inner lists in their place, one level deep.",
         &[("flatten([[1], [2, 3]])", "[1,2,3]")],
         Kernel::Rows(flatten),
+        twin("arrayFlatten({0})").note("all levels there, one here"),
     ),
     entry(
         "map",
@@ -103,6 +114,7 @@ pub const FUNCTIONS: &[Function] = &[
         "The results of the lambda for each element; absent ones are null.",
         &[("map([1, 2], |x| x * 10)", "[10,20]")],
         Kernel::Columns(lambdas::map),
+        twin("arrayMap({1}, {0})"),
     ),
     entry(
         "filter",
@@ -111,6 +123,7 @@ pub const FUNCTIONS: &[Function] = &[
         "The elements for which the lambda holds.",
         &[("filter([1, 2, 3], |x| x > 1)", "[2,3]")],
         Kernel::Columns(lambdas::filter),
+        twin("arrayFilter({1}, {0})"),
     ),
     entry(
         "any",
@@ -119,6 +132,7 @@ pub const FUNCTIONS: &[Function] = &[
         "Whether the lambda holds for any element.",
         &[("any([1, 2], |x| x > 1)", "true")],
         Kernel::Columns(lambdas::any),
+        twin("arrayExists({1}, {0})"),
     ),
     entry(
         "all",
@@ -127,6 +141,7 @@ pub const FUNCTIONS: &[Function] = &[
         "Whether the lambda holds for all elements; it does for an empty list.",
         &[("all([1, 2], |x| x > 1)", "false")],
         Kernel::Columns(lambdas::all),
+        twin("arrayAll({1}, {0})"),
     ),
     entry(
         "find_first",
@@ -135,6 +150,7 @@ pub const FUNCTIONS: &[Function] = &[
         "The first element for which the lambda holds.",
         &[("find_first([1, 2, 3], |x| x > 1)", "2")],
         Kernel::Columns(lambdas::find_first),
+        twin("arrayFirstOrNull({1}, {0})"),
     ),
     entry(
         "sum_of",
@@ -148,6 +164,7 @@ pub const FUNCTIONS: &[Function] = &[
         "The sum of the list's numbers; null elements count nothing.",
         &[("sum_of([1, 2, 3])", "6"), ("sum_of([0.5, 1])", "1.5")],
         Kernel::Rows(sum_of),
+        twin("arraySum({0})"),
     ),
     entry(
         "avg_of",
@@ -156,6 +173,7 @@ pub const FUNCTIONS: &[Function] = &[
         "The mean of the list's numbers; absent if it has none.",
         &[("avg_of([1, 2])", "1.5")],
         Kernel::Rows(avg_of),
+        twin("if(empty({0}), NULL, arrayAvg({0}))"),
     ),
 ];
 
@@ -166,8 +184,9 @@ const fn entry(
     doc: &'static str,
     examples: &'static [(&'static str, &'static str)],
     kernel: Kernel,
+    sql: Sql,
 ) -> Function {
-    Function { name, family: Family::Lists, params, returns, doc, examples, kernel }
+    Function { name, family: Family::Lists, params, returns, doc, examples, kernel, sql }
 }
 
 /// The type all have, `any` where they differ.

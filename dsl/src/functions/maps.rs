@@ -11,6 +11,7 @@ use super::{
         TEXT, TEXTS, WRONG_TYPE, bool, json_ref, left_out, map_of, needs, rest, same_map, text_ref,
         texts, type_at,
     },
+    twin::{STORED, Sql, When, twin},
 };
 use crate::{
     column::{Absence, Column, Kind, Mask, Value, View, json, print},
@@ -27,6 +28,7 @@ pub const FUNCTIONS: &[Function] = &[
         "The map's keys, in its order.",
         &[("keys({ b: 1, a: 2 })", "[\"b\",\"a\"]")],
         Kernel::Rows(keys),
+        twin("mapKeys({0})").note("of a Map column"),
     ),
     entry(
         "values",
@@ -35,6 +37,7 @@ pub const FUNCTIONS: &[Function] = &[
         "The map's values, in its order.",
         &[("values({ b: 1, a: 2 })", "[1,2]")],
         Kernel::Rows(values),
+        twin("mapValues({0})"),
     ),
     entry(
         "has_key",
@@ -43,6 +46,7 @@ pub const FUNCTIONS: &[Function] = &[
         "Whether the map has that key, also with a null value.",
         &[("has_key({ a: 1 }, \"a\")", "true")],
         Kernel::Rows(has_key),
+        twin("mapContains({0}, {1})"),
     ),
     entry(
         "get",
@@ -51,6 +55,7 @@ pub const FUNCTIONS: &[Function] = &[
         "The value under a key, or under keys joined by dots; a key with a dot in it comes first.",
         &[("get({ a: { b: 1 } }, \"a.b\")", "1")],
         Kernel::Columns(get),
+        twin("if(mapContains({0}, {1}), {0}[{1}], NULL)").note("dots are part of the key there"),
     ),
     entry(
         "merge",
@@ -64,6 +69,7 @@ pub const FUNCTIONS: &[Function] = &[
         "The members of all maps; of members with one key the rightmost wins.",
         &[("merge({ a: 1, b: 2 }, { a: 3 })", "{\"a\":3,\"b\":2}")],
         Kernel::Rows(merge),
+        twin("mapUpdate({0}, {1})").forms(&[(When::Given(2), "")]),
     ),
     entry(
         "pick",
@@ -72,6 +78,7 @@ pub const FUNCTIONS: &[Function] = &[
         "Only the members with these keys.",
         &[("pick({ a: 1, b: 2 }, [\"a\"])", "{\"a\":1}")],
         Kernel::Rows(|args, _| filtered(args, true)),
+        twin("mapFilter((k, v) -> has({1}, k), {0})"),
     ),
     entry(
         "without",
@@ -80,6 +87,7 @@ pub const FUNCTIONS: &[Function] = &[
         "All members but those with these keys.",
         &[("without({ a: 1, b: 2 }, [\"a\"])", "{\"b\":2}")],
         Kernel::Rows(|args, _| filtered(args, false)),
+        twin("mapFilter((k, v) -> NOT has({1}, k), {0})"),
     ),
     entry(
         "del_keys",
@@ -88,6 +96,7 @@ pub const FUNCTIONS: &[Function] = &[
         "The same as `without`, for keys that are computed.",
         &[("del_keys({ a: 1, b: 2 }, [\"b\"])", "{\"a\":1}")],
         Kernel::Rows(|args, _| filtered(args, false)),
+        twin("mapFilter((k, v) -> NOT has({1}, k), {0})"),
     ),
     entry(
         "compact",
@@ -96,6 +105,7 @@ pub const FUNCTIONS: &[Function] = &[
         "The map without members that are null, `\"\"`, `[]` or `{}`.",
         &[("compact({ a: \"\", b: 1 })", "{\"b\":1}")],
         Kernel::Rows(compact),
+        Sql::None(STORED),
     ),
     entry(
         "flatten_map",
@@ -104,6 +114,7 @@ pub const FUNCTIONS: &[Function] = &[
         "The map with inner maps taken apart: their keys are joined by dots, or by `sep`.",
         &[("flatten_map({ a: { b: 1, c: 2 } })", "{\"a.b\":1,\"a.c\":2}")],
         Kernel::Rows(flatten_map),
+        Sql::None(STORED),
     ),
 ];
 
@@ -114,8 +125,9 @@ const fn entry(
     doc: &'static str,
     examples: &'static [(&'static str, &'static str)],
     kernel: Kernel,
+    sql: Sql,
 ) -> Function {
-    Function { name, family: Family::Maps, params, returns, doc, examples, kernel }
+    Function { name, family: Family::Maps, params, returns, doc, examples, kernel, sql }
 }
 
 /// The type of the first argument's values.

@@ -8,6 +8,7 @@ use super::{
         IP, TEXT, UNREADABLE, WRONG_TYPE, bool, int, maybe_int, maybe_text, needs, part_of,
         text_arg, value_arg,
     },
+    twin::{Sql, twin},
 };
 use crate::{
     column::{Absence, Value, value::u128_to_ip},
@@ -23,6 +24,9 @@ pub const FUNCTIONS: &[Function] = &[
         "Whether the address is private: RFC 1918, unique local, or shared (100.64/10).",
         &[("is_private(ip\"10.1.2.3\")", "true"), ("is_private(ip\"8.8.8.8\")", "false")],
         Kernel::Rows(|args, _| on_address(args, |ip| Value::Bool(is_private(ip)))),
+        twin(
+            "isIPAddressInRange(toString({0}), '::ffff:10.0.0.0/104') OR isIPAddressInRange(toString({0}), '::ffff:172.16.0.0/108') OR isIPAddressInRange(toString({0}), '::ffff:192.168.0.0/112') OR isIPAddressInRange(toString({0}), '::ffff:100.64.0.0/106') OR isIPAddressInRange(toString({0}), 'fc00::/7')",
+        ),
     ),
     entry(
         "is_public",
@@ -31,6 +35,9 @@ pub const FUNCTIONS: &[Function] = &[
         "Whether the address is not private, loopback, link-local, multicast, broadcast or unspecified.",
         &[("is_public(ip\"203.0.113.9\")", "true"), ("is_public(ip\"127.0.0.1\")", "false")],
         Kernel::Rows(|args, _| on_address(args, |ip| Value::Bool(is_public(ip)))),
+        twin(
+            "NOT (isIPAddressInRange(toString({0}), '::ffff:10.0.0.0/104') OR isIPAddressInRange(toString({0}), '::ffff:172.16.0.0/108') OR isIPAddressInRange(toString({0}), '::ffff:192.168.0.0/112') OR isIPAddressInRange(toString({0}), '::ffff:100.64.0.0/106') OR isIPAddressInRange(toString({0}), 'fc00::/7') OR isIPAddressInRange(toString({0}), '::ffff:127.0.0.0/104') OR isIPAddressInRange(toString({0}), '::1/128') OR isIPAddressInRange(toString({0}), '::ffff:169.254.0.0/112') OR isIPAddressInRange(toString({0}), 'fe80::/10') OR isIPAddressInRange(toString({0}), '::ffff:224.0.0.0/100') OR isIPAddressInRange(toString({0}), 'ff00::/8') OR isIPAddressInRange(toString({0}), '::ffff:255.255.255.255/128') OR isIPAddressInRange(toString({0}), '::ffff:0.0.0.0/128') OR isIPAddressInRange(toString({0}), '::/128'))",
+        ),
     ),
     entry(
         "is_loopback",
@@ -39,6 +46,9 @@ pub const FUNCTIONS: &[Function] = &[
         "Whether the address means the machine itself.",
         &[("is_loopback(ip\"::1\")", "true")],
         Kernel::Rows(|args, _| on_address(args, |ip| Value::Bool(ip.is_loopback()))),
+        twin(
+            "isIPAddressInRange(toString({0}), '::ffff:127.0.0.0/104') OR isIPAddressInRange(toString({0}), '::1/128')",
+        ),
     ),
     entry(
         "ip_version",
@@ -47,6 +57,7 @@ pub const FUNCTIONS: &[Function] = &[
         "4 or 6; an IPv4 address in IPv6 form is 4.",
         &[("ip_version(ip\"2001:db8::1\")", "6")],
         Kernel::Rows(|args, _| on_address(args, |ip| Value::Int(if ip.is_ipv4() { 4 } else { 6 }))),
+        twin("if(isIPAddressInRange(toString({0}), '::ffff:0:0/96'), 4, 6)"),
     ),
     entry(
         "host_of",
@@ -64,6 +75,7 @@ pub const FUNCTIONS: &[Function] = &[
                 None => UNREADABLE,
             }
         }),
+        twin("nullIf(domain({0}), '')").note("`host:port` needs a scheme there"),
     ),
     entry(
         "port_of",
@@ -79,6 +91,7 @@ pub const FUNCTIONS: &[Function] = &[
                 None => UNREADABLE,
             }
         }),
+        twin("nullIf(port({0}), 0)").note("a scheme's own port is not known there"),
     ),
 ];
 
@@ -89,8 +102,9 @@ const fn entry(
     doc: &'static str,
     examples: &'static [(&'static str, &'static str)],
     kernel: Kernel,
+    sql: Sql,
 ) -> Function {
-    Function { name, family: Family::Network, params, returns, doc, examples, kernel }
+    Function { name, family: Family::Network, params, returns, doc, examples, kernel, sql }
 }
 
 fn on_address<'a>(args: &[RowArg<'a>], answer: fn(IpAddr) -> Value<'a>) -> Value<'a> {

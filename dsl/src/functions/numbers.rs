@@ -6,6 +6,7 @@ use super::{
     Family, Function, Kernel, Param, RowArg, Takes,
     conversion::whole,
     signature::{INT, WRONG_TYPE, int_arg, left_out, may, needs, rest, text, type_at, value_arg},
+    twin::{Nulls, Sql, When, twin},
 };
 use crate::{
     column::{Absence, Value},
@@ -30,6 +31,7 @@ pub const FUNCTIONS: &[Function] = &[
             Some(Number::Float(n)) => Value::float(n.abs()),
             None => WRONG_TYPE,
         }),
+        twin("abs({0})"),
     ),
     entry(
         "floor",
@@ -38,6 +40,7 @@ pub const FUNCTIONS: &[Function] = &[
         "The next whole number downwards, of the same type.",
         &[("floor(1.7)", "1.0"), ("floor(-1.2)", "-2.0")],
         Kernel::Rows(|args, _| on_float(args, f64::floor)),
+        twin("floor({0})"),
     ),
     entry(
         "ceil",
@@ -46,6 +49,7 @@ pub const FUNCTIONS: &[Function] = &[
         "The next whole number upwards, of the same type.",
         &[("ceil(1.2)", "2.0")],
         Kernel::Rows(|args, _| on_float(args, f64::ceil)),
+        twin("ceil({0})"),
     ),
     entry(
         "sign",
@@ -59,6 +63,7 @@ pub const FUNCTIONS: &[Function] = &[
             Some(Number::Float(n)) => Value::Int(if n > 0.0 { 1 } else { -1 }),
             None => WRONG_TYPE,
         }),
+        twin("sign({0})"),
     ),
     entry(
         "sqrt",
@@ -69,6 +74,7 @@ pub const FUNCTIONS: &[Function] = &[
         Kernel::Rows(|args, _| {
             number(args, 0).map_or(WRONG_TYPE, |n| Value::float(n.as_float().sqrt()))
         }),
+        twin("if({0} < 0, NULL, sqrt({0}))"),
     ),
     entry(
         "log",
@@ -77,6 +83,8 @@ pub const FUNCTIONS: &[Function] = &[
         "The natural logarithm, or that to a base; absent for numbers that are not above zero.",
         &[("log(1)", "0.0"), ("log(8, 2)", "3.0")],
         Kernel::Rows(log),
+        twin("if({0} > 0, log({0}), NULL)")
+            .forms(&[(When::Given(1), "if({0} > 0, log({0}) / log({1}), NULL)")]),
     ),
     entry(
         "pow",
@@ -88,6 +96,7 @@ pub const FUNCTIONS: &[Function] = &[
             Some((x, y)) => finite(x.as_float().powf(y.as_float())),
             None => WRONG_TYPE,
         }),
+        twin("pow({0}, {1})").note("what is not finite is absent here"),
     ),
     entry(
         "round",
@@ -96,6 +105,7 @@ pub const FUNCTIONS: &[Function] = &[
         "The number with that many digits behind the point (0), halves to the even neighbor.",
         &[("round(2.5)", "2.0"), ("round(3.14159, 2)", "3.14"), ("round(1250, -2)", "1200")],
         Kernel::Rows(round),
+        twin("round({0}, {1|0})"),
     ),
     entry(
         "min",
@@ -104,6 +114,7 @@ pub const FUNCTIONS: &[Function] = &[
         "The smallest of the arguments, which are numbers or all of one type.",
         &[("min(3, 1, 2)", "1")],
         Kernel::Rows(|args, _| extreme(args, Ordering::Less)),
+        twin("least({*})").nulls(Nulls::Wrap),
     ),
     entry(
         "max",
@@ -112,6 +123,7 @@ pub const FUNCTIONS: &[Function] = &[
         "The largest of the arguments, which are numbers or all of one type.",
         &[("max(3, 1, 2)", "3"), ("max(2s, 1m)", "\"1m\"")],
         Kernel::Rows(|args, _| extreme(args, Ordering::Greater)),
+        twin("greatest({*})").nulls(Nulls::Wrap),
     ),
     entry(
         "clamp",
@@ -120,6 +132,7 @@ pub const FUNCTIONS: &[Function] = &[
         "The number, but not below `low` nor above `high`.",
         &[("clamp(120, 0, 100)", "100")],
         Kernel::Rows(clamp),
+        twin("greatest({1}, least({0}, {2}))").nulls(Nulls::Wrap),
     ),
     entry(
         "div",
@@ -132,6 +145,7 @@ pub const FUNCTIONS: &[Function] = &[
             Some((a, b)) => Value::or_absent(a.checked_div(b).map(Value::Int), Absence::Overflow),
             None => WRONG_TYPE,
         }),
+        twin("intDiv({0}, nullIf({1}, 0))"),
     ),
     entry(
         "percent",
@@ -140,6 +154,8 @@ pub const FUNCTIONS: &[Function] = &[
         "A ratio as text in percent, with one digit behind the point unless told otherwise.",
         &[("percent(0.0512)", "\"5.1%\""), ("percent(0.5, 0)", "\"50%\"")],
         Kernel::Rows(percent),
+        twin("concat(toDecimalString({0} * 100, {1|1}), '%')")
+            .note("the last digit may differ by rounding"),
     ),
     entry(
         "human_bytes",
@@ -148,6 +164,7 @@ pub const FUNCTIONS: &[Function] = &[
         "A number of bytes as text for people.",
         &[("human_bytes(1536)", "\"1.5 KiB\""), ("human_bytes(900)", "\"900 B\"")],
         Kernel::Rows(human_bytes),
+        twin("formatReadableSize({0})").note("always two digits behind the point there"),
     ),
 ];
 
@@ -158,8 +175,9 @@ const fn entry(
     doc: &'static str,
     examples: &'static [(&'static str, &'static str)],
     kernel: Kernel,
+    sql: Sql,
 ) -> Function {
-    Function { name, family: Family::Numbers, params, returns, doc, examples, kernel }
+    Function { name, family: Family::Numbers, params, returns, doc, examples, kernel, sql }
 }
 
 /// A number as it came.

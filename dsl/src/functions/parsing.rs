@@ -8,7 +8,9 @@ use super::{
     signature::{
         INT, TEXT, UNREADABLE, WRONG_TYPE, may, maybe_any, maybe_int, maybe_texts, needs, text_ref,
     },
-    syslog, urls, user_agent,
+    syslog,
+    twin::{STORED, Sql},
+    urls, user_agent,
 };
 use crate::{
     column::{Absence, Value},
@@ -25,6 +27,7 @@ pub const FUNCTIONS: &[Function] = &[
         "The JSON value that the whole text is; deeper than 64 levels (or `max_depth`) it is refused.",
         &[("parse_json(\"{\\\"a\\\":[1]}\")", "{\"a\":[1]}")],
         Kernel::Rows(documents::parse_json),
+        Sql::None(STORED),
     ),
     entry(
         "parse_logfmt",
@@ -36,6 +39,7 @@ pub const FUNCTIONS: &[Function] = &[
             "{\"level\":\"info\",\"msg\":\"a b\",\"ok\":\"true\"}",
         )],
         Kernel::Rows(documents::parse_logfmt),
+        Sql::None(STORED),
     ),
     entry(
         "parse_kv",
@@ -44,6 +48,7 @@ pub const FUNCTIONS: &[Function] = &[
         "Pairs of key and value (`=` between them, blanks between pairs, unless told otherwise); what is no pair is passed over.",
         &[("parse_kv(\"a:1;b:2\", kv: \":\", sep: \";\")", "{\"a\":\"1\",\"b\":\"2\"}")],
         Kernel::Rows(documents::parse_kv),
+        Sql::None(STORED),
     ),
     entry(
         "parse_url",
@@ -52,6 +57,7 @@ pub const FUNCTIONS: &[Function] = &[
         "The parts of a URL by the rules of browsers; the host comes without port, a scheme's own port is left out.",
         &[("parse_url(\"https://shop.example:8443/cart?id=4\").port", "8443")],
         Kernel::Columns(|context, mask| records(context, mask, urls::FIELDS, urls::parse)),
+        Sql::None(STORED),
     ),
     entry(
         "parse_query",
@@ -60,6 +66,7 @@ pub const FUNCTIONS: &[Function] = &[
         "The parameters of a query, decoded; of repeated ones the last wins.",
         &[("parse_query(\"?a=1&b=x+y\")", "{\"a\":\"1\",\"b\":\"x y\"}")],
         Kernel::Rows(parse_query),
+        Sql::None(STORED),
     ),
     entry(
         "parse_timestamp",
@@ -71,6 +78,7 @@ pub const FUNCTIONS: &[Function] = &[
             ("parse_timestamp(\"1.5.2026\", formats: [\"%d.%m.%Y\"])", "\"2026-05-01T00:00:00Z\""),
         ],
         Kernel::Rows(dates::parse_timestamp),
+        Sql::None(STORED),
     ),
     entry(
         "parse_duration",
@@ -82,6 +90,7 @@ pub const FUNCTIONS: &[Function] = &[
             ("parse_duration(\"PT1M30S\")", "\"1m30s\""),
         ],
         Kernel::Rows(dates::parse_duration),
+        Sql::None(STORED),
     ),
     entry(
         "parse_bytes",
@@ -90,6 +99,7 @@ pub const FUNCTIONS: &[Function] = &[
         "The number of bytes of a text such as `10KiB` (1024) or `1.5 MB` (1000).",
         &[("parse_bytes(\"10KiB\")", "10240"), ("parse_bytes(\"1.5 MB\")", "1500000")],
         Kernel::Rows(parse_bytes),
+        Sql::None(STORED),
     ),
     entry(
         "parse_user_agent",
@@ -100,6 +110,7 @@ pub const FUNCTIONS: &[Function] = &[
         Kernel::Columns(|context, mask| {
             records(context, mask, user_agent::FIELDS, user_agent::parse)
         }),
+        Sql::None(STORED),
     ),
     entry(
         "parse_clf",
@@ -111,6 +122,7 @@ pub const FUNCTIONS: &[Function] = &[
             "200",
         )],
         Kernel::Columns(|context, mask| records(context, mask, access::FIELDS, access::parse)),
+        Sql::None(STORED),
     ),
     entry(
         "parse_syslog",
@@ -119,6 +131,7 @@ pub const FUNCTIONS: &[Function] = &[
         "A syslog line by RFC 5424 or RFC 3164, whose missing year is that of `now()`.",
         &[("parse_syslog(\"<34>Oct 11 22:14:15 web su[7]: failed\").app", "\"su\"")],
         Kernel::Columns(syslog::kernel),
+        Sql::None(STORED),
     ),
 ];
 
@@ -129,8 +142,9 @@ const fn entry(
     doc: &'static str,
     examples: &'static [(&'static str, &'static str)],
     kernel: Kernel,
+    sql: Sql,
 ) -> Function {
-    Function { name, family: Family::Parsing, params, returns, doc, examples, kernel }
+    Function { name, family: Family::Parsing, params, returns, doc, examples, kernel, sql }
 }
 
 fn parse_query<'a>(args: &[RowArg<'a>], _: &RowContext<'a>) -> Value<'a> {

@@ -10,6 +10,7 @@ use super::{
         INT, TEXT, WRONG_TYPE, bool, int_arg, left_out, may, maybe_text, maybe_texts, needs,
         part_of, text, text_arg, text_ref, texts, type_at,
     },
+    twin::{STORED, Sql, When, twin},
 };
 use crate::{
     column::{Absence, Column, Mask, Value, View, blend::Builder, print},
@@ -27,6 +28,7 @@ pub const FUNCTIONS: &[Function] = &[
         "The first match of a regex, or its first group if it has one.",
         &[("find(\"order 42 failed\", re\"order (\\d+)\")", "\"42\"")],
         Kernel::Rows(find),
+        twin("nullIf(extract({0}, {1}), '')").note("an empty match is null there"),
     ),
     entry(
         "find_all",
@@ -35,6 +37,7 @@ pub const FUNCTIONS: &[Function] = &[
         "All matches of a regex, or of its first group if it has one.",
         &[("find_all(\"a1 b22\", re\"\\d+\")", "[\"1\",\"22\"]")],
         Kernel::Rows(find_all),
+        twin("extractAll({0}, {1})"),
     ),
     entry(
         "captures",
@@ -46,6 +49,7 @@ pub const FUNCTIONS: &[Function] = &[
             "{\"key\":\"k\",\"value\":\"v\"}",
         )],
         Kernel::Rows(captures),
+        Sql::None(STORED),
     ),
     entry(
         "match_any",
@@ -54,6 +58,7 @@ pub const FUNCTIONS: &[Function] = &[
         "Whether any of the regexes matches a part of the text.",
         &[("match_any(\"out of memory\", [re\"oom\", re\"memory$\"])", "true")],
         Kernel::Columns(match_any),
+        twin("multiMatchAny({0}, {1})"),
     ),
     entry(
         "parse_pattern",
@@ -65,6 +70,7 @@ pub const FUNCTIONS: &[Function] = &[
         "The captures of a typed pattern: literals are searched left to right, a leading one must begin the text.",
         &[("parse_pattern(\"GET /x 200\", pat\"<method> <path> <status:int>\").status", "200")],
         Kernel::Columns(parse_pattern),
+        Sql::None(STORED),
     ),
     entry(
         "replace",
@@ -82,6 +88,7 @@ pub const FUNCTIONS: &[Function] = &[
             ("replace(\"a1b2\", re\"[a-z]\", |m| upper(m), max: 1)", "\"A1b2\""),
         ],
         Kernel::Columns(replace),
+        twin("replaceAll({0}, {1}, {2})").forms(&[(When::Lambda(2), ""), (When::Given(3), ""), (When::Regex(1), "replaceRegexpAll({0}, {1}, {2})")]).note("groups are written `\\1` there, not `$1`"),
     ),
     entry(
         "split",
@@ -93,6 +100,7 @@ pub const FUNCTIONS: &[Function] = &[
             ("split(\"a b  c\", re\" +\", max: 2)", "[\"a\",\"b  c\"]"),
         ],
         Kernel::Rows(split),
+        twin("splitByString({1}, {0})").forms(&[(When::Regex(1), "splitByRegexp({1}, {0})"), (When::Given(2), "splitByString({1}, {0}, {2})")]).note("with `max` the setting splitby_max_substrings_includes_remaining_string must be on"),
     ),
 ];
 
@@ -103,8 +111,9 @@ const fn entry(
     doc: &'static str,
     examples: &'static [(&'static str, &'static str)],
     kernel: Kernel,
+    sql: Sql,
 ) -> Function {
-    Function { name, family: Family::Patterns, params, returns, doc, examples, kernel }
+    Function { name, family: Family::Patterns, params, returns, doc, examples, kernel, sql }
 }
 
 fn regex_arg<'a>(args: &[RowArg<'a>], index: usize) -> Option<&'a Regex> {

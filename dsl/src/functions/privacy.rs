@@ -6,6 +6,7 @@ use super::{
         INT, IP, TEXT, WRONG_TYPE, bool, int_arg, left_out, may, needs, text, text_ref, type_at,
         value_arg,
     },
+    twin::{STORED, Sql},
 };
 use crate::{
     column::{Cidr, Value},
@@ -38,6 +39,7 @@ pub const FUNCTIONS: &[Function] = &[
             ),
         ],
         Kernel::Columns(redact::kernel),
+        Sql::None(STORED),
     ),
     entry(
         "mask",
@@ -46,6 +48,7 @@ pub const FUNCTIONS: &[Function] = &[
         "The text with `*` for all but its last `keep` (4) characters.",
         &[("mask(\"4111111111111111\")", "\"************1111\"")],
         Kernel::Rows(mask),
+        Sql::None(STORED),
     ),
     entry(
         "ip_mask",
@@ -54,6 +57,7 @@ pub const FUNCTIONS: &[Function] = &[
         "The network of an address: its first 24 bits (IPv4) or 48 bits (IPv6) unless told otherwise.",
         &[("ip_mask(ip\"203.0.113.9\")", "\"203.0.113.0/24\"")],
         Kernel::Rows(ip_mask),
+        Sql::None("there is no type for a column of address blocks"),
     ),
     entry(
         "is_luhn",
@@ -67,6 +71,7 @@ pub const FUNCTIONS: &[Function] = &[
         Kernel::Rows(|args, _| {
             text_ref(args, 0).map_or(WRONG_TYPE, |text| Value::Bool(detect::is_luhn(text)))
         }),
+        Sql::None(STORED),
     ),
 ];
 
@@ -77,8 +82,9 @@ const fn entry(
     doc: &'static str,
     examples: &'static [(&'static str, &'static str)],
     kernel: Kernel,
+    sql: Sql,
 ) -> Function {
-    Function { name, family: Family::Privacy, params, returns, doc, examples, kernel }
+    Function { name, family: Family::Privacy, params, returns, doc, examples, kernel, sql }
 }
 
 fn mask<'a>(args: &[RowArg<'a>], _: &RowContext<'a>) -> Value<'a> {

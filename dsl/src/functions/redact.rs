@@ -12,7 +12,7 @@ use super::{
     regex::Regex,
 };
 use crate::{
-    column::{Absence, Arena, Column, Mask, Value, blend, blend::Builder, json, print},
+    column::{Absence, Arena, Column, Kind, Mask, Value, View, blend, blend::Builder, json, print},
     eval::CallContext,
     plan::Detector,
     types::Type,
@@ -64,12 +64,11 @@ pub(super) fn kernel(context: &mut CallContext<'_, '_>, mask: &Mask) -> Arc<Colu
         context.value(2)
     };
     let by_lambda = context.is_lambda(2);
+    if let Column::Text(views) = &*column {
+        return Arc::new(Column::Text(clean_texts(context, views, &hits, with.as_deref())));
+    }
     let mut next = 0;
-    let ty = match &*column {
-        Column::Text(_) => Type::Text,
-        _ => Type::Any,
-    };
-    let mut builder = Builder::new(&context.batch.arena, &ty, rows);
+    let mut builder = Builder::new(&context.batch.arena, &Type::Any, rows);
     let arena = &context.batch.arena;
     for (row, hits) in hits.iter().enumerate() {
         let value = print::value(arena, &column, row);
@@ -105,6 +104,35 @@ pub(super) fn kernel(context: &mut CallContext<'_, '_>, mask: &Mask) -> Arc<Colu
     let column = Arc::new(builder.finish(&mut context.batch.arena));
     // Typed columns (numbers, addresses) had nothing to hide and keep their type.
     blend::narrow(&mut context.batch.arena, &column, &context.ty.base)
+}
+
+/// Texts without their secrets. Only rows that have some are looked at.
+fn clean_texts(
+    context: &mut CallContext<'_, '_>,
+    views: &[View],
+    hits: &[Vec<Hit>],
+    with: Option<&Column>,
+) -> Vec<View> {
+    let by_lambda = context.is_lambda(2);
+    let arena = &mut context.batch.arena;
+    let mut clean = views.to_vec();
+    let mut next = 0;
+    for (row, hits) in hits.iter().enumerate().filter(|(_, hits)| !hits.is_empty()) {
+        let text = match print::view_value(arena, views[row]) {
+            Value::Text(text) => spliced(&text, &hits[0].secrets, |out, _| {
+                let at = if by_lambda { next } else { row };
+                next += 1;
+                match with.map(|with| print::value(arena, with, at)) {
+                    Some(Value::Text(text)) => out.push_str(&text),
+                    _ => out.push_str(REPLACEMENT),
+                }
+            }),
+            // Only texts have hits here.
+            _ => continue,
+        };
+        clean[row] = blend::store(arena, Kind::Text, text.as_bytes());
+    }
+    clean
 }
 
 /// Where the secrets of a text are, ascending; those that overlap are one.

@@ -8,6 +8,7 @@ use super::{
         INT, TEXT, TEXTS, WRONG_TYPE, bool, int, int_arg, json_ref, left_out, may, maybe_int,
         needs, part_of, same, text, text_arg, text_ref, texts, value_arg,
     },
+    twin::{STORED, Sql, When, twin},
 };
 use crate::{
     column::{Absence, Value},
@@ -29,6 +30,8 @@ pub const FUNCTIONS: &[Function] = &[
         "How many characters a text has, or how many elements a list or map.",
         &[("len(\"Grüße\")", "5"), ("len([1, 2])", "2")],
         Kernel::Rows(len),
+        twin("lengthUTF8({0})")
+            .forms(&[(When::List(0), "length({0})"), (When::Map(0), "length({0})")]),
     ),
     entry(
         "byte_len",
@@ -39,6 +42,7 @@ pub const FUNCTIONS: &[Function] = &[
         Kernel::Rows(|args, _| {
             text_ref(args, 0).map_or(WRONG_TYPE, |text| Value::Int(text.len() as i64))
         }),
+        twin("length({0})"),
     ),
     entry(
         "lower",
@@ -47,6 +51,7 @@ pub const FUNCTIONS: &[Function] = &[
         "The text in lower case, by full Unicode and no locale.",
         &[("lower(\"ÄB\")", "\"äb\"")],
         Kernel::Rows(lower),
+        twin("lowerUTF8({0})"),
     ),
     entry(
         "upper",
@@ -55,6 +60,7 @@ pub const FUNCTIONS: &[Function] = &[
         "The text in upper case, by full Unicode and no locale.",
         &[("upper(\"straße\")", "\"STRASSE\"")],
         Kernel::Rows(upper),
+        twin("upperUTF8({0})").note("a letter whose upper case is two letters stays there"),
     ),
     entry(
         "trim",
@@ -63,6 +69,8 @@ pub const FUNCTIONS: &[Function] = &[
         "The text without white space at its ends.",
         &[("trim(\" a b \")", "\"a b\"")],
         Kernel::Rows(|args, _| within(args, str::trim)),
+        twin(r"replaceRegexpAll({0}, '^\\s+|\\s+$', '')")
+            .note("trimmed white space is ASCII there"),
     ),
     entry(
         "trim_start",
@@ -71,6 +79,7 @@ pub const FUNCTIONS: &[Function] = &[
         "The text without white space at its start.",
         &[("trim_start(\" a \")", "\"a \"")],
         Kernel::Rows(|args, _| within(args, str::trim_start)),
+        twin(r"replaceRegexpOne({0}, '^\\s+', '')").note("trimmed white space is ASCII there"),
     ),
     entry(
         "trim_end",
@@ -79,6 +88,7 @@ pub const FUNCTIONS: &[Function] = &[
         "The text without white space at its end.",
         &[("trim_end(\" a \")", "\" a\"")],
         Kernel::Rows(|args, _| within(args, str::trim_end)),
+        twin(r"replaceRegexpOne({0}, '\\s+$', '')").note("trimmed white space is ASCII there"),
     ),
     entry(
         "trim_prefix",
@@ -90,6 +100,7 @@ pub const FUNCTIONS: &[Function] = &[
             let Some(prefix) = text_ref(args, 1) else { return WRONG_TYPE };
             within(args, |text| text.strip_prefix(prefix).unwrap_or(text))
         }),
+        twin("if(startsWith({0}, {1}), substring({0}, length({1}) + 1), {0})"),
     ),
     entry(
         "trim_suffix",
@@ -101,6 +112,7 @@ pub const FUNCTIONS: &[Function] = &[
             let Some(suffix) = text_ref(args, 1) else { return WRONG_TYPE };
             within(args, |text| text.strip_suffix(suffix).unwrap_or(text))
         }),
+        twin("if(endsWith({0}, {1}), substring({0}, 1, length({0}) - length({1})), {0})"),
     ),
     entry(
         "join",
@@ -109,6 +121,7 @@ pub const FUNCTIONS: &[Function] = &[
         "The list's elements as one text; elements that are null are left out.",
         &[("join([\"a\", \"b\"], \", \")", "\"a, b\""), ("join([1, 2], \"-\")", "\"1-2\"")],
         Kernel::Rows(join),
+        twin("arrayStringConcat({0}, {1})").note("elements must be text there"),
     ),
     entry(
         "substr",
@@ -117,6 +130,8 @@ pub const FUNCTIONS: &[Function] = &[
         "The characters from a position on, at most `len`; a negative position counts from the end.",
         &[("substr(\"connection\", 0, 4)", "\"conn\""), ("substr(\"abc\", -2)", "\"bc\"")],
         Kernel::Rows(substr),
+        twin("substringUTF8({0}, if({1} < 0, {1}, {1} + 1))")
+            .forms(&[(When::Given(2), "substringUTF8({0}, if({1} < 0, {1}, {1} + 1), {2})")]),
     ),
     entry(
         "truncate",
@@ -125,6 +140,7 @@ pub const FUNCTIONS: &[Function] = &[
         "The first `n` characters, and the suffix (`…`) if something was cut.",
         &[("truncate(\"connection\", 4)", "\"conn…\""), ("truncate(\"abc\", 4)", "\"abc\"")],
         Kernel::Rows(truncate),
+        twin("if(lengthUTF8({0}) > {1}, concat(substringUTF8({0}, 1, {1}), {2|'…'}), {0})"),
     ),
     entry(
         "contains_any",
@@ -133,6 +149,7 @@ pub const FUNCTIONS: &[Function] = &[
         "Whether any of the texts stands in `s`.",
         &[("contains_any(\"curl/8\", [\"bot\", \"curl\"])", "true")],
         Kernel::Columns(needles::contains_any),
+        twin("multiSearchAny({0}, {1})"),
     ),
     entry(
         "contains_all",
@@ -141,6 +158,7 @@ pub const FUNCTIONS: &[Function] = &[
         "Whether all of the texts stand in `s`.",
         &[("contains_all(\"a b c\", [\"a\", \"c\"])", "true")],
         Kernel::Columns(needles::contains_all),
+        twin("arrayAll(t -> position({0}, t) > 0, {1})"),
     ),
     entry(
         "index_of",
@@ -155,6 +173,7 @@ pub const FUNCTIONS: &[Function] = &[
             let found = text.find(other).map(|at| Value::Int(text[..at].chars().count() as i64));
             Value::or_absent(found, Absence::NoMatch)
         }),
+        twin("nullIf(positionUTF8({0}, {1}), 0) - 1"),
     ),
     entry(
         "count_of",
@@ -169,6 +188,7 @@ pub const FUNCTIONS: &[Function] = &[
             let count = if other.is_empty() { 0 } else { text.matches(other).count() };
             Value::Int(count as i64)
         }),
+        twin("if({1} = '', 0, countSubstrings({0}, {1}))"),
     ),
     entry(
         "repeat",
@@ -186,6 +206,7 @@ pub const FUNCTIONS: &[Function] = &[
                 _ => Value::Absent(Absence::OutOfRange),
             }
         }),
+        twin("repeat({0}, {1})"),
     ),
     entry(
         "pad_start",
@@ -194,6 +215,7 @@ pub const FUNCTIONS: &[Function] = &[
         "The text with blanks (or the given text) before it, `n` characters long.",
         &[("pad_start(\"7\", 3, \"0\")", "\"007\"")],
         Kernel::Rows(|args, _| pad(args, |filling, text| filling + text)),
+        twin("if(lengthUTF8({0}) >= {1}, {0}, leftPadUTF8({0}, {1}, {2|' '}))"),
     ),
     entry(
         "pad_end",
@@ -202,6 +224,7 @@ pub const FUNCTIONS: &[Function] = &[
         "The text with blanks (or the given text) behind it, `n` characters long.",
         &[("pad_end(\"7\", 3, \"0\")", "\"700\"")],
         Kernel::Rows(|args, _| pad(args, |filling, text| text.to_owned() + &filling)),
+        twin("if(lengthUTF8({0}) >= {1}, {0}, rightPadUTF8({0}, {1}, {2|' '}))"),
     ),
     entry(
         "reverse",
@@ -210,6 +233,7 @@ pub const FUNCTIONS: &[Function] = &[
         "The characters of a text, or the elements of a list, backwards.",
         &[("reverse(\"abc\")", "\"cba\""), ("reverse([1, 2])", "[2,1]")],
         Kernel::Rows(reverse),
+        twin("reverseUTF8({0})").forms(&[(When::List(0), "arrayReverse({0})")]),
     ),
     entry(
         "recase",
@@ -218,6 +242,7 @@ pub const FUNCTIONS: &[Function] = &[
         "The words of a name in another style.",
         &[("recase(\"userAgent\", snake)", "\"user_agent\"")],
         Kernel::Rows(recase::kernel),
+        Sql::None(STORED),
     ),
     entry(
         "lines_of",
@@ -231,6 +256,7 @@ pub const FUNCTIONS: &[Function] = &[
             text.lines().for_each(|line| list.text(line));
             list.finish()
         }),
+        Sql::None(STORED),
     ),
     entry(
         "strip_ansi",
@@ -239,6 +265,7 @@ pub const FUNCTIONS: &[Function] = &[
         "The text without the escape sequences that color terminals.",
         &[("strip_ansi(\"\\u{1B}[31mred\\u{1B}[0m\")", "\"red\"")],
         Kernel::Rows(strip_ansi),
+        Sql::None(STORED),
     ),
     entry(
         "squeeze",
@@ -247,6 +274,7 @@ pub const FUNCTIONS: &[Function] = &[
         "The text with every run of white space as one blank.",
         &[("squeeze(\"a  b\\t c\")", "\"a b c\"")],
         Kernel::Rows(squeeze),
+        Sql::None(STORED),
     ),
     entry(
         "basename",
@@ -260,6 +288,7 @@ pub const FUNCTIONS: &[Function] = &[
                 path.rfind(['/', '\\']).map_or(path, |at| &path[at + 1..])
             })
         }),
+        Sql::None(STORED),
     ),
     entry(
         "dirname",
@@ -277,6 +306,7 @@ pub const FUNCTIONS: &[Function] = &[
                 }
             })
         }),
+        Sql::None(STORED),
     ),
 ];
 
@@ -287,8 +317,9 @@ const fn entry(
     doc: &'static str,
     examples: &'static [(&'static str, &'static str)],
     kernel: Kernel,
+    sql: Sql,
 ) -> Function {
-    Function { name, family: Family::Strings, params, returns, doc, examples, kernel }
+    Function { name, family: Family::Strings, params, returns, doc, examples, kernel, sql }
 }
 
 /// A part of the first argument.

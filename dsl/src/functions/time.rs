@@ -12,6 +12,7 @@ use super::{
         DURATION, INT, TEXT, TIMESTAMP, UNITS, WRONG_TYPE, choice_arg, int, int_arg, left_out, may,
         maybe_int, maybe_text, needs, text, text_ref, value_arg,
     },
+    twin::{STORED, Sql, When, twin},
 };
 use crate::{
     column::{Absence, Value},
@@ -31,6 +32,7 @@ pub const FUNCTIONS: &[Function] = &[
         "The Kafka timestamp of the event's record: the same at every replay.",
         &[("now() - now()", "\"0s\"")],
         Kernel::Rows(|_, row| Value::Timestamp(row.now)),
+        twin("now64(9)").note("the time of the query, not of the event"),
     ),
     entry(
         "floor_time",
@@ -39,6 +41,9 @@ pub const FUNCTIONS: &[Function] = &[
         "The start of the step that the instant lies in, counted from midnight of its zone (weeks from Monday).",
         &[("floor_time(t\"2026-05-01T10:17:42Z\", 5m)", "\"2026-05-01T10:15:00Z\"")],
         Kernel::Rows(floor_time),
+        twin("toStartOfInterval({0}, {1})")
+            .forms(&[(When::Given(2), "toStartOfInterval({0}, {1}, {2})")])
+            .note("the step is an interval there; weeks begin on Monday in both"),
     ),
     entry(
         "format_time",
@@ -47,6 +52,8 @@ pub const FUNCTIONS: &[Function] = &[
         "The instant as text by a strftime format.",
         &[("format_time(t\"2026-05-01T10:17:42Z\", \"%d/%b/%Y %H:%M\")", "\"01/May/2026 10:17\"")],
         Kernel::Rows(format_time),
+        twin("formatDateTime({0}, {1}, {2|'UTC'})")
+            .note("letters differ: minutes are `%i` there, `%M` is the name of the month"),
     ),
     entry(
         "unix",
@@ -58,6 +65,13 @@ pub const FUNCTIONS: &[Function] = &[
             Some(Value::Timestamp(nanos)) => Value::Int(nanos.div_euclid(unit(args, 1).nanos())),
             _ => WRONG_TYPE,
         }),
+        twin("toUnixTimestamp64Second({0})")
+            .forms(&[
+                (When::Choice(1, "ms"), "toUnixTimestamp64Milli({0})"),
+                (When::Choice(1, "us"), "toUnixTimestamp64Micro({0})"),
+                (When::Choice(1, "ns"), "toUnixTimestamp64Nano({0})"),
+            ])
+            .note("the column must be a DateTime64"),
     ),
     entry(
         "from_unix",
@@ -72,6 +86,11 @@ pub const FUNCTIONS: &[Function] = &[
             ),
             None => WRONG_TYPE,
         }),
+        twin("fromUnixTimestamp64Second({0}, 'UTC')").forms(&[
+            (When::Choice(1, "ms"), "fromUnixTimestamp64Milli({0}, 'UTC')"),
+            (When::Choice(1, "us"), "fromUnixTimestamp64Micro({0}, 'UTC')"),
+            (When::Choice(1, "ns"), "fromUnixTimestamp64Nano({0}, 'UTC')"),
+        ]),
     ),
     entry(
         "age",
@@ -86,6 +105,8 @@ pub const FUNCTIONS: &[Function] = &[
             ),
             _ => WRONG_TYPE,
         }),
+        twin("toUnixTimestamp64Nano(now64(9)) - toUnixTimestamp64Nano({0})")
+            .note("nanoseconds, from the time of the query"),
     ),
     entry(
         "year",
@@ -94,6 +115,7 @@ pub const FUNCTIONS: &[Function] = &[
         "The instant's year.",
         &[("year(t\"2026-05-01T10:17:42Z\")", "2026")],
         Kernel::Rows(|args, _| field(args, |at| at.year)),
+        twin("toYear({0}, {1|'UTC'})"),
     ),
     entry(
         "month",
@@ -102,6 +124,7 @@ pub const FUNCTIONS: &[Function] = &[
         "The instant's month, 1 to 12.",
         &[("month(t\"2026-05-01T10:17:42Z\")", "5")],
         Kernel::Rows(|args, _| field(args, |at| at.month)),
+        twin("toMonth({0}, {1|'UTC'})"),
     ),
     entry(
         "day",
@@ -110,6 +133,7 @@ pub const FUNCTIONS: &[Function] = &[
         "The instant's day of the month, 1 to 31.",
         &[("day(t\"2026-05-01T10:17:42Z\")", "1")],
         Kernel::Rows(|args, _| field(args, |at| at.day)),
+        twin("toDayOfMonth({0}, {1|'UTC'})"),
     ),
     entry(
         "hour",
@@ -118,6 +142,7 @@ pub const FUNCTIONS: &[Function] = &[
         "The instant's hour, 0 to 23.",
         &[("hour(t\"2026-05-01T10:17:42Z\", \"Europe/Berlin\")", "12")],
         Kernel::Rows(|args, _| field(args, |at| at.second_of_day / 3600)),
+        twin("toHour({0}, {1|'UTC'})"),
     ),
     entry(
         "minute",
@@ -126,6 +151,7 @@ pub const FUNCTIONS: &[Function] = &[
         "The instant's minute, 0 to 59.",
         &[("minute(t\"2026-05-01T10:17:42Z\")", "17")],
         Kernel::Rows(|args, _| field(args, |at| at.second_of_day / 60 % 60)),
+        twin("toMinute({0}, {1|'UTC'})"),
     ),
     entry(
         "weekday",
@@ -135,6 +161,7 @@ pub const FUNCTIONS: &[Function] = &[
         &[("weekday(t\"2026-05-01T10:17:42Z\")", "5")],
         // 1970-01-01 was a Thursday.
         Kernel::Rows(|args, _| field(args, |at| (at.days + 3).rem_euclid(7) + 1)),
+        twin("toDayOfWeek({0}, 0, {1|'UTC'})"),
     ),
     entry(
         "is_weekend",
@@ -148,6 +175,7 @@ pub const FUNCTIONS: &[Function] = &[
                 other => other,
             }
         }),
+        twin("toDayOfWeek({0}, 0, {1|'UTC'}) >= 6"),
     ),
     entry(
         "human",
@@ -156,6 +184,7 @@ pub const FUNCTIONS: &[Function] = &[
         "A duration as text for people, its two largest units.",
         &[("human(93784s)", "\"1d 2h\""), ("human(1500ms)", "\"1s 500ms\"")],
         Kernel::Rows(human),
+        Sql::None(STORED),
     ),
 ];
 
@@ -166,8 +195,9 @@ const fn entry(
     doc: &'static str,
     examples: &'static [(&'static str, &'static str)],
     kernel: Kernel,
+    sql: Sql,
 ) -> Function {
-    Function { name, family: Family::Time, params, returns, doc, examples, kernel }
+    Function { name, family: Family::Time, params, returns, doc, examples, kernel, sql }
 }
 
 fn unit(args: &[RowArg<'_>], index: usize) -> Unit {

@@ -317,6 +317,10 @@ impl Values {
             }
             Type::Bool => Self::Bools(true, true),
             Type::Text => Self::Texts(Texts::default()),
+            Type::Enum(members) => {
+                let only = Some(members.names.iter().cloned().collect());
+                Self::Texts(Texts { only, ..Texts::default() })
+            }
             _ => Self::Some(true),
         }
     }

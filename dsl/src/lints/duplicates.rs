@@ -19,6 +19,7 @@ pub(super) fn report(checker: &mut Checker<'_>) {
         let (group, rules) = match step {
             Step::Rule(rule) => (None, std::slice::from_ref(rule)),
             Step::Group { rules, .. } => (Some(place), rules.as_slice()),
+            Step::Window(_) => continue,
         };
         for id in rules {
             let rule = &checker.build.rules[id.0 as usize];

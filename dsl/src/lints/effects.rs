@@ -30,8 +30,13 @@ fn collect(body: &[Stmt], found: &mut Writes) {
             Stmt::Rename { from, to, .. } => found.nodes.extend([*from, *to]),
             Stmt::Tag { tags, .. } => found.nodes.push(*tags),
             Stmt::Sample { weight, .. } => found.nodes.push(*weight),
+            Stmt::Dedup { count, .. } => found.nodes.push(*count),
+            Stmt::Emit { target: Some(target), .. } => found.nodes.push(*target),
+            Stmt::Emit { target: None, .. } => found.everything = true,
             Stmt::Let { .. }
             | Stmt::If { .. }
+            | Stmt::Limit { .. }
+            | Stmt::Count { .. }
             | Stmt::Return
             | Stmt::Route(_)
             | Stmt::Drop { .. } => {}
@@ -48,11 +53,15 @@ pub(super) fn blocks(stmt: &Stmt) -> Vec<&[Stmt]> {
         Stmt::If { then, otherwise, .. } => vec![then, otherwise],
         Stmt::Assign { otherwise, .. }
         | Stmt::Let { otherwise, .. }
-        | Stmt::Sample { otherwise, .. } => otherwise.iter().map(Vec::as_slice).collect(),
+        | Stmt::Sample { otherwise, .. }
+        | Stmt::Limit { otherwise, .. }
+        | Stmt::Dedup { otherwise, .. } => otherwise.iter().map(Vec::as_slice).collect(),
         Stmt::Del(_)
         | Stmt::Keep(_)
         | Stmt::Rename { .. }
         | Stmt::Tag { .. }
+        | Stmt::Emit { .. }
+        | Stmt::Count { .. }
         | Stmt::Return
         | Stmt::Route(_)
         | Stmt::Drop { .. } => Vec::new(),
@@ -68,7 +77,9 @@ pub(super) fn expressions(stmt: &Stmt) -> Vec<ExprId> {
         Stmt::Route(targets) => {
             targets.iter().flat_map(|target| target.args.iter().map(|(_, id)| *id)).collect()
         }
-        Stmt::Sample { by, .. } => by.clone(),
+        Stmt::Sample { by, .. } | Stmt::Limit { by, .. } | Stmt::Dedup { by, .. } => by.clone(),
+        Stmt::Emit { list, .. } => vec![*list],
+        Stmt::Count { by, value, .. } => by.iter().chain(value).copied().collect(),
         Stmt::Del(_)
         | Stmt::Keep(_)
         | Stmt::Rename { .. }
@@ -91,6 +102,10 @@ pub(super) fn own_reads(stmt: &Stmt) -> Vec<NodeId> {
         | Stmt::Route(_)
         | Stmt::Del(_)
         | Stmt::Keep(_)
+        | Stmt::Limit { .. }
+        | Stmt::Dedup { .. }
+        | Stmt::Emit { .. }
+        | Stmt::Count { .. }
         | Stmt::Return
         | Stmt::Drop { .. } => Vec::new(),
     }
@@ -163,7 +178,7 @@ pub(super) fn touched(layout: &Layout, node: NodeId) -> Vec<NodeId> {
     found
 }
 
-/// Whether a rule does what it says: one that only counts leaves events alone.
+/// Whether a rule does what it says with every event that it asks for: neither only looks on nor acts on a share.
 pub(super) fn acts(rule: &Rule) -> bool {
-    !rule.attributes.iter().any(|(name, _)| matches!(&**name, "shadow" | "canary"))
+    !rule.shadow && rule.canary.is_none()
 }

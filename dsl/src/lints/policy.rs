@@ -1,23 +1,20 @@
-//! W314, W601, W602, W702: what is well-formed, and still a mistake by the rules of the house.
+//! W314, W601, W602: what is well-formed, and still a mistake by the rules of the house.
 
 use std::sync::Arc;
 
 use crate::{
     check::{Checker, declares},
-    diagnostic::{Code, Diagnostic, Severity},
+    diagnostic::{Code, Diagnostic},
     plan::SourceDecl,
     span::Span,
     syntax::{
         ast::{
-            self, Arithmetic, Attr, Clause, ClauseKind, Expr, ExprKind, Item, MetaKind, On,
+            self, Arithmetic, Clause, ClauseKind, Expr, ExprKind, Item, MetaKind, On,
             PathRoot, SegKind, StmtKind, Window,
         },
         walk,
     },
 };
-
-/// After this time what has expired is an error.
-const GRACE: i64 = 30 * 24 * 3600 * 1_000_000_000;
 
 /// Reports by declaration.
 pub(super) fn report(checker: &mut Checker<'_>) {
@@ -25,7 +22,6 @@ pub(super) fn report(checker: &mut Checker<'_>) {
     for file in &checker.loaded.units {
         for item in &file.ast.items {
             for rule in walk::rules(item) {
-                expired(checker, &rule.attrs, &rule.name, &mut found);
                 walk::stmts(&rule.body, &mut |stmt| match &stmt.kind {
                     StmtKind::Limit { by, max_keys: None, .. } => {
                         keys(by, "max_keys", &mut found);
@@ -35,13 +31,10 @@ pub(super) fn report(checker: &mut Checker<'_>) {
                 });
             }
             match item {
-                Item::Group(it) => expired(checker, &it.attrs, &it.name, &mut found),
                 Item::Window(it) => {
-                    expired(checker, &it.attrs, &it.name, &mut found);
                     clauses(it, &mut found);
                 }
                 Item::Alert(it) => {
-                    expired(checker, &it.attrs, &it.name, &mut found);
                     clauses(it, &mut found);
                     alert(it, &mut found);
                     labels(checker, it, &mut found);
@@ -52,31 +45,6 @@ pub(super) fn report(checker: &mut Checker<'_>) {
     }
     for diagnostic in found {
         checker.report(diagnostic);
-    }
-}
-
-/// W702: the day that a rule names is over.
-fn expired(checker: &Checker<'_>, attrs: &[Attr], name: &ast::Ident, found: &mut Vec<Diagnostic>) {
-    let Some(now) = checker.now else { return };
-    for attr in attrs.iter().filter(|attr| attr.name.name == "expires") {
-        let Some(ExprKind::Tagged { raw, .. }) = walk::attr_time(&attr.args).map(|e| &e.kind)
-        else {
-            continue;
-        };
-        let Ok(day) = raw.parse::<jiff::Timestamp>() else { continue };
-        let age = i128::from(now) - day.as_nanosecond();
-        if age < 0 {
-            continue;
-        }
-        let mut diagnostic =
-            Diagnostic::new(Code::W702, attr.span, format!("`{}` has expired", name.name))
-                .related(name.span, "still runs")
-                .advise("remove it, or say until when it is needed now");
-        if age > i128::from(GRACE) {
-            diagnostic.severity = Severity::Error;
-            diagnostic = diagnostic.note("more than 30 days ago: this is an error now");
-        }
-        found.push(diagnostic);
     }
 }
 

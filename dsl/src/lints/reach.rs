@@ -37,6 +37,8 @@ pub(super) fn report(checker: &mut Checker<'_>) {
         match step {
             Step::Rule(id) => walk.rule(*id, None, false),
             Step::Group { first, when, rules, .. } => walk.group(rules, *when, *first),
+            // A window looks on.
+            Step::Window(_) => {}
         }
     }
     for (rule, by) in walk.found {

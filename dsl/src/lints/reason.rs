@@ -427,7 +427,7 @@ fn text_test(ty: &Type, test: TextIs) -> Option<Values> {
 /// The values that compare so with a literal.
 fn compared(ty: &Type, op: CompareOp, literal: &Literal) -> Option<Values> {
     let point = match (ty, literal) {
-        (Type::Text, Literal::Text(text)) if op == CompareOp::Eq => {
+        (Type::Text | Type::Enum(_), Literal::Text(text)) if op == CompareOp::Eq => {
             let only = Some(BTreeSet::from([text.clone()]));
             return Some(Values::Texts(Texts { only, ..Texts::default() }));
         }
@@ -461,7 +461,7 @@ fn members(ty: &Type, set: &LiteralSet) -> Option<Values> {
     }
     let whole = is_whole(ty);
     Some(match ty {
-        Type::Text => Values::Texts(Texts {
+        Type::Text | Type::Enum(_) => Values::Texts(Texts {
             only: Some(set.texts.iter().cloned().collect()),
             ..Texts::default()
         }),

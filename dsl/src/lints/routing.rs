@@ -210,11 +210,14 @@ fn certain(checker: &Checker<'_>, source: usize) -> bool {
             rules.iter().any(|id| take(rule(id), *when))
         }
         Step::Group { first: true, rules, when, .. } => {
-            let mut seen = rules.iter().map(rule).filter(|rule| sees(rule, source));
+            // Whoever only looks on takes nothing from the others; whoever acts on a share takes that.
+            let mut takers =
+                rules.iter().map(rule).filter(|rule| sees(rule, source) && !rule.shadow);
             when.is_none()
                 && matches!(leak(checker, rules, None, source), Leak::None)
-                && seen.all(|rule| effects::acts(rule) && sure(&rule.body))
+                && takers.all(|rule| sure(&rule.body))
         }
+        Step::Window(_) => false,
     });
     found || matches!(leaking(checker, &parts), Leak::None)
 }

@@ -14,9 +14,12 @@ use crate::{
     column::NodeId,
     diagnostic::{Code, Diagnostic},
     functions::Family,
-    plan::{AssignOp, ExprId, LocalId, Op, PathSet, Rule, SinkId, SinkType, Step, Stmt, Target},
+    plan::{
+        AggregateKind, AssignOp, ExprId, LocalId, Op, PathSet, Rule, SinkId, SinkType, Step, Stmt,
+        Target, Window,
+    },
     span::Span,
-    syntax::ast::{self, Item, StmtKind, TypeKind},
+    syntax::ast::{self, ClauseKind, Item, StmtKind, TypeKind},
     types::{Shape, Type},
 };
 
@@ -140,6 +143,25 @@ fn said(checker: &Checker<'_>, leak: &Leak) -> Diagnostic {
     diagnostic.related(sink.span, "without `@accepts_sensitive`").advise(advice)
 }
 
+/// Whether an aggregate's result is a value that some event had.
+fn hands_on(kind: AggregateKind) -> bool {
+    match kind {
+        AggregateKind::Min
+        | AggregateKind::Max
+        | AggregateKind::Quantile(_)
+        | AggregateKind::Any
+        | AggregateKind::First
+        | AggregateKind::Last
+        | AggregateKind::Top(_) => true,
+        AggregateKind::Count
+        | AggregateKind::Sum
+        | AggregateKind::Avg
+        | AggregateKind::Uniq
+        | AggregateKind::Rate
+        | AggregateKind::Stddev => false,
+    }
+}
+
 /// Collects the sensitive fields of a shape.
 fn sensitive(shape: &Shape, keys: &mut Path, state: &mut State, depth: usize) {
     const DEPTH_MAX: usize = 32;
@@ -200,6 +222,16 @@ fn route_places(checker: &Checker<'_>) -> BTreeMap<(u32, u32), BTreeMap<String, 
                 }
             });
         }
+        if let Item::Window(it) | Item::Alert(it) = item {
+            let routes = places.entry((it.name.span.file.0, it.name.span.start)).or_default();
+            for clause in &it.clauses {
+                if let ClauseKind::Route(targets) = &clause.kind {
+                    for target in targets {
+                        routes.entry(target.sink.name.name.clone()).or_insert(target.span);
+                    }
+                }
+            }
+        }
         if let Item::DefaultRoute(it) = item {
             for target in &it.targets {
                 places
@@ -239,9 +271,38 @@ impl Walk<'_, '_> {
                         state.join(&inside);
                     }
                 }
+                Step::Window(id) => self.window(&build.windows[id.0 as usize], state),
             }
         }
         self.route(&build.default_route, state, (u32::MAX, 0));
+    }
+
+    /// The rows of a window: keys, and what aggregates hand on of single events.
+    fn window(&mut self, window: &Window, state: &State) {
+        if !(window.on.is_empty() || window.on.contains(&self.source)) || window.route.is_empty() {
+            return;
+        }
+        let mut inside = state.clone();
+        for aggregate in &window.aggregates {
+            let origin = aggregate.value.filter(|_| hands_on(aggregate.kind));
+            if let Some(origin) = origin.and_then(|value| self.value(value, state)) {
+                inside.locals.insert(aggregate.local, origin);
+            }
+        }
+        let mut row = State::default();
+        for (node, value) in &window.by {
+            if let Some(origin) = self.value(*value, &inside) {
+                row.paths.insert(self.keys(*node), origin);
+            }
+        }
+        for bound in &window.lets {
+            if let Some(origin) = self.value(bound.value, &inside) {
+                row.paths.insert(self.keys(bound.node), origin.clone());
+                inside.locals.insert(bound.local, origin);
+            }
+        }
+        row.locals = inside.locals;
+        self.route(&window.route, &row, (window.span.file.0, window.span.start));
     }
 
     fn rule(&mut self, rule: &Rule, state: &mut State) {
@@ -303,7 +364,9 @@ impl Walk<'_, '_> {
                         state.join(&other);
                     }
                 }
-                Stmt::Sample { otherwise: Some(block), .. } => {
+                Stmt::Sample { otherwise: Some(block), .. }
+                | Stmt::Limit { otherwise: Some(block), .. }
+                | Stmt::Dedup { otherwise: Some(block), .. } => {
                     let mut other = state.clone();
                     if self.block(block, &mut other, rule) {
                         state.join(&other);
@@ -336,7 +399,18 @@ impl Walk<'_, '_> {
                     state.clear(&from);
                     state.paths.extend(moved);
                 }
-                Stmt::Tag { .. } | Stmt::Sample { otherwise: None, .. } => {}
+                // Where there is no list the event stays as it is.
+                Stmt::Emit { list, target, .. } => {
+                    if let Some(origin) = self.value(*list, state) {
+                        let keys = target.map_or_else(Path::new, |target| self.keys(target));
+                        state.paths.insert(keys, origin);
+                    }
+                }
+                Stmt::Tag { .. }
+                | Stmt::Count { .. }
+                | Stmt::Sample { otherwise: None, .. }
+                | Stmt::Limit { otherwise: None, .. }
+                | Stmt::Dedup { otherwise: None, .. } => {}
             }
         }
         true

@@ -16,7 +16,7 @@ pub(super) const MAX_NESTING: usize = 64;
 
 /// What a token is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// Letters, digits and `_`.
     Word,
     /// A text literal, or the part of an `f"…"` up to its next hole.
@@ -33,30 +33,30 @@ pub(super) enum Kind {
 
 /// A token and how deep it lies.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Token {
+pub(crate) struct Token {
     /// What it is.
-    pub(super) kind: Kind,
+    pub(crate) kind: Kind,
     /// Its first byte.
-    pub(super) start: usize,
+    pub(crate) start: usize,
     /// One past its last byte.
-    pub(super) end: usize,
+    pub(crate) end: usize,
     /// How many brackets are open around it; a bracket lies outside itself.
-    pub(super) depth: usize,
+    pub(crate) depth: usize,
     /// Whether it is the first of its line.
-    pub(super) leads: bool,
+    pub(crate) leads: bool,
     /// For a bracket its partner, as an index into the tokens.
-    pub(super) partner: Option<usize>,
+    pub(crate) partner: Option<usize>,
 }
 
 /// What the scanner found.
 #[derive(Debug)]
-pub(super) struct Scan {
+pub(crate) struct Scan {
     /// The tokens, in order.
-    pub(super) tokens: Vec<Token>,
+    pub(crate) tokens: Vec<Token>,
     /// The comments, in order.
-    pub(super) comments: Vec<Comment>,
+    pub(crate) comments: Vec<Comment>,
     /// Where each run of text that nests too deep starts.
-    pub(super) too_deep: Vec<usize>,
+    pub(crate) too_deep: Vec<usize>,
 }
 
 /// One open bracket.
@@ -88,7 +88,7 @@ impl Chain {
 ///
 /// Brackets that pair are believed. Where some do not, a declaration at the margin ends whatever is
 /// still open, so that a forgotten `}` is found in the declaration that forgot it.
-pub(super) fn scan(file: FileId, text: &str) -> Scan {
+pub(crate) fn scan(file: FileId, text: &str) -> Scan {
     let scan = scan_once(file, text, false);
     let bracket = |token: &Token| matches!(token.kind, Kind::Open | Kind::Close);
     if scan.tokens.iter().all(|token| !bracket(token) || token.partner.is_some()) {
@@ -419,7 +419,7 @@ pub(super) fn is_item_word(word: &str) -> bool {
 }
 
 /// The words that start a declaration.
-pub(super) const ITEM_WORDS: &[&str] = &[
+pub(crate) const ITEM_WORDS: &[&str] = &[
     "use", "include", "default", "const", "enum", "type", "source", "lookup", "sink", "fn", "rule",
     "group", "window", "alert", "test",
 ];

@@ -1,7 +1,7 @@
 //! Every expression of a tree, without recursion: chains of operators nest as deeply as a text is long.
 
 use super::ast::{
-    AttrArgs, Block, ClauseKind, Else, Expectation, Expr, ExprKind, If, Item, Piece, RecordField,
+    Block, ClauseKind, Else, Expectation, Expr, ExprKind, If, Item, Piece, RecordField,
     Rule, StepKind, Stmt, StmtKind,
 };
 
@@ -148,7 +148,7 @@ pub(crate) fn item<'i>(item: &'i Item, visit: &mut dyn FnMut(&'i Expr)) {
         Item::Fn(it) => expr(&it.body, visit),
         Item::Rule(it) => rule(it, visit),
         Item::Group(it) => {
-            for when in &it.when {
+            if let Some(when) = &it.when {
                 expr(when, visit);
             }
             for it in &it.rules {
@@ -156,7 +156,7 @@ pub(crate) fn item<'i>(item: &'i Item, visit: &mut dyn FnMut(&'i Expr)) {
             }
         }
         Item::Window(it) | Item::Alert(it) => {
-            for when in &it.when {
+            if let Some(when) = &it.when {
                 expr(when, visit);
             }
             for clause in &it.clauses {
@@ -219,7 +219,7 @@ pub(crate) fn item<'i>(item: &'i Item, visit: &mut dyn FnMut(&'i Expr)) {
 
 /// Visits every expression of a rule; its attributes hold texts and times alone.
 pub(crate) fn rule<'r>(it: &'r Rule, visit: &mut dyn FnMut(&'r Expr)) {
-    for when in &it.when {
+    if let Some(when) = &it.when {
         expr(when, visit);
     }
     stmts(&it.body, &mut |stmt| {
@@ -235,13 +235,5 @@ pub(crate) fn rules(item: &Item) -> &[Rule] {
         Item::Rule(it) => std::slice::from_ref(it),
         Item::Group(it) => &it.rules,
         _ => &[],
-    }
-}
-
-/// The time in `@expires(t"…")`, as it is written.
-pub(crate) fn attr_time(args: &AttrArgs) -> Option<&Expr> {
-    match args {
-        AttrArgs::List(args) => args.first().map(|arg| &arg.value),
-        AttrArgs::None | AttrArgs::Ratio(_) => None,
     }
 }

@@ -66,6 +66,10 @@ fn placeholder(out: &mut Vec<u8>, name: &str, ty: &Type, now: i64) -> bool {
         Type::Ip => out.extend_from_slice(b"\"192.0.2.1\""),
         Type::Cidr => out.extend_from_slice(b"\"192.0.2.0/24\""),
         Type::Severity => out.extend_from_slice(b"\"info\""),
+        Type::Enum(members) => {
+            let first = members.names.first().map_or("", |name| name);
+            json::write_string(out, first.as_bytes());
+        }
         Type::List(_) => out.extend_from_slice(b"[]"),
         Type::Map(_) => out.extend_from_slice(b"{}"),
         Type::Record(shape) => object(out, None, shape, now),

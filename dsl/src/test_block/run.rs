@@ -2,11 +2,12 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::{Counter, Expectation, MetricName, Test, TestStep, given};
+use super::{Expectation, Failure, Observed, Test, TestResult, TestStep, counts::Counts, given};
 use crate::{
-    column::{Absence, Batch, Column, Names, View, load, print},
-    diagnostic::{Code, Diagnostic},
-    eval::{Answer, Evaluator, Lookups, Outcome, Routed, RowFate, print_event},
+    column::{Absence, Batch, Column, Names, NodeId, View, load, print},
+    eval::{
+        AlertChange, Answer, Evaluator, Lookups, Outcome, Rolled, Routed, RowFate, print_event,
+    },
     plan::{CompareOp, ExprId, FormatPart, IsTest, Op, Plan, RuleId, SinkId},
     span::Span,
 };
@@ -14,64 +15,25 @@ use crate::{
 /// Where the test clock starts: 2026-01-01T00:00:00Z.
 const START: i64 = 1_767_225_600_000_000_000;
 
-/// How a test went.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct TestResult {
-    /// What was not as expected; none means the test passed.
-    pub failures: Vec<Failure>,
-    /// Rules whose conditions held for some event, ascending.
-    pub reached: Vec<RuleId>,
-}
-
-impl TestResult {
-    /// Whether everything was as expected.
-    pub fn passed(&self) -> bool {
-        self.failures.is_empty()
-    }
-}
-
-/// One thing that was not as expected.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
-    /// The expectation or condition.
-    pub at: Span,
-    /// What is wrong, one sentence.
-    pub message: String,
-    /// What stands at that place instead: the first differing value.
-    pub label: String,
-    /// The event it is about, as JSON.
-    pub event: Option<String>,
-}
-
-impl Failure {
-    /// The failure as it is drawn for a person.
-    pub fn diagnostic(&self) -> Diagnostic {
-        let drawn =
-            Diagnostic::new(Code::E700, self.at, self.message.clone()).label(self.label.clone());
-        match &self.event {
-            Some(event) => drawn.note(format!("the event: {event}")),
-            None => drawn,
-        }
-    }
-}
-
 /// Runs one test against a plan.
 pub fn run_test(plan: &Arc<Plan>, test: &Test) -> TestResult {
     let mut run = Run {
         plan: plan.clone(),
-        evaluator: Evaluator::new(plan.clone()),
+        evaluator: Evaluator::for_tests(plan.clone()),
         names: Names::default(),
         mocks: Mocks::default(),
         now: START,
         offset: 0,
         given: None,
+        rolled: Vec::new(),
+        alerts: Vec::new(),
         counts: Counts::new(plan.rules.len()),
         failures: Vec::new(),
     };
     for step in &test.steps {
         match step {
             TestStep::At(time) => run.now = *time,
-            TestStep::Advance(by) => run.now = run.now.saturating_add(*by),
+            TestStep::Advance(by) => run.advance(*by),
             TestStep::Mock { lookup, answers } => {
                 for (key, answer) in answers {
                     run.mocks.answers.insert((*lookup, key.clone()), answer.clone());
@@ -87,7 +49,8 @@ pub fn run_test(plan: &Arc<Plan>, test: &Test) -> TestResult {
         .filter(|&rule| run.counts.matched[rule] > 0)
         .map(|rule| RuleId(rule as u32))
         .collect();
-    TestResult { failures: run.failures, reached }
+    let faulted = run.counts.sites.into_iter().collect();
+    TestResult { failures: run.failures, reached, faulted }
 }
 
 #[derive(Debug, Default)]
@@ -106,101 +69,54 @@ impl Lookups for Mocks {
     }
 }
 
-/// What was counted since the test began, a number a rule.
-struct Counts {
-    passed: u64,
-    evaluated: Vec<u64>,
-    matched: Vec<u64>,
-    dropped: Vec<u64>,
-    routed: Vec<u64>,
-    faults: Vec<u64>,
-    /// Routed by the default route.
-    by_default: u64,
-}
-
-impl Counts {
-    fn new(rules: usize) -> Self {
-        let zeros = || vec![0; rules];
-        Self {
-            passed: 0,
-            evaluated: zeros(),
-            matched: zeros(),
-            dropped: zeros(),
-            routed: zeros(),
-            faults: zeros(),
-            by_default: 0,
-        }
-    }
-
-    fn add(&mut self, plan: &Plan, outcome: &Outcome) {
-        for (rule, count) in outcome.rules.iter().enumerate() {
-            self.evaluated[rule] += count.evaluated;
-            self.matched[rule] += count.matched;
-        }
-        for dropped in &outcome.dropped_by {
-            match dropped {
-                Some((rule, _)) => self.dropped[rule.0 as usize] += 1,
-                None => self.passed += 1,
-            }
-        }
-        for routed in &outcome.routed {
-            match routed.rule {
-                Some(rule) => self.routed[rule.0 as usize] += routed.rows.len() as u64,
-                None => self.by_default += routed.rows.len() as u64,
-            }
-        }
-        for (site, _, count) in &outcome.faults {
-            let rule = plan.sites[site.0 as usize].rule;
-            self.faults[rule.0 as usize] += u64::from(*count);
-        }
-    }
-
-    fn get(&self, counter: &Counter) -> u64 {
-        let of = |counts: &[u64], rule: Option<RuleId>| match rule {
-            Some(rule) => counts[rule.0 as usize],
-            None => counts.iter().sum(),
-        };
-        match counter {
-            Counter::Passed => self.passed,
-            Counter::DroppedBy(rule) => of(&self.dropped, Some(*rule)),
-            Counter::Metric(MetricName::Evaluated, rule) => of(&self.evaluated, *rule),
-            Counter::Metric(MetricName::Matched, rule) => of(&self.matched, *rule),
-            Counter::Metric(MetricName::Dropped, rule) => of(&self.dropped, *rule),
-            Counter::Metric(MetricName::Routed, None) => of(&self.routed, None) + self.by_default,
-            Counter::Metric(MetricName::Routed, rule) => of(&self.routed, *rule),
-            Counter::Metric(MetricName::Faults, rule) => of(&self.faults, *rule),
-        }
-    }
-}
-
-struct Run {
-    plan: Arc<Plan>,
+/// A test under way.
+pub(super) struct Run {
+    pub(super) plan: Arc<Plan>,
     evaluator: Evaluator,
-    names: Names,
+    pub(super) names: Names,
     mocks: Mocks,
     now: i64,
     offset: i64,
     /// The last `given`.
-    given: Option<(Batch, Outcome)>,
+    pub(super) given: Option<(Batch, Outcome)>,
+    /// Rows of windows since then.
+    pub(super) rolled: Vec<Rolled>,
+    /// What alerts did since the test began.
+    pub(super) alerts: Vec<AlertChange>,
     counts: Counts,
-    failures: Vec<Failure>,
+    pub(super) failures: Vec<Failure>,
 }
 
 impl Run {
+    /// Moves the clock, and all that waits for it.
+    fn advance(&mut self, by: i64) {
+        let from = self.now;
+        self.now = self.now.saturating_add(by);
+        let outcome = self.evaluator.advance(from, self.now, &self.names, &mut self.mocks);
+        self.rolled.extend(outcome.rolled);
+        self.alerts.extend(outcome.alerts);
+    }
+
     fn give(&mut self, source: usize, times: usize, event: &str, at: Span) {
         self.given = None;
+        self.rolled.clear();
+        self.evaluator.open(self.now);
         let shape = self.plan.sources[source].shape.clone();
         let event = given::fill(event, &shape, self.now);
         let events = vec![event.as_bytes(); times];
         match self.batch(source, &events) {
             Ok(mut batch) => {
-                let outcome = self.evaluator.run(&mut batch, &self.names, &mut self.mocks, false);
+                let mut outcome =
+                    self.evaluator.run(&mut batch, &self.names, &mut self.mocks, false);
+                self.rolled.append(&mut outcome.rolled);
+                self.alerts.append(&mut outcome.alerts);
                 self.counts.add(&self.plan, &outcome);
                 self.given = Some((batch, outcome));
             }
             Err(message) => {
                 let label = "this event was refused".to_owned();
-                self.failures.push(Failure { at, message, label, event: Some(event) });
+                let event = Some(event);
+                self.failures.push(Failure { at, message, label, event, observed: None });
             }
         }
     }
@@ -227,20 +143,34 @@ impl Run {
             if !holds {
                 let message = format!("the count is {count}");
                 let label = format!("expected {}{number}", sign(*op, *negated));
-                self.failures.push(Failure { at, message, label, event: None });
+                let observed = Some(Observed::Count(count));
+                self.failures.push(Failure { at, message, label, event: None, observed });
             }
             return;
+        }
+        match what {
+            Expectation::Fired { by, body } => return self.fired(*by, body, at),
+            Expectation::Silent { by } => return self.silent(*by, at),
+            Expectation::Routed { to: Some(sink), body } => {
+                if self.rolled_to(*sink, body) {
+                    return;
+                }
+            }
+            Expectation::Routed { .. }
+            | Expectation::Dropped { .. }
+            | Expectation::Count { .. } => {}
         }
         // Taken out and put back, so that conditions can be evaluated beside it.
         let Some((mut batch, outcome)) = self.given.take() else {
             let message = "no event was given before this expectation".to_owned();
             let label = "expects something of the last `given`".to_owned();
-            self.failures.push(Failure { at, message, label, event: None });
+            let (event, observed) = (None, None);
+            self.failures.push(Failure { at, message, label, event, observed });
             return;
         };
         // Equal events may fare differently (samples): the first one that is not as expected is shown.
-        for row in 0..batch.rows {
-            if let Some(failure) = self.row(&mut batch, &outcome, row, what, at) {
+        for event in 0..outcome.events {
+            if let Some(failure) = self.event(&mut batch, &outcome, event, what, at) {
                 self.failures.push(failure);
                 break;
             }
@@ -248,20 +178,26 @@ impl Run {
         self.given = Some((batch, outcome));
     }
 
-    fn row(
+    fn event(
         &mut self,
         batch: &mut Batch,
         outcome: &Outcome,
-        row: usize,
+        event: usize,
         what: &Expectation,
         at: Span,
     ) -> Option<Failure> {
+        // The event itself, and what `emit each` made of it: one of them that is as expected is enough.
+        let made = (outcome.events..batch.rows).filter(|row| outcome.origin(*row) == event);
+        let rows: Vec<usize> = std::iter::once(event).chain(made).collect();
+        let row = event;
         match what {
             Expectation::Dropped { by, body } => {
-                let matches =
-                    outcome.dropped_by[row].is_some_and(|(rule, _)| by.is_none_or(|by| by == rule));
-                let event = self.final_event(batch, row);
-                if !matches {
+                let is_dropped = |row: &usize| {
+                    outcome.dropped_by[*row].is_some_and(|(rule, _)| by.is_none_or(|by| by == rule))
+                };
+                let dropped = rows.iter().copied().find(is_dropped);
+                let event = self.final_event(batch, dropped.unwrap_or(row));
+                if dropped.is_none() {
                     let wanted = match by {
                         Some(rule) => format!("dropped by `{}`", self.plan.rule(*rule).label),
                         None => "dropped".to_owned(),
@@ -276,10 +212,12 @@ impl Run {
                     .routed
                     .iter()
                     .filter(|routed| to.is_none_or(|to| to == routed.sink))
-                    .filter(|routed| routed.rows.contains(&(row as u32)))
-                    .map(|routed| copy(&plan, batch, &self.names, routed, row))
+                    .flat_map(|routed| rows.iter().map(move |row| (routed, *row)))
+                    .filter(|(routed, row)| routed.rows.binary_search(&(*row as u32)).is_ok())
+                    .map(|(routed, row)| copy(&plan, batch, &self.names, routed, row))
                     .collect();
-                let unrouted = to.is_none() && outcome.fates[row] == RowFate::Unrouted;
+                let unrouted =
+                    to.is_none() && rows.iter().any(|row| outcome.fates[*row] == RowFate::Unrouted);
                 if copies.is_empty() && !unrouted {
                     let wanted = match to {
                         Some(SinkId(sink)) => {
@@ -304,7 +242,9 @@ impl Run {
                 }
                 first
             }
-            Expectation::Count { .. } => None,
+            Expectation::Count { .. } | Expectation::Fired { .. } | Expectation::Silent { .. } => {
+                None
+            }
         }
     }
 
@@ -346,11 +286,25 @@ impl Run {
             None if routed.is_empty() => "nothing routed or dropped it".to_owned(),
             None => routed,
         };
-        Failure { at, message: format!("the event was not {wanted}"), label, event: Some(event) }
+        let observed = match outcome.dropped_by[row] {
+            Some((rule, _)) => Some(format!("dropped by {}", self.plan.rule(rule).name)),
+            None => outcome
+                .routed
+                .iter()
+                .find(|routed| routed.rows.contains(&(row as u32)))
+                .map(|it| format!("routed to {}", self.plan.sinks[it.sink.0 as usize].name)),
+        };
+        Failure {
+            at,
+            message: format!("the event was not {wanted}"),
+            label,
+            event: Some(event),
+            observed: observed.map(Observed::Fate),
+        }
     }
 
     /// Checks conditions on an event as it was sent, with `@key` as the route set it.
-    fn conditions(
+    pub(super) fn conditions(
         &mut self,
         source: usize,
         event: &str,
@@ -362,7 +316,7 @@ impl Run {
         }
         let fail = |at, message: &str, label| {
             let event = Some(event.to_owned());
-            Some(Failure { at, message: message.into(), label, event })
+            Some(Failure { at, message: message.into(), label, event, observed: None })
         };
         let offset = self.offset;
         let batch = self.batch(source, &[event.as_bytes()]);
@@ -376,8 +330,20 @@ impl Run {
         }
         for &(condition, at) in body {
             if !self.holds(&mut batch, condition) {
-                let label = self.difference(&mut batch, condition);
-                return fail(at, "the condition does not hold", label);
+                let part = self.first_wrong(&mut batch, condition);
+                let label = self.difference(&mut batch, part);
+                let plan = self.plan.clone();
+                let looks_at = compared(&plan, part);
+                let message = match looks_at.map(|value| &plan.expr(value).op) {
+                    Some(Op::Field(node)) if *node != NodeId::ROOT => {
+                        format!("`{}` is not as expected", plan.layout.display(*node))
+                    }
+                    _ => "the condition does not hold".to_owned(),
+                };
+                let observed =
+                    looks_at.map(|value| Observed::Value(at, self.json(&mut batch, value)));
+                let event = Some(event.to_owned());
+                return Some(Failure { at, message, label, event, observed });
             }
         }
         None
@@ -395,18 +361,34 @@ impl Run {
         }
     }
 
-    /// What is there instead: of the first part of the condition that does not hold.
+    /// The first part of a condition that does not hold.
+    fn first_wrong(&mut self, batch: &mut Batch, condition: ExprId) -> ExprId {
+        let plan = self.plan.clone();
+        let mut at = condition;
+        while let Op::And(all) = &plan.expr(at).op {
+            match all.iter().find(|part| !self.holds(batch, **part)) {
+                Some(part) => at = *part,
+                None => break,
+            }
+        }
+        at
+    }
+
+    /// A value as JSON; nothing where it is absent.
+    fn json(&mut self, batch: &mut Batch, expr: ExprId) -> Option<String> {
+        let column = self.value(batch, expr);
+        if column.absence(0).is_some() {
+            return None;
+        }
+        let mut out = Vec::new();
+        print::cell(&mut out, &batch.arena, &column, 0);
+        String::from_utf8(out).ok()
+    }
+
+    /// What is there instead, where a condition does not hold.
     fn difference(&mut self, batch: &mut Batch, condition: ExprId) -> String {
         let plan = self.plan.clone();
         match &plan.expr(condition).op {
-            Op::And(all) => {
-                for &part in all {
-                    if !self.holds(batch, part) {
-                        return self.difference(batch, part);
-                    }
-                }
-                "it is false".to_owned()
-            }
             Op::Compare { op, left, right } => {
                 let (left, right) = (self.show(batch, *left), self.show(batch, *right));
                 format!("expected {}{right}, found {left}", sign(*op, false))
@@ -454,6 +436,19 @@ impl Run {
     }
 }
 
+/// The value that a condition compares with something, or asks something of.
+fn compared(plan: &Plan, condition: ExprId) -> Option<ExprId> {
+    let mut value = match &plan.expr(condition).op {
+        Op::Not(of) => compared(plan, *of)?,
+        Op::Compare { left, .. } => *left,
+        op => subject(op)?,
+    };
+    while let Op::Narrow(of) = &plan.expr(value).op {
+        value = *of;
+    }
+    Some(value)
+}
+
 /// The value that a predicate looks at.
 fn subject(op: &Op) -> Option<ExprId> {
     match op {
@@ -475,7 +470,7 @@ fn subject(op: &Op) -> Option<ExprId> {
 }
 
 /// The event as it was sent: fields of this copy set, parameters of the sink left out but for the key, which comes beside it.
-fn copy(
+pub(super) fn copy(
     plan: &Plan,
     batch: &Batch,
     names: &Names,

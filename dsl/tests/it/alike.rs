@@ -195,7 +195,7 @@ impl Plans<'_> {
             return self.b.expr(Op::Is { value, test }, Type::Bool);
         }
         let depth = depth - 1;
-        match self.dice.roll(8) {
+        match self.dice.roll(9) {
             0 => {
                 let all = vec![self.test(depth), self.test(depth), self.test(depth)];
                 self.b.expr(Op::And(all), Type::Bool)
@@ -230,6 +230,7 @@ impl Plans<'_> {
                 };
                 self.b.expr(Op::InSet { value, set: Arc::new(set) }, Type::Bool)
             }
+            7 => self.many_literals(),
             _ => {
                 let list = self.any(depth);
                 let list = self.b.expr(Op::Narrow(list), Type::list(Type::Any));
@@ -240,6 +241,26 @@ impl Plans<'_> {
                 self.b.expr(Op::AnyElement { list, element, test }, Type::Bool)
             }
         }
+    }
+
+    /// So many that they are looked for together.
+    fn many_literals(&mut self) -> ExprId {
+        let value = self.b.field(["service", "message", "x"][self.dice.roll(3)]);
+        let value = self.b.expr(Op::Narrow(value), Type::Text);
+        let tests = ["time out", "error in", "web-front", "front-api", "time out!"].map(|text| {
+            let needle = self.b.text(text);
+            let (test, ignore_case) = (TextTest::Contains, false);
+            self.b.expr(Op::TextTest { test, value, needle, ignore_case }, Type::Bool)
+        });
+        let equal = ["web", "api", "error", "5", "a b"].map(|text| {
+            let text = self.b.text(text);
+            self.b.compare(CompareOp::Eq, value, text)
+        });
+        let mut all: Vec<ExprId> = tests.into_iter().chain(equal).collect();
+        let first = self.dice.roll(all.len());
+        all.rotate_left(first);
+        all.truncate(1 + self.dice.roll(3));
+        self.b.expr(Op::Or(all), Type::Bool)
     }
 
     fn block(&mut self, depth: usize) -> Vec<Stmt> {

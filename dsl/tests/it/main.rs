@@ -1,14 +1,20 @@
 //! The test binary of the language.
 
 mod alike;
+mod assist;
 mod check;
 mod diagnostics;
+mod editors;
 mod eval;
 mod fmt;
 mod functions;
+mod import;
+mod literals;
 mod manual;
 mod parse;
 mod plans;
 mod programs;
 mod recovery;
 mod robust;
+mod stateful;
+mod tools;

@@ -16,7 +16,7 @@ use expect_test::expect_file;
 use logmon_dsl::{
     diagnostic::Code,
     functions::{self, Family, Function, Param, Takes},
-    program::{Compilation, Mode, Options, Reader, compile_with, lock_beside},
+    program::{Compilation, Mode, Options, Reader, compile, compile_with, lock_beside},
     render::render,
     schema,
     span::Sources,
@@ -143,6 +143,27 @@ fn shipped_rules_are_in_the_one_style() {
     assert!(seen > 5, "the rules we ship are found");
 }
 
+/// The checkout's files.
+struct Disk;
+
+impl Reader for Disk {
+    fn read(&self, path: &Path) -> Result<String, String> {
+        std::fs::read_to_string(path).map_err(|error| error.to_string())
+    }
+}
+
+#[test]
+fn shipped_programs_hold() {
+    for entry in ["rules/prod.rules", "rules/samples/prod.rules"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(entry);
+        let compiled = compile(&path, &Disk, Mode::Test);
+        let said = render(&compiled.diagnostics, &compiled.sources, false);
+        assert_eq!(said, "", "{entry}");
+        let failed = failures(compiled);
+        assert_eq!(failed, Vec::<String>::new(), "{entry}");
+    }
+}
+
 /// What the tests of a program say that fail.
 fn failures(compiled: Compilation) -> Vec<String> {
     let Some(program) = compiled.program else { return Vec::new() };
@@ -196,6 +217,17 @@ fn a_page_for_every_code() {
         let name = entry.expect("a readable entry").file_name().to_string_lossy().into_owned();
         assert!(known.contains(&name), "{name} is the page of no code");
     }
+}
+
+#[test]
+fn limits_and_windows() {
+    let path = "docs/limits-and-windows.md";
+    expect_file!["../../../docs/limits-and-windows.md"].assert_eq(&hold(path));
+}
+
+#[test]
+fn tools() {
+    expect_file!["../../../docs/tools.md"].assert_eq(&hold("docs/tools.md"));
 }
 
 const REFERENCE: &str = "\

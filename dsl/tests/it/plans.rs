@@ -48,6 +48,9 @@ impl Builder {
             sites: vec![],
             default_route: vec![],
             reads_headers: false,
+            stores: vec![],
+            windows: vec![],
+            metrics: vec![],
         };
         for (name, ty, coerce) in [
             ("timestamp", Type::Timestamp, true),
@@ -157,6 +160,10 @@ impl Builder {
             when,
             body,
             attributes: vec![],
+            shadow: false,
+            canary: None,
+            pinned: false,
+            was: None,
             span: Span::default(),
         });
         RuleId(self.plan.rules.len() as u32 - 1)

@@ -21,7 +21,7 @@ impl Reader for Texts {
 }
 
 #[track_caller]
-fn program(files: &[(&'static str, &str)]) -> Program {
+pub(crate) fn program(files: &[(&'static str, &str)]) -> Program {
     let texts = Texts(files.iter().map(|(path, text)| (*path, (*text).to_owned())).collect());
     let compiled = compile(Path::new(files[0].0), &texts, Mode::Test);
     let drawn = render::render(&compiled.diagnostics, &compiled.sources, false);
@@ -38,7 +38,7 @@ fn check(rules: &str, cases: &[(&str, &str)]) {
 }
 
 /// Runs a program's tests; each line is a test that failed and how.
-fn failures(files: &[(&'static str, &str)]) -> Vec<String> {
+pub(crate) fn failures(files: &[(&'static str, &str)]) -> Vec<String> {
     let program = program(files);
     assert!(!program.tests.is_empty(), "there are tests");
     let plan = Arc::new(program.plan);
@@ -244,9 +244,9 @@ test "t" {
     assert_eq!(
         failures(&[("main.rules", rules)]),
         [
-            r#"t: the condition does not hold (expected 5, found 4) {"severity":"error","message":"boom","timestamp":"2026-01-01T00:00:00Z","page":true,"n":4}"#,
+            r#"t: `.n` is not as expected (expected 5, found 4) {"severity":"error","message":"boom","timestamp":"2026-01-01T00:00:00Z","page":true,"n":4}"#,
             r#"t: the event was not dropped by `main/noise` (it was routed to `out`) {"severity":"error","message":"boom","timestamp":"2026-01-01T00:00:00Z","page":true,"n":4}"#,
-            r#"t: the condition does not hold (expected a missing field, found 4) {"severity":"error","message":"boom","timestamp":"2026-01-01T00:00:00Z","page":true,"n":4}"#,
+            r#"t: `.n` is not as expected (expected a missing field, found 4) {"severity":"error","message":"boom","timestamp":"2026-01-01T00:00:00Z","page":true,"n":4}"#,
             r#"t: the event was not routed to `out` (it was dropped by `main/noise` as "silence") {"message":"noise","timestamp":"2026-01-01T00:00:00Z"}"#,
             "t: the count is 1 (expected 2) ",
         ]

@@ -7,13 +7,14 @@ use std::{
 };
 
 use logmon_dsl::{
+    coverage,
     diagnostic::{Code, Diagnostic, Resolved, has_errors},
     program::{Compilation, Mode},
     span::FileId,
     test_block,
 };
 
-use super::{compilation, draw, refused, say};
+use super::{analysis, compilation, draw, refused, say};
 use crate::error::Exit;
 
 /// How often repairs are followed by another look: one repair may bring out the next mistake.
@@ -54,7 +55,7 @@ pub(super) fn check(arguments: &Arguments) -> Exit {
         && let Some(program) = &found.program
     {
         let plan = Arc::new(program.plan.clone());
-        found.diagnostics.extend(test_block::untested(&plan, &program.tests));
+        found.diagnostics.extend(coverage::untested(&analysis(rules)));
         found.diagnostics.extend(test_block::shadowed(&plan, &program.tests));
     }
     if arguments.json {

@@ -1,9 +1,7 @@
 //! `eval`: rules over events from standard input, and what becomes of each. Needs no network.
 
 use std::{
-    collections::BTreeMap,
     io::{self, BufRead, Write},
-    path::PathBuf,
     sync::Arc,
 };
 
@@ -14,9 +12,12 @@ use logmon_dsl::{
     program::Mode,
 };
 
-use super::{Entry, compile, dead_letter, rule_name};
+use super::{
+    Entry, compile, dead_letter,
+    given::{Around, Options},
+    rule_name,
+};
 use crate::{
-    clock::{Clock as _, SystemClock},
     decode::{Decoder, Limits, Reject},
     error::Exit,
     lookup::LookupSet,
@@ -26,15 +27,8 @@ use crate::{
 pub(super) struct Arguments {
     #[command(flatten)]
     entry: Entry,
-    /// The source that the events come from; the first declared one if left out
-    #[arg(long)]
-    source: Option<String>,
-    /// What `now()` and each record's timestamp say, such as 2026-05-01T10:00:00Z; the current time if left out
-    #[arg(long, value_name = "TIME")]
-    now: Option<String>,
-    /// Answers of a lookup: NAME=FILE, where the file is a JSON object of keys and rows
-    #[arg(long, value_name = "NAME=FILE")]
-    lookup: Vec<String>,
+    #[command(flatten)]
+    given: Options,
 }
 
 /// Events evaluated together: what a lane would do. The results do not depend on it.
@@ -60,47 +54,8 @@ fn evaluate(arguments: &Arguments) -> Result<(), (Exit, String)> {
     let program =
         compile(&arguments.entry.rules, Mode::Run).map_err(|exit| (exit, String::new()))?;
     let plan = Arc::new(program.plan);
-    let source = match &arguments.source {
-        None if plan.sources.is_empty() => {
-            let rules = arguments.entry.rules.display();
-            return Err(usage(format!(
-                "{rules} declares no source, so no event has a shape; declare one: `source app`"
-            )));
-        }
-        None => 0,
-        Some(name) => {
-            plan.sources.iter().position(|source| *source.name == **name).ok_or_else(|| {
-                let known: Vec<&str> = plan.sources.iter().map(|source| &*source.name).collect();
-                usage(format!("no source is called `{name}`; there are: {}", known.join(", ")))
-            })?
-        }
-    };
-    let now = match &arguments.now {
-        None => SystemClock::new().now(),
-        Some(text) => text
-            .parse::<jiff::Timestamp>()
-            .ok()
-            .and_then(|time| i64::try_from(time.as_nanosecond()).ok())
-            .ok_or_else(|| {
-                usage(format!("`{text}` is no time; write it like 2026-05-01T10:00:00Z"))
-            })?,
-    };
-    let mut files = BTreeMap::new();
-    for binding in &arguments.lookup {
-        let Some((name, file)) = binding.split_once('=') else {
-            return Err(usage(format!(
-                "`{binding}` binds no lookup; write it like users=users.json"
-            )));
-        };
-        if !plan.lookups.iter().any(|lookup| *lookup.name == *name) {
-            return Err(usage(format!("no lookup is called `{name}`")));
-        }
-        files.insert(name.to_owned(), PathBuf::from(file));
-    }
-    let lookups = LookupSet::of_files(&plan.lookups, &files).map_err(|errors| {
-        let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
-        usage(lines.join("\n"))
-    })?;
+    let rules = arguments.entry.rules.display().to_string();
+    let Around { source, now, lookups } = arguments.given.around(&plan, &rules).map_err(usage)?;
     let dead_letter = dead_letter(&arguments.entry.rules);
     let mut desk = Desk {
         decoder: Decoder::new(Arc::new(plan.layout.clone())),
@@ -217,28 +172,29 @@ impl Desk {
         let routes: Vec<_> = outcome
             .routed
             .iter()
-            .filter(|routed| routed.rows.binary_search(&(row as u32)).is_ok())
+            .flat_map(|routed| routed.rows.iter().map(move |at| (routed, *at as usize)))
+            .filter(|(_, at)| outcome.origin(*at) == row)
             .collect();
-        let sink_name = |routed: &&logmon_dsl::eval::Routed| {
+        let sink_name = |routed: &logmon_dsl::eval::Routed| {
             Arc::clone(&self.plan.sinks[routed.sink.0 as usize].name)
         };
-        let dead = routes.iter().find(|routed| *sink_name(routed) == *self.dead_letter);
-        match (dead, routes.first(), outcome.fates[row]) {
-            (Some(dead), ..) => {
+        let dead = routes.iter().find(|(routed, _)| *sink_name(routed) == *self.dead_letter);
+        match (dead, routes.first(), outcome.event_fates()[row]) {
+            (Some((dead, row)), ..) => {
                 let reason = dead
                     .args
                     .iter()
                     .find(|(path, _)| path.len() == 1 && &*path[0] == "reason")
                     .map(|(_, column)| {
                         let mut text = Vec::new();
-                        print::plain(&mut text, &print::value(&self.batch.arena, column, row));
+                        print::plain(&mut text, &print::value(&self.batch.arena, column, *row));
                         String::from_utf8_lossy(&text).into_owned()
                     });
                 let by =
                     dead.rule.map_or_else(|| sink_name(dead), |rule| rule_name(&self.plan, rule));
                 self.write_head(out, "dead_lettered", Some(&by), reason.as_deref());
             }
-            (None, Some(first), _) => {
+            (None, Some((first, _)), _) => {
                 self.write_head(out, "delivered", Some(&sink_name(first)), None);
             }
             (None, None, RowFate::Dropped { rule, reason }) => {
@@ -250,14 +206,23 @@ impl Desk {
             }
         }
         out.extend_from_slice(b",\"routes\":[");
-        for (index, routed) in routes.iter().enumerate() {
+        let own = routes.iter().map(|(routed, at)| (&self.batch, *routed, *at));
+        // Rows of windows stand with the event that closed them.
+        let line = self.batch.meta.offsets[row];
+        let rolled = outcome.rolled.iter().flat_map(|rolled| {
+            let rows = rolled.routed.iter().flat_map(move |routed| {
+                routed.rows.iter().map(move |at| (&rolled.batch, routed, *at as usize))
+            });
+            rows.filter(move |(batch, _, at)| batch.meta.offsets[*at] == line)
+        });
+        for (index, (batch, routed, at)) in own.chain(rolled).enumerate() {
             if index > 0 {
                 out.push(b',');
             }
             out.extend_from_slice(b"{\"sink\":");
             json::write_string(out, sink_name(routed).as_bytes());
             out.extend_from_slice(b",\"event\":");
-            print_routed(out, &self.batch, &self.plan, self.decoder.names(), routed, row);
+            print_routed(out, batch, &self.plan, self.decoder.names(), routed, at);
             out.push(b'}');
         }
         out.extend_from_slice(b"],\"faults\":[");

@@ -119,8 +119,8 @@ impl Running {
         tracing::info!(bundle = bundle.short(), rules = bundle.plan.rules.len(), "rules");
         let pipeline =
             Pipeline::start(Arc::clone(&world), bundle).map_err(|error| say(&[error]))?;
-        let mut reloader =
-            Reloader::new(Arc::clone(&world), Arc::clone(&pipeline.bundle), entry, &FileSystem);
+        let (crew, bundle) = (Arc::clone(&pipeline.crew), Arc::clone(&pipeline.bundle));
+        let mut reloader = Reloader::new(Arc::clone(&world), crew, bundle, entry, &FileSystem);
         let cancel = CancellationToken::new();
         let observer = Arc::new(Observer::new(&pipeline));
         let address = serve(&runtime, listen, &status, &observer, &cancel)?;

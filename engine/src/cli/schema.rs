@@ -1,118 +1,19 @@
-//! `schema`: the columns of the tables that rules write into.
+//! `schema`: what events and tables look like.
 
-use std::path::{Path, PathBuf};
+use super::{infer, pull};
+use crate::error::Exit;
 
-use clap::Subcommand;
-use logmon_dsl::{
-    program::{self, Compilation, Mode, Reader},
-    schema,
-};
-
-use super::{Entry, FileSystem, draw, refused, say};
-use crate::{
-    config::{self, Config},
-    error::Exit,
-    pipeline::{bundle::BindError, schema::pull},
-};
-
-#[derive(Debug, Subcommand)]
+#[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
+    /// Draft the type of sample events, one JSON object a line
+    Infer(infer::Arguments),
     /// Read the columns of every sink's table from the server into schemas/clickhouse.lock
-    Pull(Pull),
-}
-
-#[derive(Debug, clap::Args)]
-pub(super) struct Pull {
-    #[command(flatten)]
-    entry: Entry,
-    /// The configuration; found beside the rules' folder if left out
-    #[arg(long)]
-    config: Option<PathBuf>,
-    /// Write nothing; exit with 1 if the file is not what the server says
-    #[arg(long)]
-    check: bool,
+    Pull(pull::Arguments),
 }
 
 pub(super) fn schema(command: &Command) -> Exit {
-    let Command::Pull(arguments) = command;
-    match run(arguments) {
-        Ok(exit) | Err(exit) => exit,
-    }
-}
-
-/// The file system without the old lock: rules that do not fit it, or a file that is none, are no reason not to look at the server.
-struct WithoutLock;
-
-impl Reader for WithoutLock {
-    fn read(&self, path: &Path) -> Result<String, String> {
-        FileSystem.read(path)
-    }
-}
-
-fn run(arguments: &Pull) -> Result<Exit, Exit> {
-    let rules = &arguments.entry.rules;
-    let Some(path) = config::find(rules, arguments.config.as_deref()) else {
-        eprintln!("there is no {}: it says where the tables are", config::FILE_NAME);
-        return Err(Exit::Usage);
-    };
-    let config = Config::load(&path).map_err(|error| {
-        eprintln!("{error}");
-        Exit::Usage
-    })?;
-    let Compilation { sources, diagnostics, program } =
-        program::compile(rules, &WithoutLock, Mode::Test);
-    let Some(program) = program else {
-        draw(&diagnostics, &sources);
-        return Err(refused(rules));
-    };
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
-            eprintln!("no thread for the network: {error}");
-            Exit::World
-        })?;
-    let lock = pull(&config, &program.plan, runtime.handle()).map_err(|errors| {
-        let mut exit = Exit::Usage;
-        for error in errors {
-            eprintln!("{error}");
-            if matches!(error, BindError::World(_)) {
-                exit = Exit::World;
-            }
-        }
-        exit
-    })?;
-    let text = lock.print();
-    let path = file(rules);
-    let same = std::fs::read_to_string(&path).is_ok_and(|old| old == text);
-    if arguments.check {
-        if same {
-            return Ok(Exit::Fine);
-        }
-        eprintln!("{} is not what the server says; `schema pull` writes it", path.display());
-        return Ok(Exit::Rules);
-    }
-    if !same {
-        let folder = path.parent().unwrap_or(Path::new("."));
-        std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&path, text)).map_err(
-            |why| {
-                eprintln!("{}: {why}", path.display());
-                Exit::World
-            },
-        )?;
-    }
-    let n_columns: usize = lock.tables.iter().map(|table| table.columns.len()).sum();
-    say(format_args!("{}: {} tables, {n_columns} columns", path.display(), lock.tables.len()));
-    Ok(Exit::Fine)
-}
-
-/// The lock file: where there is one already, else beside the configuration's idea of a project: one folder above the entry if that has
-/// a `schemas` folder, otherwise in the entry's own.
-fn file(entry: &Path) -> PathBuf {
-    let own = entry.parent().unwrap_or(Path::new("")).join(schema::FILE);
-    let above = entry.parent().unwrap_or(Path::new("")).join("..").join(schema::FILE);
-    let has_folder = |path: &Path| path.parent().is_some_and(Path::is_dir);
-    if !own.exists() && (above.exists() || (!has_folder(&own) && has_folder(&above))) {
-        above
-    } else {
-        own
+    match command {
+        Command::Infer(arguments) => infer::infer(arguments),
+        Command::Pull(arguments) => pull::pull(arguments),
     }
 }

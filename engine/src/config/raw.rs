@@ -287,7 +287,7 @@ pub struct Batch {
     pub rows: usize,
     /// At so much column data. Unset: 32MiB.
     pub bytes: ByteSize,
-    /// At this age of its first row. Unset: 1s.
+    /// At this age of its first row, or as much earlier as storing takes (a quarter at most), so that the row can be read at this age. Unset: 1s.
     pub age: Wait,
 }
 

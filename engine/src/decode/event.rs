@@ -3,11 +3,11 @@
 use logmon_dsl::column::{Absence, Layout, Names, View, view::Kind};
 
 use super::{
-    paths::{NONE, Paths, Target, WHOLE},
+    paths::{NONE, Paths, STEP, Target, WHOLE},
     rows::Rows,
     scan::{Baseline, Lanes},
     text::unescape,
-    value::{Bounds, Cause, DEEPEST, block, byte, number, space, string, whole, word},
+    value::{Bounds, Cause, DEEPEST, byte, number, space, string, whole, word},
 };
 
 /// What reading an event needs at hand.
@@ -59,9 +59,8 @@ struct Walk {
     /// Objects that are open.
     depth: usize,
     place: u32,
-    /// The member before, and the key that is likely to be next.
+    /// The key of the value before; `NONE` behind an object's brace.
     previous: u32,
-    likely: u32,
     /// Known from the first key on.
     shape: Option<usize>,
     /// Whether a key was met that this event already had.
@@ -71,21 +70,14 @@ struct Walk {
 impl Walk {
     #[inline(always)]
     fn new(at: usize, bounds: Bounds) -> Self {
-        Self {
-            at,
-            bounds,
-            depth: 1,
-            place: Paths::ROOT,
-            previous: NONE,
-            likely: NONE,
-            shape: None,
-            twice: false,
-        }
+        Self { at, bounds, depth: 1, place: Paths::ROOT, previous: NONE, shape: None, twice: false }
     }
 
+    /// Counts a member against the limit.
     #[inline(always)]
-    fn shape(&self) -> usize {
-        self.shape.unwrap_or_default()
+    fn count(&mut self) -> Result<(), Cause> {
+        self.bounds.members = self.bounds.members.checked_sub(1).ok_or(Cause::Many)?;
+        Ok(())
     }
 }
 
@@ -151,26 +143,35 @@ impl Reader<'_> {
             return Err(Cause::Syntax);
         }
         walk.at += 1;
-        'object: loop {
-            walk.at = space(bytes, walk.at);
-            let mut empty = byte(bytes, walk.at) == b'}';
-            loop {
-                if !empty {
-                    let key = self.key::<L>(&mut walk)?;
-                    let Some(view) = self.value::<L>(&mut walk, key)? else {
-                        self.enter::<LIST>(&mut walk, key)?;
-                        continue 'object;
-                    };
-                    if LIST {
-                        self.repeats.add(key, view);
-                    } else {
-                        self.put(key, view);
-                    }
+        // Each turn starts behind a value or behind the brace of an object.
+        while walk.depth > 0 {
+            let found = match self.step::<L>(&mut walk) {
+                None if byte(bytes, walk.at) == b'}' => {
+                    walk.at += 1;
+                    None
                 }
-                empty = false;
-                if !self.next::<LIST>(&mut walk)? {
-                    break 'object;
-                }
+                None => self.member(&mut walk)?,
+                found => found,
+            };
+            let Some((key, text)) = found else {
+                self.leave::<LIST>(&mut walk);
+                continue;
+            };
+            walk.count()?;
+            walk.twice |= self.paths.meet(key, self.event);
+            walk.previous = key;
+            let view = if text {
+                self.text::<L>(&mut walk)?
+            } else if let Some(view) = self.value::<L>(&mut walk, key)? {
+                view
+            } else {
+                self.enter::<LIST>(&mut walk, key)?;
+                continue;
+            };
+            if LIST {
+                self.repeats.add(key, view);
+            } else {
+                self.put(key, view);
             }
         }
         // What closed the event may have been the next one's.
@@ -184,47 +185,80 @@ impl Reader<'_> {
         Ok(walk.twice)
     }
 
-    /// Reads a member's key and its colon.
+    /// Goes to the next value by a step that was taken before: its key, and whether a text starts there.
     #[inline(always)]
-    fn key<L: Lanes>(&mut self, walk: &mut Walk) -> Result<u32, Cause> {
-        let bytes = self.bytes;
-        if byte(bytes, walk.at) != b'"' {
-            return Err(Cause::Syntax);
-        }
-        let start = walk.at + 1;
-        let ahead = block(bytes, start)?;
-        let found = match walk.shape {
-            Some(shape) => self.expect::<L>(walk.likely, shape, ahead),
-            None => self.paths.expect_first::<L>(ahead).map(|(key, length, shape)| {
-                walk.shape = Some(shape);
-                (key, length)
-            }),
-        };
-        let (key, mut at) = if let Some((key, length)) = found {
-            (key, start + length)
+    fn step<L: Lanes>(&mut self, walk: &mut Walk) -> Option<(u32, bool)> {
+        let ahead = self.bytes.get(walk.at..)?.first_chunk::<STEP>()?;
+        let step = if let Some(shape) = walk.shape {
+            self.paths.step::<L>((walk.place, walk.previous), shape, ahead)?
         } else {
-            let (close, escaped) = string::<L>(bytes, start, &mut walk.bounds)?;
-            let key = self.learn(walk.place, &bytes[start..close], escaped)?;
-            let shape = *walk.shape.get_or_insert_with(|| self.paths.shape(key));
-            self.paths.follow(walk.place, walk.previous, shape, key);
-            (key, close + 1)
+            let (step, shape) = self.paths.first_step::<L>(ahead)?;
+            walk.shape = Some(shape);
+            step
         };
-        // A key that reaches over the end is no key: what stands there belongs to the next event.
+        let at = walk.at + step.length as usize;
+        // What stands behind the end belongs to the next event.
         if at > walk.bounds.end {
+            return None;
+        }
+        // What is no text may have more space in front of it than it had.
+        walk.at = if step.text { at } else { space(self.bytes, at) };
+        Some((step.key, step.text))
+    }
+
+    /// Goes to the next value mark by mark; `None` behind the brace that closes the object.
+    #[inline(never)]
+    fn member(&mut self, walk: &mut Walk) -> Result<Option<(u32, bool)>, Cause> {
+        let bytes = self.bytes;
+        let from = walk.at;
+        let first = walk.previous == NONE;
+        let mut at = space(bytes, from);
+        match byte(bytes, at) {
+            b'}' => {
+                walk.at = at + 1;
+                return Ok(None);
+            }
+            b',' if !first => at = space(bytes, at + 1),
+            b'"' if first => {}
+            _ => return Err(Cause::Syntax),
+        }
+        if byte(bytes, at) != b'"' {
             return Err(Cause::Syntax);
         }
-        walk.bounds.members = walk.bounds.members.checked_sub(1).ok_or(Cause::Many)?;
-        walk.twice |= self.paths.meet(key, self.event);
-        walk.previous = key;
-        walk.likely = self.paths.next(key, walk.shape());
+        let start = at + 1;
+        // A key that reaches over the end is no key, which its closing quote tells.
+        let (close, escaped) = string::<Baseline>(bytes, start, &mut walk.bounds)?;
+        let key = self.learn(walk.place, &bytes[start..close], escaped)?;
+        at = space(bytes, close + 1);
         if byte(bytes, at) != b':' {
-            at = space(bytes, at);
-            if byte(bytes, at) != b':' {
-                return Err(Cause::Syntax);
+            return Err(Cause::Syntax);
+        }
+        at = space(bytes, at + 1);
+        let text = byte(bytes, at) == b'"';
+        walk.at = at + usize::from(text);
+        // An escaped key is never predicted: it could be spelled in another way.
+        let between = &bytes[from..walk.at];
+        match walk.shape {
+            // Only an event's first key tells its shape: what is learned for it is looked for there alone.
+            None if escaped => walk.shape = Some(0),
+            None => walk.shape = Some(self.paths.shape(between, key, text)),
+            Some(_) if escaped => {}
+            Some(shape) => {
+                let before = (walk.place, walk.previous);
+                self.paths.follow(before, shape, between, (key, text));
             }
         }
-        walk.at = space(bytes, at + 1);
-        Ok(key)
+        Ok(Some((key, text)))
+    }
+
+    /// Reads the text whose first byte, behind the quote, is next.
+    #[inline(always)]
+    fn text<L: Lanes>(&mut self, walk: &mut Walk) -> Result<View, Cause> {
+        let start = walk.at;
+        let (close, escaped) = string::<L>(self.bytes, start, &mut walk.bounds)?;
+        walk.at = close + 1;
+        let kind = if escaped { Kind::Escaped } else { Kind::Text };
+        Ok(View::new(kind, start, close - start))
     }
 
     /// Reads a key's value. `None`: it is an object that has to be entered.
@@ -234,10 +268,8 @@ impl Reader<'_> {
         let start = walk.at;
         let view = match byte(bytes, start) {
             b'"' => {
-                let (close, escaped) = string::<L>(bytes, start + 1, &mut walk.bounds)?;
-                walk.at = close + 1;
-                let kind = if escaped { Kind::Escaped } else { Kind::Text };
-                View::new(kind, start + 1, close - start - 1)
+                walk.at += 1;
+                self.text::<L>(walk)?
             }
             opening @ (b'{' | b'[') => {
                 let object = opening == b'{';
@@ -261,7 +293,7 @@ impl Reader<'_> {
                 View::absent(Absence::Null)
             }
             _ => {
-                walk.at = number(bytes, start)?;
+                walk.at = number::<L>(bytes, start)?;
                 View::new(Kind::Number, start, walk.at - start)
             }
         };
@@ -298,52 +330,23 @@ impl Reader<'_> {
         walk.at += 1;
         walk.place = self.paths.inside(key, self.layout);
         walk.previous = NONE;
-        walk.likely = self.paths.first(walk.place, walk.shape());
         Ok(())
     }
 
-    /// Goes on behind a value (or at the brace of an empty object) to the next member; `false` behind the last one.
+    /// Goes back to the object around the one that was just closed.
     #[inline(always)]
-    fn next<const LIST: bool>(&mut self, walk: &mut Walk) -> Result<bool, Cause> {
-        loop {
-            walk.at = space(self.bytes, walk.at);
-            match byte(self.bytes, walk.at) {
-                b',' => {
-                    walk.at = space(self.bytes, walk.at + 1);
-                    return Ok(true);
-                }
-                b'}' => {}
-                _ => return Err(Cause::Syntax),
-            }
-            walk.at += 1;
-            walk.depth -= 1;
-            if walk.depth == 0 {
-                return Ok(false);
-            }
-            let around = self.around[walk.depth];
-            walk.place = around.place;
-            walk.previous = around.key;
-            walk.likely = self.paths.next(around.key, walk.shape());
-            if LIST {
-                let end = self.repeats.steps.len() as u32;
-                self.repeats.steps[around.step as usize].end = end;
-            }
+    fn leave<const LIST: bool>(&mut self, walk: &mut Walk) {
+        walk.depth -= 1;
+        if walk.depth == 0 {
+            return;
         }
-    }
-
-    /// The likely key, or the one after it: optional keys are left out now and then.
-    #[inline(always)]
-    fn expect<L: Lanes>(
-        &self,
-        likely: u32,
-        shape: usize,
-        ahead: &[u8; super::scan::BLOCK],
-    ) -> Option<(u32, usize)> {
-        if let Some(length) = self.paths.expect::<L>(likely, ahead) {
-            return Some((likely, length));
+        let around = self.around[walk.depth];
+        walk.place = around.place;
+        walk.previous = around.key;
+        if LIST {
+            let end = self.repeats.steps.len() as u32;
+            self.repeats.steps[around.step as usize].end = end;
         }
-        let second = self.paths.next(likely, shape);
-        Some((second, self.paths.expect::<L>(second, ahead)?))
     }
 
     /// The key that nobody expected.

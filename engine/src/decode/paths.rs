@@ -1,11 +1,13 @@
 //! The paths that events have had so far, and which key is likely to follow which.
 //!
-//! Producers write their keys in the same order again and again. Each key therefore remembers what followed it, and the
-//! usual key costs one comparison of 32 bytes instead of a search for its end, a hash and a look-up. Producers that
-//! share a topic would undo each other's memory, so there are four of them, chosen by an event's first key.
+//! Producers write their keys in the same order and with the same spaces again and again. Each key therefore remembers the
+//! bytes that stood between its value and the next one (comma, key, colon, opening quote), and the usual member costs one
+//! comparison instead of a look at each mark, a search for the key's end, a hash and a look-up. Two such steps are kept, since
+//! keys are left out now and then. Producers that share a topic would undo each other's memory, so there are four of them,
+//! chosen by how an event begins.
 //!
-//! Invariant: what was learned decides only how fast a key is found, never which one. A prediction is taken when the
-//! key's exact bytes and its closing quote stand there, and keys whose bytes could be spelled otherwise take no part.
+//! Invariant: what was learned decides only how fast a key is found, never which one. A step is taken when exactly the bytes
+//! stand there that were once read in full, and keys whose bytes could be spelled otherwise take no part.
 
 use std::hash::{BuildHasher as _, RandomState};
 
@@ -28,30 +30,59 @@ const UNNAMED: u32 = KNOWN - 1;
 /// Keys and bytes of keys to learn before it is time to start afresh: far above honest producers, some megabytes.
 const MAX_KEYS: usize = 32_768;
 const MAX_BYTES: usize = 4 << 20;
+const MAX_STEPS: usize = 65_536;
 
-/// A key at a certain place. One cache line, since a prediction needs all of it.
+/// Bytes of a step at most; between longer keys members are read mark by mark.
+pub(super) const STEP: usize = BLOCK;
+
+/// A key at a certain place. One cache line.
 #[derive(Debug, Clone, Copy)]
 #[repr(C, align(64))]
 struct Key {
-    /// The key and its closing quote, zeros behind.
-    pattern: [u8; BLOCK],
-    /// What followed it last time, for each shape.
-    next: [u32; SHAPES],
+    /// The steps that led on from it, for each shape, the last one first.
+    next: Steps,
     /// Where its values go: a node (with `KNOWN`), a name, or `UNNAMED`.
     target: u32,
     /// Where the members of an object here are looked up; `NONE` until one came.
     inside: u32,
     /// The event that had it last.
     seen: u32,
-    /// Bytes of the pattern that count; 0 for a key that is never predicted.
-    length: u8,
+    /// Whether its text has only one spelling between quotes.
+    plain: bool,
+}
+
+/// For each shape two steps, or `NONE`.
+type Steps = [[u32; 2]; SHAPES];
+
+/// The way from one value of an object to the next one, or from its brace to its first.
+#[derive(Debug, Clone, Copy)]
+#[repr(C, align(64))]
+pub(super) struct Step {
+    /// Comma, spaces, key, colon, and the quote where a text follows; zeros behind.
+    pattern: [u8; STEP],
+    /// Bits of the bytes that count.
+    wanted: u64,
+    /// How many they are.
+    pub(super) length: u32,
+    /// Whose value follows.
+    pub(super) key: u32,
+    /// Whether that is a text.
+    pub(super) text: bool,
+}
+
+impl Step {
+    /// Whether the step's bytes stand there.
+    #[inline(always)]
+    fn fits<L: Lanes>(&self, ahead: &[u8; STEP]) -> bool {
+        L::equal(&self.pattern, ahead) & self.wanted == self.wanted
+    }
 }
 
 /// An object's place in the tree of paths.
 #[derive(Debug, Clone, Copy)]
 struct Place {
-    /// What came first, for each shape.
-    first: [u32; SHAPES],
+    /// What came first.
+    first: Steps,
     /// The deepest known path at or above it.
     anchor: NodeId,
     /// The key that holds it; `NONE` at a known path.
@@ -82,7 +113,8 @@ pub(super) struct Paths {
     seed: u64,
     /// Bytes in `texts`.
     bytes: usize,
-    /// The keys that tell shapes apart, whether they were met lately, and which is replaced next.
+    steps: Vec<Step>,
+    /// The steps that tell shapes apart, whether they were met lately, and which is replaced next.
     firsts: [u32; SHAPES],
     met: [bool; SHAPES],
     hand: usize,
@@ -101,6 +133,7 @@ impl Paths {
             table: vec![NONE; 256],
             seed: RandomState::new().hash_one(0),
             bytes: 0,
+            steps: Vec::new(),
             firsts: [NONE; SHAPES],
             met: [false; SHAPES],
             hand: 0,
@@ -122,7 +155,7 @@ impl Paths {
 
     /// Whether it is time to start afresh.
     pub(super) fn is_full(&self) -> bool {
-        self.keys.len() >= MAX_KEYS || self.bytes >= MAX_BYTES
+        self.keys.len() >= MAX_KEYS || self.bytes >= MAX_BYTES || self.steps.len() >= MAX_STEPS
     }
 
     /// How many keys there are.
@@ -130,41 +163,35 @@ impl Paths {
         self.keys.len()
     }
 
-    /// The key that stands at the start of the block, if it is `expected`; and how many bytes it takes.
+    /// The step whose bytes stand ahead, of those that led on from a key (`NONE`: from the brace of the object at `place`).
     #[inline(always)]
-    pub(super) fn expect<L: Lanes>(&self, expected: u32, block: &[u8; BLOCK]) -> Option<usize> {
-        let key = self.keys.get(expected as usize)?;
-        let length = usize::from(key.length);
-        let wanted = ((1_u64 << length) - 1) as u32;
-        (L::equal(&key.pattern, block) & wanted == wanted).then_some(length)
+    pub(super) fn step<L: Lanes>(
+        &self,
+        (place, previous): (u32, u32),
+        shape: usize,
+        ahead: &[u8; STEP],
+    ) -> Option<&Step> {
+        let likely = match self.keys.get(previous as usize) {
+            Some(key) => &key.next[shape % SHAPES],
+            None => &self.places[place as usize].first[shape % SHAPES],
+        };
+        likely
+            .iter()
+            .find_map(|&step| self.steps.get(step as usize).filter(|step| step.fits::<L>(ahead)))
     }
 
-    /// The key that stands at the start of the block, if it is one of those that events start with; and its shape.
+    /// The step to an event's first value whose bytes stand ahead; and the shape that it tells.
     #[inline(always)]
-    pub(super) fn expect_first<L: Lanes>(
-        &mut self,
-        block: &[u8; BLOCK],
-    ) -> Option<(u32, usize, usize)> {
+    pub(super) fn first_step<L: Lanes>(&mut self, ahead: &[u8; STEP]) -> Option<(&Step, usize)> {
         for shape in 0..SHAPES {
-            let key = self.firsts[shape];
-            if let Some(length) = self.expect::<L>(key, block) {
+            if let Some(step) = self.steps.get(self.firsts[shape] as usize)
+                && step.fits::<L>(ahead)
+            {
                 self.met[shape] = true;
-                return Some((key, length, shape));
+                return Some((step, shape));
             }
         }
         None
-    }
-
-    /// What is likely to follow a key.
-    #[inline(always)]
-    pub(super) fn next(&self, key: u32, shape: usize) -> u32 {
-        self.keys.get(key as usize).map_or(NONE, |key| key.next[shape % SHAPES])
-    }
-
-    /// What is likely to come first at a place.
-    #[inline(always)]
-    pub(super) fn first(&self, place: u32, shape: usize) -> u32 {
-        self.places[place as usize].first[shape % SHAPES]
     }
 
     /// Marks the key as met by that event and says whether it already was.
@@ -195,32 +222,66 @@ impl Paths {
         }
     }
 
-    /// Which shape an event has whose first key was not expected.
+    /// Which shape an event has that begins as no other lately. Remembers the step to its first value.
     #[cold]
-    pub(super) fn shape(&mut self, first: u32) -> usize {
-        if self.keys[first as usize].length == 0 {
-            return 0;
-        }
+    pub(super) fn shape(&mut self, between: &[u8], key: u32, text: bool) -> usize {
+        let Some(step) = self.new_step(between, key, text) else { return 0 };
         // The second chance: a shape that was met since the hand last passed stays.
         while std::mem::take(&mut self.met[self.hand]) {
             self.hand = (self.hand + 1) % SHAPES;
         }
         let shape = self.hand;
+        let mut first = self.firsts[shape];
+        self.put_step(&mut first, step);
         self.firsts[shape] = first;
         self.met[shape] = true;
         self.hand = (self.hand + 1) % SHAPES;
         shape
     }
 
-    /// Remembers that `key` followed `previous` at `place` (`NONE`: came first).
-    #[inline]
-    pub(super) fn follow(&mut self, place: u32, previous: u32, shape: usize, key: u32) {
-        if self.keys[key as usize].length == 0 {
-            return;
-        }
+    /// Remembers that from `previous` (`NONE`: from the brace of the object at `place`) these bytes led to the value of `key`.
+    #[inline(never)]
+    pub(super) fn follow(
+        &mut self,
+        (place, previous): (u32, u32),
+        shape: usize,
+        between: &[u8],
+        (key, text): (u32, bool),
+    ) {
+        let Some(step) = self.new_step(between, key, text) else { return };
+        let shape = shape % SHAPES;
+        let steps = match self.keys.get(previous as usize) {
+            Some(previous) => previous.next[shape],
+            None => self.places[place as usize].first[shape],
+        };
+        // The older one makes room.
+        let [kept, mut replaced] = steps;
+        self.put_step(&mut replaced, step);
+        let steps = [replaced, kept];
         match self.keys.get_mut(previous as usize) {
-            Some(previous) => previous.next[shape % SHAPES] = key,
-            None => self.places[place as usize].first[shape % SHAPES] = key,
+            Some(previous) => previous.next[shape] = steps,
+            None => self.places[place as usize].first[shape] = steps,
+        }
+    }
+
+    fn new_step(&self, between: &[u8], key: u32, text: bool) -> Option<Step> {
+        let length = between.len();
+        if length > STEP || !self.keys[key as usize].plain {
+            return None;
+        }
+        let mut pattern = [0; STEP];
+        pattern[..length].copy_from_slice(between);
+        let wanted = u64::MAX.checked_shr((STEP - length) as u32).unwrap_or(0);
+        Some(Step { pattern, wanted, length: length as u32, key, text })
+    }
+
+    /// Writes a step where an older one stood, or behind all others.
+    fn put_step(&mut self, place: &mut u32, step: Step) {
+        if let Some(old) = self.steps.get_mut(*place as usize) {
+            *old = step;
+        } else {
+            *place = self.steps.len() as u32;
+            self.steps.push(step);
         }
     }
 
@@ -269,20 +330,12 @@ impl Paths {
         // What stands in an event for a quote, a backslash or a control byte is an escape. The key `a": ` would else be
         // predicted where the key `a` stands, and one broken event would spoil all good ones.
         let plain = text.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\');
-        let mut pattern = [0; BLOCK];
-        let mut length = 0;
-        if plain && text.len() < BLOCK {
-            pattern[..text.len()].copy_from_slice(text.as_bytes());
-            pattern[text.len()] = b'"';
-            length = text.len() as u8 + 1;
-        }
         self.keys.push(Key {
-            pattern,
-            next: [NONE; SHAPES],
+            next: [[NONE; 2]; SHAPES],
             target: UNNAMED,
             inside: NONE,
             seen: 0,
-            length,
+            plain,
         });
         self.texts.push((text.into(), place));
         self.bytes += text.len();
@@ -326,7 +379,7 @@ impl Paths {
     }
 
     fn add_place(&mut self, anchor: NodeId, key: u32) -> u32 {
-        self.places.push(Place { first: [NONE; SHAPES], anchor, key });
+        self.places.push(Place { first: [[NONE; 2]; SHAPES], anchor, key });
         self.places.len() as u32 - 1
     }
 }

@@ -35,7 +35,7 @@ pub(super) struct Bounds {
     /// Members that are still allowed.
     pub(super) members: usize,
     /// Not zero when a string held something that is not ASCII (or when such bytes stood close behind one).
-    pub(super) high: u32,
+    pub(super) high: u64,
 }
 
 /// The byte at a place, zero behind the buffer.
@@ -93,9 +93,35 @@ pub(super) fn string<L: Lanes>(
     }
 }
 
-/// Behind the number that starts at `at`.
+/// Behind the number that starts at `start`.
+///
+/// The usual number is short and has no exponent: its digits are found all at once, so that no branch depends on how many.
 #[inline(always)]
-pub(super) fn number(bytes: &[u8], start: usize) -> Result<usize, Cause> {
+pub(super) fn number<L: Lanes>(bytes: &[u8], start: usize) -> Result<usize, Cause> {
+    let digits = L::digits(block(bytes, start)?);
+    let run = |at: usize| (!(digits >> at)).trailing_zeros() as usize;
+    let sign = usize::from(byte(bytes, start) == b'-');
+    let zero = byte(bytes, start + sign) == b'0';
+    let mut at = sign + if zero { 1 } else { run(sign) };
+    if at == sign {
+        return Err(Cause::Syntax);
+    }
+    if byte(bytes, start + at) == b'.' && at < BLOCK - 2 {
+        let fraction = run(at + 1);
+        if fraction == 0 {
+            return Err(Cause::Syntax);
+        }
+        at += 1 + fraction;
+    }
+    if at >= BLOCK - 2 || byte(bytes, start + at) | 0x20 == b'e' {
+        return long_number(bytes, start);
+    }
+    Ok(start + at)
+}
+
+/// The same, digit by digit.
+#[inline(never)]
+fn long_number(bytes: &[u8], start: usize) -> Result<usize, Cause> {
     let mut at = start + usize::from(byte(bytes, start) == b'-');
     if byte(bytes, at) == b'0' {
         at += 1;
@@ -181,7 +207,7 @@ pub(super) fn whole<L: Lanes>(
             }
             b'"' => at = string::<L>(bytes, at + 1, bounds)?.0 + 1,
             b't' | b'f' | b'n' => at = word(bytes, at)?,
-            _ => at = number(bytes, at)?,
+            _ => at = number::<L>(bytes, at)?,
         }
         loop {
             if at > bounds.end {

@@ -59,8 +59,10 @@ struct Entry {
     end: i64,
     events: u64,
     fates: Fates,
-    /// Rows of the batch that are not acknowledged, and one for the lane itself while it still works on it.
+    /// Rows of the batch that are not acknowledged, and one for the worker that computes it until it is done.
     holds: u64,
+    /// Whether the worker is done with it.
+    settled: bool,
 }
 
 #[derive(Debug)]
@@ -114,7 +116,8 @@ impl Ledger {
         }
     }
 
-    /// Enters a batch that was read: its events and one past its last offset. The lane holds it until [`Self::settle`].
+    /// Enters a batch that was read, in reading order: its events and one past its last offset. It stays open until [`Self::settle`].
+    /// Batches of a lane may be settled in any order.
     ///
     /// Returns `None` when the lane is gone; the batch must then be thrown away.
     pub fn open(&mut self, id: LaneId, events: u64, end: i64) -> Option<BatchId> {
@@ -124,7 +127,8 @@ impl Ledger {
         if let Some(last) = lane.open.back() {
             assert!(last.end <= end, "offset {end} came after {}", last.end);
         }
-        lane.open.push_back(Entry { seq, end, events, fates: Fates::default(), holds: 1 });
+        let fates = Fates::default();
+        lane.open.push_back(Entry { seq, end, events, fates, holds: 1, settled: false });
         lane.read = Some(end);
         self.read += events;
         Some(BatchId { lane: id, seq })
@@ -137,12 +141,13 @@ impl Ledger {
         }
     }
 
-    /// The lane is done with the batch: what becomes of its events once all its rows are acknowledged.
+    /// The worker is done with the batch: what becomes of its events once all its rows are acknowledged.
     pub fn settle(&mut self, batch: BatchId, fates: Fates) {
         if let Some(entry) = self.entry(batch) {
             assert_eq!(entry.events, fates.total(), "every event has one fate");
             entry.fates = fates;
             entry.holds -= 1;
+            entry.settled = true;
         }
         self.advance(batch.lane);
     }
@@ -170,6 +175,16 @@ impl Ledger {
         if let Some(lane) = self.lanes.get_mut(&id) {
             lane.committed = Some(offset);
         }
+    }
+
+    /// Whether a batch's lane still belongs to us: if not, working on the batch is of no use.
+    pub fn is_ours(&self, batch: BatchId) -> bool {
+        self.lanes.contains_key(&batch.lane)
+    }
+
+    /// Whether no worker has anything of the lane left to compute.
+    pub fn is_settled(&self, id: LaneId) -> bool {
+        self.lanes.get(&id).is_none_or(|lane| lane.open.iter().all(|entry| entry.settled))
     }
 
     /// Whether nothing of the lane is open.
@@ -312,6 +327,38 @@ mod tests {
                 prop_assert_eq!(ledger.read(), ledger.closed().total() + ledger.open_events());
             }
             prop_assert!(ledger.is_idle());
+        }
+
+        /// Several workers compute a lane's batches and end in any order, while rows of early ones are acknowledged: nothing is committable past
+        /// a batch that somebody still computes or that waits for rows, and the books balance all the while.
+        #[test]
+        fn batches_may_be_settled_in_any_order(n in 1_usize..24, order in any::<u64>()) {
+            let mut ledger = Ledger::default();
+            let lane = ledger.assign(position());
+            let batches: Vec<BatchId> =
+                (0..n).map(|index| ledger.open(lane, 2, (index as i64 + 1) * 2).unwrap()).collect();
+            // What is left to happen to each batch: it is settled with two rows, then each row is acknowledged.
+            let mut left = vec![3; n];
+            let mut random = order | 1;
+            while left.iter().any(|&steps| steps > 0) {
+                random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                let index = (random >> 33) as usize % n;
+                match left[index] {
+                    0 => continue,
+                    3 => {
+                        ledger.hold(batches[index], 2);
+                        ledger.settle(batches[index], delivered(2));
+                    }
+                    _ => ledger.release(batches[index], 1),
+                }
+                left[index] -= 1;
+                let prefix = left.iter().take_while(|&&steps| steps == 0).count() as i64;
+                let expected: Vec<i64> = if prefix == 0 { vec![] } else { vec![prefix * 2] };
+                prop_assert_eq!(ledger.committable().iter().map(|(_, _, offset)| *offset).collect::<Vec<_>>(), expected);
+                prop_assert_eq!(ledger.read(), ledger.closed().total() + ledger.open_events());
+                prop_assert_eq!(ledger.is_settled(lane), left.iter().all(|&steps| steps < 3));
+            }
+            prop_assert!(ledger.is_drained(lane));
         }
     }
 }

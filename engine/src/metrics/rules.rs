@@ -8,7 +8,7 @@ use logmon_dsl::{
 };
 use prometheus::{Counter, IntCounter};
 
-use super::{Capped, Metrics};
+use super::{Capped, CountedHandles, Metrics};
 
 /// The rule's label for outputs of `default route to`.
 pub const DEFAULT_ROUTE: &str = "default route";
@@ -18,6 +18,7 @@ pub struct RuleMetrics {
     metrics: Arc<Metrics>,
     plan: Arc<Plan>,
     counters: Vec<RuleCounters>,
+    counted: CountedHandles,
 }
 
 struct RuleCounters {
@@ -40,7 +41,8 @@ impl Metrics {
                 reasons: Capped::default(),
             })
             .collect();
-        RuleMetrics { metrics: Arc::clone(self), plan: Arc::clone(plan), counters }
+        let counted = self.counted.bind(&plan.metrics);
+        RuleMetrics { metrics: Arc::clone(self), plan: Arc::clone(plan), counters, counted }
     }
 }
 
@@ -59,6 +61,8 @@ impl RuleMetrics {
             }
         }
         self.record_drops(outcome);
+        self.record_windows(outcome);
+        self.counted.add(&outcome.counted);
         let vector = &self.metrics.rule;
         for routed in &outcome.routed {
             if !routed.rows.is_empty() {
@@ -74,6 +78,29 @@ impl RuleMetrics {
                 .faults
                 .with_label_values(&[rule, &*site.label, cause.name()])
                 .inc_by(u64::from(*rows));
+        }
+    }
+
+    /// What windows saw, and what rules that only look on would have done.
+    fn record_windows(&self, outcome: &Outcome) {
+        let vector = &self.metrics.rule;
+        for (window, count) in &outcome.windows {
+            let label = &*self.plan.windows[window.0 as usize].label;
+            for (outcome, events) in
+                [("counted", count.counted), ("late", count.late), ("crowded", count.crowded)]
+            {
+                if events > 0 {
+                    vector.window_events.with_label_values(&[label, outcome]).inc_by(events);
+                }
+            }
+            vector.window_rows.with_label_values(&[label]).inc_by(count.rows);
+        }
+        for (rule, count) in self.plan.rules.iter().zip(&outcome.rules) {
+            for (act, events) in [("drop", count.would_drop), ("route", count.would_route)] {
+                if events > 0 {
+                    vector.shadow.with_label_values(&[&*rule.label, act]).inc_by(events);
+                }
+            }
         }
     }
 

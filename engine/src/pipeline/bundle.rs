@@ -33,8 +33,8 @@ use crate::{
     metrics::{Metrics, RuleMetrics},
     sink::{
         clickhouse::{
-            Binding, Client, Compression, Endpoint, Inserter, OnAbsent, Options, SinkError, Table,
-            bind::bind_named, ddl, dead_letter,
+            Binding, Client, Compression, Endpoint, Inserter, OnAbsent, Options, Shelf, SinkError,
+            Table, bind::bind_named, ddl, dead_letter,
         },
         kafka::TopicSink,
     },
@@ -43,6 +43,9 @@ use crate::{
 /// One part in so many of the configured memory is for what is counted byte by byte. The rest is for what is not: the client's queues,
 /// a block's compressed copy beside its columns, decoders, and what the allocator keeps for later.
 const COUNTED_SHARE: u64 = 2;
+
+/// One part in so many of the configured memory may lie idle between the blocks of all tables.
+const KEPT_SHARE: u64 = 4;
 
 /// How long the world may take to answer at start or reload, for each thing asked.
 const ASK: Duration = Duration::from_secs(10);
@@ -73,6 +76,8 @@ pub struct World {
     pub metrics: Arc<Metrics>,
     /// The memory budget.
     pub budget: Arc<Budget>,
+    /// Memory of blocks that were sent, for the next ones.
+    pub shelf: Arc<Shelf>,
     /// Where asynchronous work runs.
     pub runtime: Handle,
     /// Tasks that shutdown waits for.
@@ -81,6 +86,8 @@ pub struct World {
     pub abandon: CancellationToken,
     /// Chosen at random at start; part of every token and row.
     pub incarnation: u64,
+    /// Partitions of each source's topics, as they were at start.
+    partitions: Mutex<BTreeMap<Arc<str>, u64>>,
     outboxes: Mutex<BTreeMap<Arc<str>, Arc<Outbox>>>,
     chunks: AtomicU64,
 }
@@ -160,22 +167,37 @@ impl World {
         runtime: Handle,
         incarnation: u64,
     ) -> Arc<Self> {
-        let budget = Budget::new(
-            usize::try_from(config.engine.memory / COUNTED_SHARE).unwrap_or(usize::MAX),
-        );
+        let share = |part| usize::try_from(config.engine.memory / part).unwrap_or(usize::MAX);
+        let (budget, shelf) = (Budget::new(share(COUNTED_SHARE)), Shelf::new(share(KEPT_SHARE)));
         Arc::new(Self {
             config,
             clock: SystemClock::new(),
             metrics: Arc::clone(status.metrics()),
             status,
             budget,
+            shelf,
             runtime,
             tracker: TaskTracker::new(),
             abandon: CancellationToken::new(),
             incarnation,
+            partitions: Mutex::default(),
             outboxes: Mutex::default(),
             chunks: AtomicU64::new(0),
         })
+    }
+
+    /// Notes how many partitions a source's topics have.
+    pub fn note_partitions(&self, source: &Arc<str>, partitions: u64) {
+        self.partitions
+            .lock()
+            .expect("no thread panics while it holds numbers")
+            .insert(Arc::clone(source), partitions);
+    }
+
+    /// How many partitions a source's topics had at start; none where nobody knows.
+    pub fn partitions(&self, source: &str) -> u64 {
+        let partitions = self.partitions.lock().expect("no thread panics while it holds numbers");
+        partitions.get(source).copied().unwrap_or(0)
     }
 
     /// A number that no other unit of this process has.
@@ -229,6 +251,13 @@ impl World {
                 Unsealed::Topic { outbox } => Outlet::Topic { outbox },
             })
             .collect();
+        let alerts = plan.windows.iter().filter(|window| window.alert.is_some()).count();
+        if alerts > 0 {
+            tracing::info!(
+                alerts,
+                "alerts are checked and tested; this version tells nobody of them"
+            );
+        }
         let plan = Arc::new(plan);
         Ok(Bundle {
             hash: hash.to_hex().to_string(),

@@ -69,11 +69,11 @@ impl<'a> Undeliverable<'a> {
         }
     }
 
-    /// A row that a sink cannot take.
-    pub fn row(plan: &Plan, routed: &Routed, dead: &DeadRow) -> Self {
+    /// A row that a sink cannot take, and the event that it is or was made of.
+    pub fn row(plan: &Plan, routed: &Routed, event: u32, dead: &DeadRow) -> Self {
         let rule = routed.rule.map_or_else(|| "".into(), |rule| Arc::clone(&plan.rule(rule).label));
         Self {
-            at: At::Row(dead.row),
+            at: At::Row(event),
             emit_ix: dead.emit_ix,
             sink: Arc::clone(&plan.sinks[routed.sink.0 as usize].name),
             rule,

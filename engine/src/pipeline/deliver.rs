@@ -3,7 +3,10 @@
 //! Invariant: a unit's body and token are made once and sent unchanged on every try.
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -16,8 +19,8 @@ use crate::{
     http::{Part, Status},
     metrics::SinkMetrics,
     sink::{
-        clickhouse::{Compression, Finished, Inserter},
-        kafka::{Record, TopicSink},
+        clickhouse::{Block, Compression, Finished, Inserter},
+        kafka::{Begun, Record, TopicSink},
         retry::Backoff,
     },
 };
@@ -25,8 +28,12 @@ use crate::{
 /// Inserts of one sink that may run at once. Two hide the round trip; more would only make more parts at a time.
 const AT_ONCE: usize = 2;
 
-/// Units that may wait for their turn: the next ones are then built while these are sent. A full queue stops the worker.
-const WAITING: usize = 4;
+/// Units of records that may wait for their acknowledgements at once. A unit is what one batch gave, so many hide the round trip.
+const TOPIC_AT_ONCE: usize = 32;
+
+/// Units that may wait as they were built: two workers may close a block at the same moment. One more is compressed, and one waits for its turn
+/// with a quarter of its size. A full queue stops the worker.
+const WAITING: usize = 2;
 
 /// What a unit holds.
 #[derive(Debug)]
@@ -55,6 +62,42 @@ pub struct Unit {
     pub share: Share,
 }
 
+/// A unit of which only the sending is left.
+#[derive(Debug)]
+struct Ready {
+    cargo: ReadyCargo,
+    rows: usize,
+    batches: Vec<(Arc<Lanes>, BatchId, u64)>,
+    /// When its turn to be made ready came.
+    begun: Instant,
+    /// Comes back when the unit is there.
+    _share: Share,
+}
+
+#[derive(Debug)]
+enum ReadyCargo {
+    /// The bytes and the token that every try sends.
+    Block { block: Block, token: String },
+    /// Records that the client has.
+    Records { records: Vec<Record>, begun: Begun },
+}
+
+/// A unit that leaves when its partition's turn has come.
+#[derive(Debug)]
+pub struct Outgoing {
+    /// Where it goes.
+    pub outbox: Arc<Outbox>,
+    /// What goes.
+    pub unit: Unit,
+}
+
+impl Outgoing {
+    /// Hands it over.
+    pub fn go(self) {
+        self.outbox.send(self.unit);
+    }
+}
+
 /// Where units go.
 #[derive(Debug, Clone)]
 pub enum Carrier {
@@ -74,6 +117,25 @@ pub enum Carrier {
 pub struct Outbox {
     name: Arc<str>,
     queue: mpsc::Sender<Unit>,
+    lead: Arc<Lead>,
+}
+
+/// How long a block takes from its hand-over until it is stored: blocks are closed so much before their age, so that rows can be read in time.
+#[derive(Debug, Default)]
+struct Lead {
+    micros: AtomicU64,
+}
+
+/// The part of its age by which a block may be closed early, at most: under more load than the server takes, small blocks would only add to it.
+const LEAD_MAX: u32 = 4;
+
+impl Lead {
+    /// One more block took so long. Each counts for an eighth; two that end at once may lose one, which does no harm.
+    fn note(&self, took: Duration) {
+        let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX >> 3);
+        let before = self.micros.load(Ordering::Relaxed);
+        self.micros.store(before - before / 8 + took / 8, Ordering::Relaxed);
+    }
 }
 
 impl Outbox {
@@ -89,17 +151,29 @@ impl Outbox {
         abandon: CancellationToken,
     ) -> Arc<Self> {
         let (queue, mut units) = mpsc::channel(WAITING);
-        let courier = Arc::new(Courier { name: Arc::clone(&name), carrier, metrics, status });
+        let lead = Arc::new(Lead::default());
+        let courier =
+            Courier { name: Arc::clone(&name), carrier, metrics, status, lead: Arc::clone(&lead) };
+        let courier = Arc::new(courier);
         let inner = tracker.clone();
         tracker.spawn_on(
             async move {
-                let turns = Arc::new(Semaphore::new(AT_ONCE));
+                let turns = Arc::new(Semaphore::new(match courier.carrier {
+                    Carrier::Table { .. } => AT_ONCE,
+                    Carrier::Topic(_) => TOPIC_AT_ONCE,
+                }));
                 loop {
                     let unit = tokio::select! {
                         unit = units.recv() => unit,
                         () = abandon.cancelled() => None,
                     };
                     let Some(unit) = unit else { return };
+                    // Here, not in the task: a client gets records in the order in which units came, and a block that waits for its turn is already
+                    // small.
+                    let ready = tokio::select! {
+                        ready = courier.prepare(unit) => ready,
+                        () = abandon.cancelled() => return,
+                    };
                     let turn = Arc::clone(&turns)
                         .acquire_owned()
                         .await
@@ -108,7 +182,7 @@ impl Outbox {
                     inner.spawn(async move {
                         let _turn = turn;
                         tokio::select! {
-                            () = courier.carry(unit) => {}
+                            () = courier.carry(ready) => {}
                             () = abandon.cancelled() => {}
                         }
                     });
@@ -116,12 +190,18 @@ impl Outbox {
             },
             handle,
         );
-        Arc::new(Self { name, queue })
+        Arc::new(Self { name, queue, lead })
     }
 
     /// The sink's name.
     pub fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    /// How old a block may get, so that it is stored when its rows have this age.
+    pub fn closing_age(&self, age: Duration) -> Duration {
+        let lead = Duration::from_micros(self.lead.micros.load(Ordering::Relaxed));
+        age.saturating_sub(lead.min(age / LEAD_MAX))
     }
 
     /// Hands a unit over; blocks the calling thread while the queue is full.
@@ -139,45 +219,63 @@ struct Courier {
     carrier: Carrier,
     metrics: SinkMetrics,
     status: Arc<Status>,
+    lead: Arc<Lead>,
 }
 
 impl Courier {
-    async fn carry(&self, unit: Unit) {
-        let Unit { cargo, rows, batches, mut share } = unit;
+    /// What happens in the order of units, one at a time: blocks are compressed, records are handed to the client.
+    async fn prepare(&self, unit: Unit) -> Ready {
         let started = Instant::now();
-        let bytes = match (&self.carrier, cargo) {
-            (Carrier::Table { inserter, compression }, Cargo::Block { finished, token }) => {
-                self.insert(inserter, *compression, finished, &token, &mut share).await
+        let Unit { cargo, rows, batches, mut share } = unit;
+        let cargo = match (&self.carrier, cargo) {
+            (Carrier::Table { compression, .. }, Cargo::Block { finished, token }) => {
+                let compression = *compression;
+                let block = tokio::task::spawn_blocking(move || finished.encode(compression))
+                    .await
+                    .expect("encoding a finished block does not panic");
+                share.resize(block.body.len());
+                ReadyCargo::Block { block, token }
             }
-            (Carrier::Topic(topic), Cargo::Records(records)) => self.send(topic, records).await,
+            (Carrier::Topic(topic), Cargo::Records(records)) => {
+                let begun = topic.begin(&records, &(0..records.len()).collect::<Vec<_>>()).await;
+                ReadyCargo::Records { records, begun }
+            }
             (Carrier::Table { .. }, Cargo::Records(_))
             | (Carrier::Topic(_), Cargo::Block { .. }) => {
                 unreachable!("an outlet makes units of its sink's kind")
             }
         };
+        Ready { cargo, rows, batches, begun: started, _share: share }
+    }
+
+    async fn carry(&self, ready: Ready) {
+        let Ready { cargo, rows, batches, begun: prepared, _share } = ready;
+        let started = Instant::now();
+        let bytes = match (&self.carrier, cargo) {
+            (Carrier::Table { inserter, .. }, ReadyCargo::Block { block, token }) => {
+                self.insert(inserter, &block, &token).await
+            }
+            (Carrier::Topic(topic), ReadyCargo::Records { records, begun }) => {
+                self.confirm(topic, records, begun).await
+            }
+            (Carrier::Table { .. }, ReadyCargo::Records { .. })
+            | (Carrier::Topic(_), ReadyCargo::Block { .. }) => {
+                unreachable!("a unit is made ready for its own carrier")
+            }
+        };
         self.status.well(Part::Sink, &self.name);
         self.metrics.confirmed(rows as u64, bytes as u64, started.elapsed());
+        self.lead.note(prepared.elapsed());
         for (lanes, batch, rows) in batches {
             lanes.release(batch, rows);
         }
     }
 
-    async fn insert(
-        &self,
-        inserter: &Inserter,
-        compression: Compression,
-        finished: Finished,
-        token: &str,
-        share: &mut Share,
-    ) -> usize {
-        let block = tokio::task::spawn_blocking(move || finished.encode(compression))
-            .await
-            .expect("encoding a finished block does not panic");
-        share.resize(block.body.len());
+    async fn insert(&self, inserter: &Inserter, block: &Block, token: &str) -> usize {
         let backoff = Backoff::default();
         let mut failures = 0;
         loop {
-            match inserter.insert(&block, token).await {
+            match inserter.insert(block, token).await {
                 Ok(()) => return block.body.len(),
                 Err(error) => {
                     self.fails(&error.sentence);
@@ -188,12 +286,11 @@ impl Courier {
         }
     }
 
-    async fn send(&self, topic: &TopicSink, records: Vec<Record>) -> usize {
-        let mut left: Vec<usize> = (0..records.len()).collect();
+    async fn confirm(&self, topic: &TopicSink, records: Vec<Record>, mut begun: Begun) -> usize {
         let backoff = Backoff::default();
         let mut failures = 0;
         loop {
-            let unsent = topic.send(&records, &left).await;
+            let unsent = topic.end(begun).await;
             if unsent.again.is_empty() {
                 return records.iter().map(|record| record.value.len()).sum();
             }
@@ -201,8 +298,9 @@ impl Courier {
                 unsent.problem.unwrap_or_else(|| "the topic does not take records".to_owned());
             self.fails(&sentence);
             self.metrics.retried("kafka");
-            left = unsent.again;
+            let left = unsent.again;
             self.pause(&backoff, &mut failures, topic.topic()).await;
+            begun = topic.begin(&records, &left).await;
         }
     }
 

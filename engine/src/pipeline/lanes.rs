@@ -1,9 +1,10 @@
 //! Which partition is worked on where: the books of a source and the way of its batches to the workers.
 //!
-//! Invariant: a lane belongs to one worker for its whole life, so its batches keep their order.
+//! Invariant: a batch is entered in the books when it is read, so the books know the order whoever computes it; and while rules keep state,
+//! a lane belongs to one worker, so its batches are computed in order.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{
         Arc, Condvar, Mutex, MutexGuard, Weak,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -11,10 +12,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crossbeam_channel::Sender;
+use logmon_dsl::column::Arena;
 
 use super::{
     budget::{Budget, Share},
+    crew::{Crew, Loose},
+    deliver::Outgoing,
+    gate::Gate,
     worker::Job,
 };
 use crate::{
@@ -25,8 +29,15 @@ use crate::{
     source::{Intake, RawBatch},
 };
 
-/// Batches that may wait for a lane's worker: enough to keep it busy while the reader goes round the others; more would only fill memory.
-const WAITING_MAX: usize = 3;
+/// Batches of a lane that may be under way where one worker has them all: enough to keep it busy while the reader goes round the others; more
+/// would only fill memory.
+const ORDERED_MAX: usize = 3;
+
+/// Batches of a lane that may be under way for each worker where any of them may take one: a single partition keeps them all busy.
+const LOOSE_MAX: usize = 4;
+
+/// Notes of one partition that wait for a commit: more batches than a second of any partition has.
+const NOTES_MAX: usize = 65_536;
 
 /// How long a partition that is taken away may wait for inserts under way; what is not done by then is read again by the next owner.
 pub const REVOKE_WAIT: Duration = Duration::from_secs(3);
@@ -36,22 +47,35 @@ pub const REVOKE_WAIT: Duration = Duration::from_secs(3);
 pub struct Parcel {
     /// The records.
     pub raw: RawBatch,
+    /// What the books know it by; `None` where its fates are settled and only what rules remember is missing.
+    pub id: Option<BatchId>,
     /// Memory they take.
     pub share: Share,
-    /// The lane's counter of waiting batches: one less when the parcel is dropped.
-    waiting: Arc<AtomicUsize>,
+    /// Where outputs that keep the partition's order pass.
+    pub gate: Arc<Gate<Outgoing>>,
+    // Dropped in this order: who sees that nothing of the lane is under way may still see a batch for anybody, never the other way round.
+    _under_way: UnderWay,
+    _loose: Option<Loose>,
 }
 
-impl Drop for Parcel {
+/// Counts one batch of a lane, until it is dropped.
+#[derive(Debug)]
+struct UnderWay(Arc<AtomicUsize>);
+
+impl Drop for UnderWay {
     fn drop(&mut self) {
-        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
 #[derive(Debug)]
 struct Lane {
+    /// Who has its batches while order must be kept.
     worker: usize,
-    waiting: Arc<AtomicUsize>,
+    under_way: Arc<AtomicUsize>,
+    /// Whether what is under way went to one worker.
+    ordered: bool,
+    gate: Arc<Gate<Outgoing>>,
 }
 
 /// Watermarks of a partition, for the lag.
@@ -70,7 +94,7 @@ pub struct Lanes {
     me: Weak<Self>,
     settings: Source,
     metrics: SourceMetrics,
-    workers: Vec<Sender<Job>>,
+    crew: Arc<Crew>,
     budget: Arc<Budget>,
     known: Mutex<HashMap<LaneId, Lane>>,
     ledger: Mutex<Ledger>,
@@ -78,6 +102,8 @@ pub struct Lanes {
     closed: Condvar,
     status: Arc<Status>,
     watermarks: Mutex<HashMap<Position, Watermarks>>,
+    /// Where each partition must be read from to know what rules remember of it: at the ends of its batches, in order.
+    since: Mutex<HashMap<Position, VecDeque<(i64, i64)>>>,
     stopping: AtomicBool,
     /// When reading stood still because the budget was spent.
     paused: Mutex<Paused>,
@@ -93,7 +119,7 @@ impl Lanes {
     /// No lane yet.
     pub fn new(
         settings: Source,
-        workers: Vec<Sender<Job>>,
+        crew: Arc<Crew>,
         budget: Arc<Budget>,
         status: Arc<Status>,
     ) -> Arc<Self> {
@@ -102,13 +128,14 @@ impl Lanes {
             me: me.clone(),
             settings,
             metrics,
-            workers,
+            crew,
             budget,
             known: Mutex::default(),
             ledger: Mutex::default(),
             closed: Condvar::new(),
             status,
             watermarks: Mutex::default(),
+            since: Mutex::default(),
             stopping: AtomicBool::new(false),
             paused: Mutex::default(),
         })
@@ -122,6 +149,16 @@ impl Lanes {
     /// The source's name in the rules.
     pub fn name(&self) -> &Arc<str> {
         &self.settings.name
+    }
+
+    /// Notes where a partition must be read from to know what rules remember of it at that offset.
+    pub fn remember(&self, position: &Position, offset: i64, since: i64) {
+        let mut all = self.since.lock().expect("no thread panics while it holds the notes");
+        let notes = all.entry(position.clone()).or_default();
+        notes.push_back((offset, since));
+        if notes.len() > NOTES_MAX {
+            notes.pop_front();
+        }
     }
 
     /// The consumer group.
@@ -139,12 +176,14 @@ impl Lanes {
         self.ledger.lock().expect("no thread panics while it holds the books")
     }
 
-    /// Enters a batch in the books; `None` when its partition was taken away meanwhile and the batch must be thrown away.
-    ///
-    /// Looked at under the same lock that takes lanes away: a batch is either entered before that, and waited for, or not at all.
-    pub fn open(&self, lane: LaneId, events: u64, end: i64) -> Option<BatchId> {
-        let lanes = self.lock_lanes();
-        lanes.contains_key(&lane).then(|| self.ledger().open(lane, events, end)).flatten()
+    /// Takes the memory of a batch that is done, for the next one.
+    pub fn reuse(&self, arena: Arena) {
+        self.crew.reuse(arena);
+    }
+
+    /// Whether a batch's partition is still ours. What is not is thrown away: its next owner reads it again.
+    pub fn is_ours(&self, batch: BatchId) -> bool {
+        self.ledger().is_ours(batch)
     }
 
     /// That many rows of the batch went into units.
@@ -190,9 +229,9 @@ impl Lanes {
         self.wait(deadline, Ledger::is_idle)
     }
 
-    /// Whether batches wait for a worker.
-    pub fn has_waiting(&self) -> bool {
-        self.lock_lanes().values().any(|lane| lane.waiting.load(Ordering::Relaxed) > 0)
+    /// Whether workers have batches to compute.
+    pub fn is_busy(&self) -> bool {
+        self.lock_lanes().values().any(|lane| lane.under_way.load(Ordering::SeqCst) > 0)
     }
 
     fn wait(&self, deadline: Instant, done: impl Fn(&Ledger) -> bool) -> bool {
@@ -236,28 +275,26 @@ impl Intake for Lanes {
         let mut lanes = self.lock_lanes();
         // The worker with the fewest lanes; ties go to the first, so an even number of partitions spreads evenly.
         let load = |worker: usize| lanes.values().filter(|lane| lane.worker == worker).count();
-        let worker = (0..self.workers.len())
+        let worker = (0..self.crew.n_workers())
             .min_by_key(|&worker| load(worker))
             .expect("there is at least one worker");
-        lanes.insert(id, Lane { worker, waiting: Arc::default() });
+        let lane = Lane { worker, under_way: Arc::default(), ordered: false, gate: Arc::default() };
+        lanes.insert(id, lane);
         tracing::info!(topic = %position.topic, partition = position.partition, "assigned");
         id
     }
 
     fn revoking(&self, lanes: &[LaneId]) -> Vec<(Position, i64)> {
-        let workers: Vec<usize> = {
+        {
             let mut known = self.lock_lanes();
-            let mut workers: Vec<usize> =
-                lanes.iter().filter_map(|id| known.remove(id)).map(|lane| lane.worker).collect();
-            workers.sort_unstable();
-            workers.dedup();
-            workers
-        };
-        for worker in workers {
-            // The worker closes its open blocks, so that nothing of these lanes waits for its age. A worker that is gone has nothing open.
-            let _gone = self.workers[worker].send(Job::Flush);
+            for lane in lanes {
+                known.remove(lane);
+            }
         }
         let deadline = Instant::now() + REVOKE_WAIT;
+        self.wait(deadline, |ledger| lanes.iter().all(|&lane| ledger.is_settled(lane)));
+        // Workers close their open blocks, so that nothing of these lanes waits for its age.
+        self.crew.tell(|| Job::Flush);
         self.wait(deadline, |ledger| lanes.iter().all(|&lane| ledger.is_drained(lane)));
         let ledger = self.ledger();
         ledger
@@ -279,6 +316,10 @@ impl Intake for Lanes {
                 ledger.lanes().find(|(id, _)| id == lane).map(|(_, position)| position.clone())
             {
                 watermarks.remove(&position);
+                self.since
+                    .lock()
+                    .expect("no thread panics while it holds the notes")
+                    .remove(&position);
                 tracing::info!(topic = %position.topic, partition = position.partition, "revoked");
             }
             ledger.revoke(*lane);
@@ -291,27 +332,77 @@ impl Intake for Lanes {
         }
         let room = self.budget.has_room();
         self.note_pause(room);
-        room && self
-            .lock_lanes()
-            .get(&lane)
-            .is_some_and(|lane| lane.waiting.load(Ordering::Relaxed) < WAITING_MAX)
+        if !room {
+            return false;
+        }
+        let lanes = self.lock_lanes();
+        let Some(lane) = lanes.get(&lane) else { return false };
+        let under_way = lane.under_way.load(Ordering::SeqCst);
+        if self.crew.is_ordered() {
+            // What went to anybody ends before the lane's one worker begins.
+            under_way < ORDERED_MAX && (lane.ordered || under_way == 0)
+        } else {
+            under_way < self.crew.n_workers() * LOOSE_MAX
+                && (!lane.ordered || under_way == 0)
+                && self.crew.has_room()
+        }
+    }
+
+    fn spare(&self) -> Option<Arena> {
+        self.crew.spare()
     }
 
     fn take(&self, batch: RawBatch) {
-        let (worker, waiting) = match self.lock_lanes().get(&batch.lane) {
-            Some(lane) => (lane.worker, Arc::clone(&lane.waiting)),
-            None => return,
+        let mut known = self.lock_lanes();
+        let Some(lane) = known.get_mut(&batch.lane) else { return };
+        let events = batch.payloads.len() as u64;
+        let id = if batch.again {
+            None
+        } else {
+            let id = self.ledger().open(batch.lane, events, batch.end());
+            if id.is_none() {
+                return;
+            }
+            id
         };
-        waiting.fetch_add(1, Ordering::Relaxed);
-        let share = self.budget.take(batch.arena.capacity());
-        let parcel = Parcel { raw: batch, share, waiting };
-        // The inbox holds more than all lanes of a worker may have waiting; a worker that is gone is noticed by the pipeline.
+        // Counted before the look at the order: whoever asks for order either waits for this batch or is seen here. A lane that has batches with
+        // anybody goes on so until they are done.
+        let loose = self.crew.loose();
+        let is_loose =
+            !self.crew.is_ordered() || (!lane.ordered && lane.under_way.load(Ordering::SeqCst) > 0);
+        lane.ordered = !is_loose;
+        lane.under_way.fetch_add(1, Ordering::SeqCst);
+        let parcel = Parcel {
+            id,
+            share: self.budget.take(batch.arena.capacity()),
+            raw: batch,
+            gate: Arc::clone(&lane.gate),
+            _under_way: UnderWay(Arc::clone(&lane.under_way)),
+            _loose: is_loose.then_some(loose),
+        };
+        let worker = lane.worker;
+        drop(known);
         let lanes = self.me.upgrade().expect("called through a living Arc");
-        let _gone = self.workers[worker].send(Job::Batch { lanes, parcel: Box::new(parcel) });
+        let job = Job::Batch { lanes, parcel: Box::new(parcel) };
+        if is_loose {
+            self.crew.give(job);
+        } else {
+            self.crew.give_to(worker, job);
+        }
     }
 
     fn committable(&self) -> Vec<(LaneId, Position, i64)> {
         self.ledger().committable()
+    }
+
+    fn since(&self, position: &Position, offset: i64) -> Option<i64> {
+        let mut all = self.since.lock().expect("no thread panics while it holds the notes");
+        let notes = all.get_mut(position)?;
+        // The last note at or before the offset stays: the same offset may be committed again.
+        while notes.get(1).is_some_and(|(end, _)| *end <= offset) {
+            notes.pop_front();
+        }
+        notes.front().filter(|(end, _)| *end <= offset).map(|(_, since)| *since)
     }
 
     fn committed(&self, lane: LaneId, offset: i64) {

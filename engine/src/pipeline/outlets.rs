@@ -15,7 +15,7 @@ use logmon_dsl::{
 use super::{
     budget::Share,
     bundle::{Bundle, Outlet, World},
-    deliver::{Cargo, Outbox, Unit},
+    deliver::{Cargo, Outbox, Outgoing, Unit},
     lanes::Lanes,
 };
 use crate::{
@@ -61,6 +61,8 @@ pub struct Outlets {
     dead_topic: Option<Arc<Outbox>>,
     tickets: HashMap<u64, Ticket>,
     next_ticket: u64,
+    /// Records of the batch in hand: topics get them in the order of the partition.
+    outgoing: Vec<Outgoing>,
 }
 
 #[derive(Debug)]
@@ -78,6 +80,12 @@ struct Growing<B> {
     share: Share,
 }
 
+impl<B> Growing<B> {
+    fn closing_age(&self) -> Duration {
+        self.outbox.closing_age(self.limits.age.0)
+    }
+}
+
 impl Outlets {
     /// Empty blocks for every sink of a bundle.
     pub fn new(world: &Arc<World>, bundle: &Arc<Bundle>) -> Self {
@@ -87,7 +95,7 @@ impl Outlets {
             .zip(&bundle.plan.sinks)
             .map(|(outlet, decl)| match outlet {
                 Outlet::Table { binding, limits, outbox } => SinkDesk::Table(Box::new(Growing {
-                    builder: TableBuilder::new(Arc::clone(binding)),
+                    builder: TableBuilder::new(Arc::clone(binding)).on(&world.shelf),
                     limits: *limits,
                     outbox: Arc::clone(outbox),
                     metrics: world.metrics.sink(&decl.name),
@@ -112,6 +120,7 @@ impl Outlets {
             dead_topic: bundle.dead_letters.topic.clone(),
             tickets: HashMap::new(),
             next_ticket: 0,
+            outgoing: Vec::new(),
         }
     }
 
@@ -173,26 +182,27 @@ impl Outlets {
         }
     }
 
-    /// No more rows of the batch come.
-    pub fn end_batch(&mut self, ticket: u64) {
+    /// No more rows of the batch come. Returns its records for topics, which leave when it is their turn.
+    pub fn end_batch(&mut self, ticket: u64) -> Vec<Outgoing> {
         if let Some(entry) = self.tickets.get_mut(&ticket) {
             entry.open = false;
             if entry.rows == 0 {
                 self.tickets.remove(&ticket);
             }
         }
+        std::mem::take(&mut self.outgoing)
     }
 
     /// When the next block is due by its age.
     pub fn next_due(&self) -> Option<Instant> {
         let tables = self.sinks.iter().filter_map(|sink| match sink {
-            SinkDesk::Table(table) => Some(table.builder.opened()? + table.limits.age.0),
+            SinkDesk::Table(table) => Some(table.builder.opened()? + table.closing_age()),
             SinkDesk::Topic(_) => None,
         });
         let dead = self
             .dead
             .as_ref()
-            .and_then(|dead| Some(dead.builder.builder().opened()? + dead.limits.age.0));
+            .and_then(|dead| Some(dead.builder.builder().opened()? + dead.closing_age()));
         tables.chain(dead).min()
     }
 
@@ -200,10 +210,11 @@ impl Outlets {
     pub fn close_due(&mut self, now: Instant) {
         for index in 0..self.sinks.len() {
             if let SinkDesk::Table(table) = &mut self.sinks[index] {
-                let limits = table.limits;
+                let (limits, age) = (table.limits, table.closing_age());
                 let taken = table.builder.take(|part| {
                     is_due(
                         &limits,
+                        age,
                         part.rows(),
                         part.bytes(),
                         now.saturating_duration_since(part.opened()),
@@ -213,10 +224,11 @@ impl Outlets {
             }
         }
         if let Some(dead) = &mut self.dead {
-            let limits = dead.limits;
+            let (limits, age) = (dead.limits, dead.closing_age());
             let taken = dead.builder.take(|part| {
                 is_due(
                     &limits,
+                    age,
                     part.rows(),
                     part.bytes(),
                     now.saturating_duration_since(part.opened()),
@@ -301,7 +313,8 @@ impl Outlets {
         entry.lanes.hold(entry.batch, rows as u64);
         let batches = vec![(Arc::clone(&entry.lanes), entry.batch, rows as u64)];
         let share = self.world.budget.take(bytes);
-        outbox.send(Unit { cargo: Cargo::Records(records), rows, batches, share });
+        let unit = Unit { cargo: Cargo::Records(records), rows, batches, share };
+        self.outgoing.push(Outgoing { outbox: Arc::clone(outbox), unit });
     }
 
     fn hold(&mut self, ticket: u64, rows: u64) {
@@ -323,8 +336,14 @@ impl Outlets {
     }
 }
 
-fn is_due(limits: &config::Batch, rows: usize, bytes: usize, age: Duration) -> bool {
-    rows >= limits.rows || bytes as u64 >= limits.bytes.0 || age >= limits.age.0
+fn is_due(
+    limits: &config::Batch,
+    closing_age: Duration,
+    rows: usize,
+    bytes: usize,
+    age: Duration,
+) -> bool {
+    rows >= limits.rows || bytes as u64 >= limits.bytes.0 || age >= closing_age
 }
 
 fn count(metrics: &SinkMetrics, report: &AppendReport) {

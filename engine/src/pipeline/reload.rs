@@ -14,16 +14,17 @@ use std::{
 use arc_swap::ArcSwap;
 use logmon_dsl::{
     diagnostic::{Resolved, has_errors},
-    plan::Plan,
+    plan::{Plan, Rule},
     program::{self, Compilation, Mode, Options, Program, Reader},
     render::render,
-    test_block,
+    state, test_block,
 };
 use notify::{RecursiveMode, Watcher as _};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     bundle::{Bundle, World},
+    crew::Crew,
     schema::sink_settings,
 };
 use crate::{
@@ -38,6 +39,9 @@ const LOOK: Duration = Duration::from_secs(2);
 /// After the first word of a change, so long is waited for its other files.
 const SETTLE: Duration = Duration::from_millis(150);
 
+/// How long new rules that keep state wait for batches that anybody may compute: milliseconds, unless a sink stands still.
+const ORDER_WAIT: Duration = Duration::from_secs(30);
+
 /// Watches the files of a running program.
 pub struct Reloader {
     world: Arc<World>,
@@ -45,6 +49,7 @@ pub struct Reloader {
     entry: PathBuf,
     reader: &'static (dyn Reader + Sync),
     seen: BTreeMap<PathBuf, Stamp>,
+    crew: Arc<Crew>,
 }
 
 /// What tells one version of a file from another without reading it.
@@ -77,12 +82,13 @@ impl Reloader {
     /// Watches what the bundle was made of, and the files of its lookups.
     pub fn new(
         world: Arc<World>,
+        crew: Arc<Crew>,
         bundle: Arc<ArcSwap<Bundle>>,
         entry: &Path,
         reader: &'static (dyn Reader + Sync),
     ) -> Self {
         let mut reloader =
-            Self { world, bundle, entry: entry.to_owned(), reader, seen: BTreeMap::new() };
+            Self { crew, world, bundle, entry: entry.to_owned(), reader, seen: BTreeMap::new() };
         reloader.seen = reloader.stamps();
         reloader
     }
@@ -206,20 +212,43 @@ impl Reloader {
                 "sources were added, removed or moved, which needs a restart".to_owned(),
             );
         }
+        if let Some(lost) = unpinned(&old.plan, &program.plan) {
+            return refuse(lost);
+        }
         match self.world.bind(program, Some(&old)) {
+            // Rules that keep state see each partition's batches in order from their first one on.
+            Ok(bundle) if bundle.plan.is_stateful() && !self.crew.keep_order(ORDER_WAIT) => {
+                if !old.plan.is_stateful() {
+                    self.crew.loosen();
+                }
+                refuse(format!(
+                    "the new rules keep state, and what was read before them is not computed within {} s",
+                    ORDER_WAIT.as_secs()
+                ));
+            }
             Ok(bundle) => {
-                let message = format!(
+                let mut message = format!(
                     "bundle {} runs, compiled and bound in {} ms",
                     bundle.short(),
                     started.elapsed().as_millis()
                 );
+                let resets = state::resets(&old.plan, &bundle.plan);
+                if !resets.is_empty() {
+                    let names = resets.join(", ");
+                    message += "; what these remembered begins anew: ";
+                    message += &names;
+                }
                 self.world.status.bundle(
                     &bundle.hash,
                     self.entry.clone(),
                     Arc::clone(&bundle.plan),
                     bundle.lookups.clone(),
                 );
+                let is_stateful = bundle.plan.is_stateful();
                 self.bundle.store(Arc::new(bundle));
+                if !is_stateful {
+                    self.crew.loosen();
+                }
                 self.note(ReloadOutcome::Applied, message, &resolved);
             }
             Err(errors) => {
@@ -268,6 +297,41 @@ impl Reloader {
     }
 }
 
+/// What a reload would do to a rule with `@pin`, in one sentence: take it away, switch it off, or let others pass it.
+pub fn unpinned(old: &Plan, new: &Plan) -> Option<String> {
+    let place = |plan: &Plan, rule: &Rule| {
+        plan.rules.iter().position(|other| {
+            let was = other.was.as_ref().map(|was| rule.label.ends_with(&format!("/{was}")));
+            other.label == rule.label || was == Some(true)
+        })
+    };
+    let mut last = None;
+    for rule in old.rules.iter().filter(|rule| rule.pinned) {
+        let Some(at) = place(new, rule) else {
+            return Some(format!("the rule {} is pinned and would be gone", rule.label));
+        };
+        let now = &new.rules[at];
+        if !now.pinned || now.shadow || now.canary.is_some() {
+            return Some(format!("the rule {} is pinned and would be switched off", rule.label));
+        }
+        if last.is_some_and(|last| last > at) {
+            return Some(format!("the rule {} is pinned and would be moved", rule.label));
+        }
+        last = Some(at);
+        // What ran behind it must not run before it.
+        let behind = old.rules.iter().skip_while(|other| other.label != rule.label).skip(1);
+        for other in behind {
+            if place(new, other).is_some_and(|other| other < at) {
+                return Some(format!(
+                    "the rule {} is pinned and would come behind {}",
+                    rule.label, other.label
+                ));
+            }
+        }
+    }
+    None
+}
+
 /// The first test that fails, in one sentence.
 pub fn first_failure(program: &Program) -> Option<String> {
     let plan = Arc::new(program.plan.clone());
@@ -276,4 +340,41 @@ pub fn first_failure(program: &Program) -> Option<String> {
         let failure = result.failures.first()?;
         Some(format!("the test \"{}\" fails: {}", test.name, failure.message))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Text(String);
+
+    impl Reader for Text {
+        fn read(&self, _path: &Path) -> Result<String, String> {
+            Ok(self.0.clone())
+        }
+    }
+
+    fn plan(rules: &str) -> Plan {
+        let text = format!("source app\nsink a : {{ ... }}\n{rules}\ndefault route to a\n");
+        let compiled = program::compile(Path::new("r.rules"), &Text(text), Mode::Test);
+        let said = render(&compiled.diagnostics, &compiled.sources, false);
+        compiled.program.unwrap_or_else(|| panic!("{said}")).plan
+    }
+
+    #[test]
+    fn a_pinned_rule_stays_where_it_is() {
+        let old = plan("rule a { .a = 1 } @pin rule p { del .secret } rule z { .z = 1 }");
+        let sentence = |rules: &str| unpinned(&old, &plan(rules)).unwrap_or_default();
+        assert_eq!(sentence("rule n { .n = 1 } @pin rule p { del .secret } rule z { .z = 2 }"), "");
+        assert_eq!(sentence("@pin @was(\"p\") rule q { del .secret } rule z { .z = 2 }"), "");
+        assert_eq!(sentence("rule a { .a = 1 }"), "the rule r/p is pinned and would be gone");
+        assert_eq!(
+            sentence("rule a { .a = 1 } rule p { del .secret }"),
+            "the rule r/p is pinned and would be switched off"
+        );
+        assert_eq!(
+            sentence("rule z { .z = 1 } @pin rule p { del .secret }"),
+            "the rule r/p is pinned and would come behind r/z"
+        );
+    }
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use crossbeam_channel::{Receiver, RecvTimeoutError};
+use crossbeam_channel::RecvTimeoutError;
 use logmon_dsl::{
     column::{Batch, View},
     eval::{Evaluator, Outcome, RowFate},
@@ -17,14 +17,19 @@ use logmon_dsl::{
 
 use super::{
     bundle::{Bundle, DeadLetters, World},
+    crew::Inbox,
     dead::{self, Undeliverable},
+    deliver::Outgoing,
     lanes::{Lanes, Parcel},
     outlets::Outlets,
 };
 use crate::{
     config::{OnEmpty, OnFault},
     decode::{Decoded, Decoder, Limits, Reject},
-    delivery::ledger::{BatchId, Fates},
+    delivery::{
+        LaneId, Position,
+        ledger::{BatchId, Fates},
+    },
     lookup::LookupSet,
     source::RawBatch,
 };
@@ -49,13 +54,17 @@ pub enum Job {
 const LOOK: Duration = Duration::from_millis(100);
 
 /// Runs until told to stop.
-pub fn work(world: &Arc<World>, bundle: &ArcSwap<Bundle>, inbox: &Receiver<Job>) {
+pub fn work(world: &Arc<World>, bundle: &ArcSwap<Bundle>, inbox: &Inbox) {
     let mut desk = Desk::new(Arc::clone(world), bundle.load_full());
     loop {
         let wait = desk
             .next_due()
             .map_or(LOOK, |due| due.saturating_duration_since(Instant::now()).min(LOOK));
-        let job = inbox.recv_timeout(wait);
+        let job = crossbeam_channel::select! {
+            recv(inbox.own) -> job => job.map_err(|_| RecvTimeoutError::Disconnected),
+            recv(inbox.any) -> job => job.map_err(|_| RecvTimeoutError::Disconnected),
+            default(wait) => Err(RecvTimeoutError::Timeout),
+        };
         let now = bundle.load();
         if !Arc::ptr_eq(&now, &desk.bundle) {
             desk.take(Arc::clone(&now));
@@ -90,6 +99,8 @@ struct Desk {
     decoders: u32,
     /// Source numbers of the plan by name.
     sources: HashMap<Arc<str>, usize>,
+    /// Lanes whose past is being read again: since when, and how many records.
+    rebuilding: HashMap<LaneId, (Instant, u64)>,
 }
 
 impl Desk {
@@ -109,6 +120,7 @@ impl Desk {
                 .enumerate()
                 .map(|(index, source)| (Arc::clone(&source.name), index))
                 .collect(),
+            rebuilding: HashMap::new(),
             world,
             bundle,
         }
@@ -119,6 +131,8 @@ impl Desk {
         let started = Instant::now();
         let fresh = Self::new(Arc::clone(&self.world), bundle);
         let old = std::mem::replace(self, fresh);
+        self.evaluator.adopt(old.evaluator);
+        self.rebuilding = old.rebuilding;
         self.decoders = old.decoders + 1;
         self.retiring = old.retiring;
         self.retiring.push(old.outlets);
@@ -146,8 +160,15 @@ impl Desk {
 
     fn batch(&mut self, lanes: &Arc<Lanes>, mut parcel: Parcel) {
         let raw = &mut parcel.raw;
+        let Some(id) = parcel.id else { return self.rebuild(lanes, raw) };
+        if !lanes.is_ours(id) {
+            return;
+        }
+        if let Some((started, records)) = self.rebuilding.remove(&raw.lane) {
+            let ms = started.elapsed().as_millis();
+            tracing::info!(topic = %raw.position.topic, partition = raw.position.partition, records, ms, "read again what rules remember");
+        }
         let events = raw.payloads.len() as u64;
-        let Some(id) = lanes.open(raw.lane, events, raw.end()) else { return };
         let settings = lanes.settings();
         let limits = Limits { max_bytes: settings.max_record_bytes, ..Limits::default() };
 
@@ -164,8 +185,13 @@ impl Desk {
             keep_faults,
         );
         self.bundle.rules.record(&outcome);
+        let Position { topic, partition } = &raw.position;
+        if let Some(since) = self.evaluator.since(lanes.name(), topic, *partition) {
+            lanes.remember(&raw.position, raw.end(), since);
+        }
 
-        let fates = self.deliver(lanes, id, raw, &decoded, &mut outcome);
+        let (fates, outgoing) = self.deliver(lanes, id, raw, &decoded, &mut outcome);
+        parcel.gate.pass(id.seq, outgoing, Outgoing::go);
         lanes.metrics().records.inc_by(events);
         lanes
             .metrics()
@@ -174,12 +200,29 @@ impl Desk {
         lanes.settle(id, fates);
         drop(outcome);
         self.decoder.recycle(&mut self.batch);
+        lanes.reuse(std::mem::take(&mut self.batch.arena));
+    }
+
+    /// Runs the rules over records whose fates are settled, for what they remember of them alone.
+    fn rebuild(&mut self, lanes: &Lanes, raw: &mut RawBatch) {
+        let (_, records) = self.rebuilding.entry(raw.lane).or_insert_with(|| (Instant::now(), 0));
+        *records += raw.payloads.len() as u64;
+        let settings = lanes.settings();
+        let limits = Limits { max_bytes: settings.max_record_bytes, ..Limits::default() };
+        let batch = &mut self.batch;
+        batch.reset(&self.bundle.plan.layout);
+        batch.arena = std::mem::take(&mut raw.arena);
+        let decoded = self.decoder.decode(batch, &raw.payloads, &limits);
+        self.place(lanes, raw, &decoded);
+        self.evaluator.run(&mut self.batch, self.decoder.names_mut(), &mut self.lookups, false);
+        self.decoder.recycle(&mut self.batch);
     }
 
     /// Says where the rows of the batch came from.
     fn place(&mut self, lanes: &Lanes, raw: &RawBatch, decoded: &Decoded) {
         let meta = &mut self.batch.meta;
         meta.source = self.sources.get(lanes.name()).copied().unwrap_or(0);
+        meta.lane = raw.lane.0;
         meta.topic = Arc::clone(&raw.position.topic);
         meta.partition = raw.position.partition;
         let kept = || decoded.kept.iter().map(|&record| record as usize);
@@ -202,7 +245,7 @@ impl Desk {
         raw: &RawBatch,
         decoded: &Decoded,
         outcome: &mut Outcome,
-    ) -> Fates {
+    ) -> (Fates, Vec<Outgoing>) {
         let settings = lanes.settings();
         let mut rows = row_fates(outcome, &self.bundle.dead_letters);
         let mut lost: Vec<Undeliverable<'_>> = Vec::new();
@@ -221,8 +264,27 @@ impl Desk {
                 routed,
             );
             for dead in report {
-                rows[dead.row as usize] = Fate::DeadLettered;
-                lost.push(Undeliverable::row(&self.bundle.plan, routed, &dead));
+                let event = outcome.origin(dead.row as usize);
+                rows[event] = Fate::DeadLettered;
+                lost.push(Undeliverable::row(&self.bundle.plan, routed, event as u32, &dead));
+            }
+        }
+        for rolled in &mut outcome.rolled {
+            for routed in &rolled.routed {
+                let report = self.outlets.append(
+                    ticket,
+                    &mut rolled.batch,
+                    self.decoder.names(),
+                    names_table,
+                    routed,
+                );
+                for dead in report {
+                    // The event that closed the window has its own fate; the letter stands in its place.
+                    let offset = rolled.batch.meta.offsets[dead.row as usize];
+                    let known = self.batch.meta.offsets.iter().position(|known| *known == offset);
+                    let event = known.unwrap_or(0) as u32;
+                    lost.push(Undeliverable::row(&self.bundle.plan, routed, event, &dead));
+                }
             }
         }
         let mut fates = Fates::default();
@@ -250,8 +312,7 @@ impl Desk {
             }
             self.outlets.dead(ticket, &letters);
         }
-        self.outlets.end_batch(ticket);
-        fates
+        (fates, self.outlets.end_batch(ticket))
     }
 }
 
@@ -265,7 +326,7 @@ pub(super) enum Fate {
 
 fn row_fates(outcome: &Outcome, dead_letters: &DeadLetters) -> Vec<Fate> {
     let mut fates: Vec<Fate> = outcome
-        .fates
+        .event_fates()
         .iter()
         .map(|fate| match fate {
             RowFate::Routed => Fate::Delivered,
@@ -274,7 +335,7 @@ fn row_fates(outcome: &Outcome, dead_letters: &DeadLetters) -> Vec<Fate> {
         .collect();
     for routed in outcome.routed.iter().filter(|routed| Some(routed.sink) == dead_letters.sink) {
         for &row in &routed.rows {
-            fates[row as usize] = Fate::DeadLettered;
+            fates[outcome.origin(row as usize)] = Fate::DeadLettered;
         }
     }
     fates
@@ -295,10 +356,18 @@ fn withhold(
         if fates[row as usize] == Fate::Dropped {
             continue;
         }
+        let (events, made_of) = (outcome.events, &outcome.made_of);
+        let of_event = |at: u32| match (at as usize).checked_sub(events) {
+            None => at == row,
+            Some(made) => made_of[made] == row,
+        };
         for routed in &mut outcome.routed {
-            if let Ok(at) = routed.rows.binary_search(&row) {
-                routed.rows.remove(at);
-                routed.emit_ix.remove(at);
+            let kept: Vec<bool> = routed.rows.iter().map(|at| !of_event(*at)).collect();
+            if kept.contains(&false) {
+                let mut keep = kept.iter();
+                routed.rows.retain(|_| keep.next().copied().unwrap_or(true));
+                let mut keep = kept.iter();
+                routed.emit_ix.retain(|_| keep.next().copied().unwrap_or(true));
             }
         }
         if on_fault == OnFault::Drop {

@@ -1,7 +1,8 @@
 //! A Kafka topic as a sink: events as JSON, acknowledged by all in-sync replicas.
 //!
 //! # Guarantees
-//! At least once: a record whose acknowledgement was lost may stand twice in the topic, under the same key.
+//! At least once: a record whose acknowledgement was lost may stand twice in the topic, under the same key. Records go to the client in the
+//! order in which [`TopicSink::begin`] is called, and the client keeps it; one that the broker refused for longer than its time-out comes later.
 
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use rdkafka::{
     ClientConfig,
     error::{KafkaError, RDKafkaErrorCode},
     message::{Header, OwnedHeaders},
-    producer::{FutureProducer, FutureRecord, Producer},
+    producer::{DeliveryFuture, FutureProducer, FutureRecord, Producer},
 };
 
 /// One record to send.
@@ -33,6 +34,19 @@ pub struct Unsent<'a> {
     pub problem: Option<String>,
 }
 
+/// Records that the client has, and what is known of each.
+#[derive(Default)]
+pub struct Begun {
+    waiting: Vec<(usize, DeliveryFuture)>,
+    refused: Vec<(usize, KafkaError)>,
+}
+
+impl std::fmt::Debug for Begun {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Begun").field("waiting", &self.waiting.len()).finish_non_exhaustive()
+    }
+}
+
 /// A producer for one topic.
 #[derive(Clone)]
 pub struct TopicSink {
@@ -46,8 +60,8 @@ impl std::fmt::Debug for TopicSink {
     }
 }
 
-/// Records enqueued at once; librdkafka's own queue holds ten times as many.
-const IN_FLIGHT: usize = 10_000;
+/// How long to wait for room in the client's own queue before the next look.
+const FULL: Duration = Duration::from_millis(5);
 
 impl TopicSink {
     /// A sink for a topic. `client` holds brokers and security; nothing is sent yet.
@@ -80,40 +94,56 @@ impl TopicSink {
             .is_some_and(|topic| topic.error().is_none() && !topic.partitions().is_empty()))
     }
 
-    /// Sends the records with these indices and waits for all acknowledgements.
-    pub async fn send(&self, records: &[Record], indices: &[usize]) -> Unsent<'_> {
-        let mut unsent = Unsent { topic: &self.topic, again: Vec::new(), problem: None };
-        for indices in indices.chunks(IN_FLIGHT) {
-            let mut waiting = Vec::with_capacity(indices.len());
-            for &index in indices {
-                let record = &records[index];
-                let mut future: FutureRecord<'_, String, Vec<u8>> =
-                    FutureRecord::to(&self.topic).payload(&record.value);
-                if let Some(key) = &record.key {
-                    future = future.key(key);
-                }
-                if !record.headers.is_empty() {
-                    let mut headers = OwnedHeaders::new_with_capacity(record.headers.len());
-                    for (key, value) in &record.headers {
-                        headers = headers.insert(Header { key, value: Some(value) });
+    /// Hands the records with these indices to the client, in order; waits only while its queue is full.
+    pub async fn begin(&self, records: &[Record], indices: &[usize]) -> Begun {
+        let mut begun = Begun::default();
+        for &index in indices {
+            loop {
+                match self.producer.send_result(self.record(&records[index])) {
+                    Ok(delivery) => begun.waiting.push((index, delivery)),
+                    Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {
+                        tokio::time::sleep(FULL).await;
+                        continue;
                     }
-                    future = future.headers(headers);
+                    Err((error, _)) => begun.refused.push((index, error)),
                 }
-                match self.producer.send_result(future) {
-                    Ok(delivery) => waiting.push((index, delivery)),
-                    Err((error, _)) => unsent.note(index, &error),
-                }
-            }
-            for (index, delivery) in waiting {
-                match delivery.await {
-                    Ok(Ok(_)) => {}
-                    Ok(Err((error, _))) => unsent.note(index, &error),
-                    // The producer was dropped: this process is ending and the record is read again.
-                    Err(_canceled) => unsent.note(index, &KafkaError::Canceled),
-                }
+                break;
             }
         }
+        begun
+    }
+
+    /// Waits for all acknowledgements.
+    pub async fn end(&self, begun: Begun) -> Unsent<'_> {
+        let mut unsent = Unsent { topic: &self.topic, again: Vec::new(), problem: None };
+        for (index, error) in begun.refused {
+            unsent.note(index, &error);
+        }
+        for (index, delivery) in begun.waiting {
+            match delivery.await {
+                Ok(Ok(_)) => {}
+                Ok(Err((error, _))) => unsent.note(index, &error),
+                // The producer was dropped: this process is ending and the record is read again.
+                Err(_canceled) => unsent.note(index, &KafkaError::Canceled),
+            }
+        }
+        unsent.again.sort_unstable();
         unsent
+    }
+
+    fn record<'a>(&'a self, record: &'a Record) -> FutureRecord<'a, String, Vec<u8>> {
+        let mut future = FutureRecord::to(&self.topic).payload(&record.value);
+        if let Some(key) = &record.key {
+            future = future.key(key);
+        }
+        if record.headers.is_empty() {
+            return future;
+        }
+        let mut headers = OwnedHeaders::new_with_capacity(record.headers.len());
+        for (key, value) in &record.headers {
+            headers = headers.insert(Header { key, value: Some(value) });
+        }
+        future.headers(headers)
     }
 }
 

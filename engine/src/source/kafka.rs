@@ -4,6 +4,7 @@
 //! served all the same, so the group never loses a member to a slow sink.
 
 mod context;
+mod note;
 mod queue;
 mod witness;
 
@@ -88,7 +89,7 @@ pub fn read(
     let context = GroupContext::new(settings.clone(), Arc::clone(intake));
     let consumer: BaseConsumer<GroupContext> = client.create_with_context(context)?;
     consumer.subscribe(&settings.subscription())?;
-    let mut reader = Reader { consumer, settings, intake };
+    let mut reader = Reader { consumer, settings, intake, turn: 0 };
     reader.run(stop);
     reader.leave();
     Ok(())
@@ -98,6 +99,8 @@ struct Reader<'a> {
     consumer: BaseConsumer<GroupContext>,
     settings: &'a Settings,
     intake: &'a SharedIntake,
+    /// Counts rounds: each begins with another partition, so that none is served only when there is room left.
+    turn: usize,
 }
 
 impl Reader<'_> {
@@ -137,11 +140,15 @@ impl Reader<'_> {
     fn read_round(&mut self) -> bool {
         let mut any = false;
         let context = Arc::clone(self.consumer.context());
-        for assigned in context.assigned().iter_mut() {
+        let mut assigned = context.assigned();
+        let n_partitions = assigned.len();
+        self.turn = self.turn.wrapping_add(1);
+        for index in 0..n_partitions {
+            let assigned = &mut assigned[(self.turn + index) % n_partitions];
             if !self.intake.has_room(assigned.lane) {
                 continue;
             }
-            if let Some(batch) = self.read_batch(assigned) {
+            for batch in self.read_batches(assigned) {
                 any = true;
                 self.intake.take(batch);
             }
@@ -149,25 +156,17 @@ impl Reader<'_> {
         any
     }
 
-    fn read_batch(&mut self, assigned: &mut Assigned) -> Option<RawBatch> {
+    /// Reads a batch, or two where the records that are read again end in it.
+    fn read_batches(&mut self, assigned: &mut Assigned) -> impl Iterator<Item = RawBatch> + use<> {
         let limit = self.settings.batch_bytes;
-        let mut batch = RawBatch {
-            lane: assigned.lane,
-            position: assigned.position.clone(),
-            arena: Arena::default(),
-            payloads: Vec::new(),
-            offsets: Vec::new(),
-            times: Vec::new(),
-            keys: Vec::new(),
-            headers: Vec::new(),
-        };
-        let mut keys = Vec::new();
-        let mut headers = Vec::new();
+        let mut again = Reading::new(assigned, true);
+        let mut fresh = Reading::new(assigned, false);
+        let settled = assigned.settled;
         let context = self.consumer.context();
         let expected = &mut assigned.next;
         loop {
             // A call hands out whole records, so ask for no more than what the rest of the batch can take at the size seen so far.
-            let room = room(&batch, limit);
+            let room = room(&again.batch, limit).min(room(&fresh.batch, limit));
             if room == 0 {
                 break;
             }
@@ -178,10 +177,15 @@ impl Reader<'_> {
                         return; // delivered twice by the client after a seek or reset: already read
                     }
                     *expected = record.offset() + 1;
+                    let reading = if record.offset() < settled { &mut again } else { &mut fresh };
+                    let Reading { batch, keys, headers } = reading;
                     if batch.payloads.is_empty() {
-                        batch.arena = Arena::with_capacity(limit + (limit >> 1));
+                        batch.arena = self
+                            .intake
+                            .spare()
+                            .unwrap_or_else(|| Arena::with_capacity(limit + (limit >> 1)));
                     }
-                    push(&mut batch, &mut keys, &mut headers, record, self.settings);
+                    push(batch, keys, headers, record, self.settings);
                 },
                 |code| context.partition_fault(&assigned.position, code),
             );
@@ -189,25 +193,8 @@ impl Reader<'_> {
                 break;
             }
         }
-        if batch.payloads.is_empty() {
-            return None;
-        }
-        batch.arena.pad();
-        batch.keys = keys
-            .into_iter()
-            .map(|key| key.map_or(View::MISSING, |key: Vec<u8>| batch.arena.text(&key)))
-            .collect();
-        if self.settings.headers {
-            batch.headers = headers
-                .into_iter()
-                .map(|json: Vec<u8>| {
-                    batch
-                        .arena
-                        .build(logmon_dsl::column::Kind::Object, |out| out.extend_from_slice(&json))
-                })
-                .collect();
-        }
-        Some(batch)
+        let with_headers = self.settings.headers;
+        [again, fresh].into_iter().filter_map(move |reading| reading.finish(with_headers))
     }
 
     fn commit(&self, mode: CommitMode) {
@@ -217,12 +204,9 @@ impl Reader<'_> {
         }
         let mut list = TopicPartitionList::with_capacity(due.len());
         for (_, position, offset) in &due {
-            list.add_partition_offset(
-                &position.topic,
-                position.partition,
-                rdkafka::Offset::Offset(*offset),
-            )
-            .expect("an offset of a record is a valid offset");
+            let since = self.intake.since(position, *offset);
+            note::add(&mut list, position, *offset, since)
+                .expect("an offset of a record is a valid offset");
         }
         match self.consumer.commit(&list, mode) {
             Ok(()) => {
@@ -259,6 +243,54 @@ impl Reader<'_> {
             self.serve(Duration::from_millis(20));
         }
         context.assigned().clear();
+    }
+}
+
+/// A batch that is being read, with what is put behind its payloads at the end.
+struct Reading {
+    batch: RawBatch,
+    keys: Vec<Option<Vec<u8>>>,
+    headers: Vec<Vec<u8>>,
+}
+
+impl Reading {
+    fn new(assigned: &Assigned, again: bool) -> Self {
+        let batch = RawBatch {
+            lane: assigned.lane,
+            position: assigned.position.clone(),
+            arena: Arena::default(),
+            payloads: Vec::new(),
+            offsets: Vec::new(),
+            times: Vec::new(),
+            keys: Vec::new(),
+            headers: Vec::new(),
+            again,
+        };
+        Self { batch, keys: Vec::new(), headers: Vec::new() }
+    }
+
+    /// The batch, unless nothing was read.
+    fn finish(self, with_headers: bool) -> Option<RawBatch> {
+        let Self { mut batch, keys, headers } = self;
+        if batch.payloads.is_empty() {
+            return None;
+        }
+        batch.arena.pad();
+        batch.keys = keys
+            .into_iter()
+            .map(|key| key.map_or(View::MISSING, |key: Vec<u8>| batch.arena.text(&key)))
+            .collect();
+        if with_headers {
+            batch.headers = headers
+                .into_iter()
+                .map(|json: Vec<u8>| {
+                    batch
+                        .arena
+                        .build(logmon_dsl::column::Kind::Object, |out| out.extend_from_slice(&json))
+                })
+                .collect();
+        }
+        Some(batch)
     }
 }
 

@@ -1,5 +1,8 @@
 //! The command line as a user meets it: the real binary, files, standard input, exit codes.
 
+mod lsp;
+mod tools;
+
 use std::{
     fs,
     io::Write as _,

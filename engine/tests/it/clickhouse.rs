@@ -1,6 +1,7 @@
 //! Rows into a real ClickHouse and back.
 mod inserts;
 mod rows;
+mod search;
 mod types;
 
 use std::{

@@ -6,7 +6,9 @@ mod bad_input;
 mod engine_process;
 mod ledger;
 mod lifecycle;
+mod order;
 mod project;
+mod remembers;
 mod secure;
 
 use std::sync::LazyLock;

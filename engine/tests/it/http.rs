@@ -34,6 +34,10 @@ fn plan() -> Arc<Plan> {
         when: None,
         body: Vec::new(),
         attributes: vec![("owner".into(), "core".to_owned())],
+        shadow: false,
+        canary: None,
+        pinned: false,
+        was: None,
         span,
     };
     Arc::new(Plan {
@@ -59,6 +63,9 @@ fn plan() -> Arc<Plan> {
         sites: vec![Site { rule: RuleId(0), label: ".a =".into(), span }],
         default_route: vec![Target { sink: SinkId(0), args: Vec::new() }],
         reads_headers: false,
+        stores: vec![],
+        windows: vec![],
+        metrics: vec![],
     })
 }
 
@@ -169,7 +176,7 @@ async fn rules_show_their_counters() {
         fates: vec![RowFate::Dropped { rule, reason: 0 }, RowFate::Unrouted],
         dropped_by: vec![Some((rule, 0)), None],
         reasons: vec!["noise".into()],
-        rules: vec![RuleCount { evaluated: 2, matched: 1 }],
+        rules: vec![RuleCount { evaluated: 2, matched: 1, ..RuleCount::default() }],
         faults: vec![(SiteId(0), logmon_dsl::column::Absence::Type, 3)],
         ..Outcome::default()
     });

@@ -1,4 +1,4 @@
-//! The manual's examples of `eval`: each pair of events and results is what the real command prints.
+//! The manual's examples of commands: each pair of events and results, and each console, is what the real command prints.
 //!
 //! `UPDATE_EXPECT=1 cargo test` writes into the manual what it prints.
 
@@ -84,4 +84,66 @@ fn readme() {
 #[test]
 fn writing_rules() {
     expect_file!["../../../docs/writing-rules.md"].assert_eq(&hold("docs/writing-rules.md"));
+}
+
+/// A page with what its commands print. Files are the blocks before a command: programs by the name in their first line, others by
+/// the name behind their kind (`json event.json`). A line `$ logmon-engine …` is a command; `< file` gives it standard input.
+fn consoles(path: &str) -> String {
+    let text = page(path);
+    let stem = path.replace('/', "-");
+    let folder = std::env::temp_dir().join(format!("logmon-console-{}-{stem}", std::process::id()));
+    fs::create_dir_all(&folder).expect("a folder for the files");
+    let mut texts = Vec::new();
+    for block in blocks::blocks(&text) {
+        if block.kind == "rules" {
+            if let Some(name) = blocks::name(&block.text) {
+                fs::write(folder.join(name), &block.text).expect("a program");
+            }
+        } else if let Some((_, name)) = block.kind.split_once(' ')
+            && name.contains('.')
+        {
+            fs::write(folder.join(name), &block.text).expect("a file");
+        } else if block.kind == "console" {
+            let commands = block.text.lines().filter(|line| line.starts_with("$ "));
+            let shown: Vec<String> = commands.map(|line| command(&folder, line)).collect();
+            texts.push((block.line, shown.join("\n")));
+        }
+    }
+    fs::remove_dir_all(&folder).expect("the folder was ours");
+    assert!(!texts.is_empty(), "{path} shows no command");
+    blocks::with_texts(&text, &texts)
+}
+
+/// A command and what it prints: standard output, then standard error.
+fn command(folder: &Path, line: &str) -> String {
+    let rest = line.strip_prefix("$ logmon-engine ").expect("a command of ours");
+    let (rest, input) = rest.split_once(" < ").unwrap_or((rest, ""));
+    // Words, and words in single quotes.
+    let mut arguments = Vec::new();
+    for (index, part) in rest.split('\'').enumerate() {
+        if index % 2 == 1 {
+            arguments.push(part);
+        } else {
+            arguments.extend(part.split_whitespace());
+        }
+    }
+    let stdin = match input {
+        "" => Stdio::null(),
+        file => Stdio::from(fs::File::open(folder.join(file)).expect("the page shows that file")),
+    };
+    let output = Command::new(env!("CARGO_BIN_EXE_logmon-engine"))
+        .args(arguments)
+        .current_dir(folder)
+        .stdin(stdin)
+        .output()
+        .expect("the engine starts");
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8(said).expect("it prints text");
+    let lines: Vec<&str> = said.lines().map(str::trim_end).collect();
+    format!("{line}\n{}\n", lines.join("\n").trim_end())
+}
+
+#[test]
+fn tools() {
+    expect_file!["../../../docs/tools.md"].assert_eq(&consoles("docs/tools.md"));
 }

@@ -19,13 +19,26 @@ const DSL: &[(&str, &[&str])] = &[
     ("column", &["types"]),
     ("schema", &["column", "types"]),
     ("render", &["diagnostic", "span"]),
+    ("state", &["column", "plan"]),
     ("syntax", &["diagnostic", "span"]),
     // One machine in three parts: what runs, what computes it, what a call may see.
     ("plan", &["column", "functions", "span", "types"]),
     ("functions", &["column", "eval", "plan", "types"]),
-    ("eval", &["column", "functions", "plan", "types"]),
-    ("test_block", &["column", "diagnostic", "eval", "functions", "plan", "span", "types"]),
+    ("eval", &["column", "functions", "plan", "state", "types"]),
+    (
+        "test_block",
+        &["column", "diagnostic", "eval", "functions", "plan", "span", "state", "types"],
+    ),
     ("explain", &["check", "column", "functions", "plan", "types"]),
+    (
+        "assist",
+        &["catalog", "check", "column", "functions", "plan", "program", "span", "syntax", "types"],
+    ),
+    ("accept", &["program", "span", "syntax", "test_block"]),
+    ("coverage", &["column", "plan", "program", "span", "syntax", "test_block", "types"]),
+    ("import", &["functions", "span", "syntax"]),
+    ("infer", &["column", "types"]),
+    ("trace", &["column", "eval", "plan", "program", "span", "syntax"]),
     ("catalog", &["diagnostic", "program", "span", "syntax"]),
     (
         "check",
@@ -82,11 +95,12 @@ const ENGINE: &[(&str, &[&str])] = &[
             "source",
         ],
     ),
+    ("lsp", &["error"]),
     (
         "cli",
         &[
-            "clock", "config", "decode", "error", "http", "lookup", "metrics", "pipeline", "sink",
-            "source", "delivery",
+            "clock", "config", "decode", "error", "http", "lookup", "lsp", "metrics", "pipeline",
+            "sink", "source", "delivery",
         ],
     ),
 ];

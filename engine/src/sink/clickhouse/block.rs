@@ -5,8 +5,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{
+    bind::{Binding, Bound, From},
     columns::{Growing, Low, Store},
     compress::{Compression, Frames},
+    pool::{self, Pool},
     schema::quote,
     text::{put_text, put_varint, put_words},
 };
@@ -22,16 +24,18 @@ pub struct Finished {
     pub partition: Option<u128>,
     /// Which micro-batches the rows come from, as the caller numbered them, and how many of its rows are in here.
     pub tickets: Vec<(u64, u32)>,
-    pub(super) columns: Vec<FinishedColumn>,
+    /// Names and types.
+    pub(super) binding: Arc<Binding>,
+    /// The values of all bound columns.
+    pub(super) columns: Vec<Growing>,
+    /// Where their memory goes.
+    pub(super) pool: Arc<Pool>,
 }
 
-#[derive(Debug)]
-pub(super) struct FinishedColumn {
-    pub(super) name: Arc<str>,
-    pub(super) type_name: Arc<str>,
-    /// Kept in a frame of its own, since another attempt changes this column alone.
-    pub(super) own_frame: bool,
-    pub(super) values: Growing,
+impl Drop for Finished {
+    fn drop(&mut self) {
+        self.pool.give(std::mem::take(&mut self.columns));
+    }
 }
 
 /// A block as it is sent. Retries send the same bytes.
@@ -66,35 +70,43 @@ impl Block {
 impl Finished {
     /// Bytes before compression, roughly.
     pub fn bytes(&self) -> usize {
-        self.columns.iter().map(|column| column.values.bytes()).sum()
+        self.columns.iter().map(Growing::bytes).sum()
     }
 
-    /// Makes the block's bytes. Columns that no row fed and that have a default stay out.
+    /// The columns that are sent: those that no row fed and that have a default stay out.
+    fn sent(&self) -> impl Iterator<Item = (&Bound, &Growing)> {
+        let all = self.binding.columns.iter().zip(&self.columns);
+        all.filter(|(column, values)| values.fed > 0 || column.always || !column.has_default)
+    }
+
+    /// Makes the block's bytes.
     pub fn encode(&self, compression: Compression) -> Block {
-        let mut frames = Frames::new(compression, self.bytes());
-        put_varint(frames.small(), self.columns.len());
+        let mut frames = Frames::new(compression, self.pool.body());
+        put_varint(frames.small(), self.sent().count());
         put_varint(frames.small(), self.rows);
-        for column in &self.columns {
-            if column.own_frame {
+        for (column, values) in self.sent() {
+            // Another attempt changes this column alone.
+            let own_frame = column.from == From::Attempt;
+            if own_frame {
                 frames.flush();
             }
             put_text(frames.small(), column.name.as_bytes());
             put_text(frames.small(), column.type_name.as_bytes());
             if self.rows > 0 {
-                write(&column.values, &mut frames);
+                write(values, &mut frames);
             }
-            if column.own_frame {
+            if own_frame {
                 frames.flush();
             }
         }
         let (body, raw_bytes) = frames.finish();
         Block {
             table: self.table.clone(),
-            columns: self.columns.iter().map(|column| column.name.clone()).collect(),
+            columns: self.sent().map(|(column, _)| column.name.clone()).collect(),
             rows: self.rows,
             partition: self.partition,
             compression,
-            body,
+            body: pool::body(body, &self.pool),
             raw_bytes,
             tickets: self.tickets.clone(),
         }
@@ -136,7 +148,8 @@ fn body(column: &Growing, frames: &mut Frames) {
 
 fn data(store: &Store, frames: &mut Frames) {
     match store {
-        Store::Fixed(_, bytes) | Store::Text(bytes) | Store::Object(bytes) => frames.add(bytes),
+        Store::Fixed(_, bytes) => frames.add(bytes),
+        Store::Text(text) | Store::Object(text) => frames.add(text.bytes()),
         Store::Low(low) => add_low(low, frames),
         Store::List(ends, items) => {
             add_ends(ends, frames);
@@ -147,9 +160,7 @@ fn data(store: &Store, frames: &mut Frames) {
             if keys.is_low {
                 add_low(&keys.low, frames);
             } else {
-                let mut plain = Vec::new();
-                keys.write_plain(&mut plain);
-                frames.add(&plain);
+                frames.add_written(|out| keys.write_plain(out));
             }
             data(values, frames);
         }
@@ -157,13 +168,9 @@ fn data(store: &Store, frames: &mut Frames) {
 }
 
 fn add_low(low: &Low, frames: &mut Frames) {
-    let mut bytes = Vec::with_capacity(low.index.len() * 2);
-    low.write(&mut bytes);
-    frames.add(&bytes);
+    frames.add_written(|out| low.write(out));
 }
 
 fn add_ends(ends: &[u64], frames: &mut Frames) {
-    let mut bytes = Vec::new();
-    put_words(&mut bytes, ends.iter().map(|end| end.to_le_bytes()));
-    frames.add(&bytes);
+    frames.add_written(|out| put_words(out, ends.iter().map(|end| end.to_le_bytes())));
 }

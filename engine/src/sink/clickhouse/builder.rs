@@ -5,12 +5,13 @@ use std::{collections::HashMap, sync::Arc, time::Instant};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::{
-    bind::{Binding, From},
-    block::{Finished, FinishedColumn},
+    bind::Binding,
+    block::Finished,
     cell::Converter,
     columns::{Decoded, Growing, Reading},
     dictionary::Dictionary,
     partition::PartitionKey,
+    pool::{Pool, Shelf},
     rest::Rests,
     types::Type,
 };
@@ -27,8 +28,7 @@ pub struct TableBuilder {
     parts: Vec<Part>,
     by_key: HashMap<Box<[u8]>, usize>,
     picks: Vec<Vec<u32>>,
-    /// How long the last block's columns were.
-    room: Vec<usize>,
+    pool: Arc<Pool>,
 }
 
 /// The growing block of one partition.
@@ -79,9 +79,15 @@ impl TableBuilder {
             parts: Vec::new(),
             by_key: HashMap::new(),
             picks: Vec::new(),
-            room: Vec::new(),
+            pool: Arc::default(),
             binding,
         }
+    }
+
+    /// The same, keeping the memory of blocks that were sent on a shelf with others.
+    pub fn on(mut self, shelf: &Arc<Shelf>) -> Self {
+        self.pool = Arc::new(Pool::new(Arc::clone(shelf)));
+        self
     }
 
     /// What it builds for.
@@ -120,9 +126,7 @@ impl TableBuilder {
                 at += 1;
             }
         }
-        if let Some(largest) = taken.iter().max_by_key(|part| part.rows) {
-            self.room.clear();
-            largest.columns.iter().for_each(|column| column.room(&mut self.room));
+        if !taken.is_empty() {
             self.by_key =
                 self.parts.iter().enumerate().map(|(at, part)| (part.key.clone(), at)).collect();
         }
@@ -135,25 +139,14 @@ impl TableBuilder {
     }
 
     fn finished(&self, part: Part) -> Finished {
-        let columns = self
-            .binding
-            .columns
-            .iter()
-            .zip(part.columns)
-            .filter(|(column, values)| values.fed > 0 || column.always || !column.has_default)
-            .map(|(column, values)| FinishedColumn {
-                name: column.name.clone(),
-                type_name: column.type_name.clone(),
-                own_frame: column.from == From::Attempt,
-                values,
-            })
-            .collect();
         Finished {
             table: self.table.clone(),
             rows: part.rows,
             partition: self.partition.is_some().then(|| xxh3_128(&part.key)),
             tickets: part.tickets,
-            columns,
+            binding: Arc::clone(&self.binding),
+            columns: part.columns,
+            pool: Arc::clone(&self.pool),
         }
     }
 
@@ -203,15 +196,8 @@ impl TableBuilder {
         if let Some(&part) = self.by_key.get(key) {
             return part;
         }
-        let columns = self.binding.columns.iter();
-        let mut columns: Vec<Growing> = columns.map(|column| Growing::new(&column.ty)).collect();
-        // A lone block will be about as long as the one before it. What is reserved but not used costs no memory.
-        if self.parts.is_empty() {
-            let mut room = self.room.iter().map(|&len| len + len / 8);
-            for column in &mut columns {
-                column.reserve(&mut room);
-            }
-        }
+        let fresh = || self.binding.columns.iter().map(|column| Growing::new(&column.ty)).collect();
+        let columns = self.pool.columns().unwrap_or_else(fresh);
         self.parts.push(Part {
             key: key.into(),
             columns,

@@ -3,8 +3,9 @@
 use logmon_dsl::column::{View, json};
 
 use super::{
+    buffer::Buffer,
     dictionary::Dictionary,
-    text::{put_json, put_text, put_varint, put_view, put_words},
+    text::{SLACK, Tail, most, put_json, put_text, put_varint, put_words},
     types::Type,
 };
 
@@ -104,7 +105,7 @@ pub(super) enum Store {
     /// Bytes of this width.
     Fixed(usize, Vec<u8>),
     /// Length and bytes, one after the other.
-    Text(Vec<u8>),
+    Text(Buffer),
     /// Numbers of distinct values.
     Low(Low),
     /// Where each list ends, and the elements.
@@ -112,7 +113,7 @@ pub(super) enum Store {
     /// Where each map ends, keys and values.
     Map(Vec<u64>, Keys, Box<Store>),
     /// Objects as JSON text, built out of entries.
-    Object(Vec<u8>),
+    Object(Buffer),
 }
 
 /// A column of few distinct values.
@@ -166,7 +167,7 @@ impl Growing {
                 };
                 Store::Map(Vec::new(), keys, Box::new(values))
             }
-            Type::Json => Store::Object(Vec::new()),
+            Type::Json => Store::Object(Buffer::default()),
         };
         Self { store, nulls, fed: 0 }
     }
@@ -176,18 +177,18 @@ impl Growing {
         self.nulls.as_ref().map_or(0, Vec::len) + self.store.bytes()
     }
 
-    /// Notes how long every buffer is, in an order of its own.
-    pub(super) fn room(&self, out: &mut Vec<usize>) {
-        out.extend(self.nulls.as_ref().map(Vec::len));
-        self.store.room(out);
+    /// Memory held, used or not.
+    pub(super) fn memory(&self) -> usize {
+        self.nulls.as_ref().map_or(0, Vec::capacity) + self.store.memory()
     }
 
-    /// Makes room in every buffer, in the same order.
-    pub(super) fn reserve(&mut self, room: &mut impl Iterator<Item = usize>) {
+    /// Forgets all values, keeps the memory.
+    pub(super) fn clear(&mut self) {
+        self.fed = 0;
         if let Some(nulls) = &mut self.nulls {
-            nulls.reserve(room.next().unwrap_or(0));
+            nulls.clear();
         }
-        self.store.reserve(room);
+        self.store.clear();
     }
 
     /// Appends the decoded rows at these places.
@@ -209,51 +210,47 @@ impl Store {
     fn sized(width: Option<usize>) -> Self {
         match width {
             Some(width) => Self::Fixed(width, Vec::new()),
-            None => Self::Text(Vec::new()),
+            None => Self::Text(Buffer::default()),
         }
     }
 
     fn bytes(&self) -> usize {
         match self {
-            Self::Fixed(_, bytes) | Self::Text(bytes) | Self::Object(bytes) => bytes.len(),
+            Self::Fixed(_, bytes) => bytes.len(),
+            Self::Text(text) | Self::Object(text) => text.len(),
             Self::Low(low) => low.bytes(),
             Self::List(ends, items) => ends.len() * 8 + items.bytes(),
             Self::Map(ends, keys, values) => ends.len() * 8 + keys.low.bytes() + values.bytes(),
         }
     }
 
-    fn room(&self, out: &mut Vec<usize>) {
+    fn memory(&self) -> usize {
         match self {
-            Self::Fixed(_, bytes) | Self::Text(bytes) | Self::Object(bytes) => {
-                out.push(bytes.len());
-            }
-            Self::Low(low) => out.push(low.index.len()),
-            Self::List(ends, items) => {
-                out.push(ends.len());
-                items.room(out);
-            }
+            Self::Fixed(_, bytes) => bytes.capacity(),
+            Self::Text(text) | Self::Object(text) => text.memory(),
+            Self::Low(low) => low.memory(),
+            Self::List(ends, items) => ends.capacity() * 8 + items.memory(),
             Self::Map(ends, keys, values) => {
-                out.extend([ends.len(), keys.low.index.len()]);
-                values.room(out);
+                ends.capacity() * 8 + keys.low.memory() + values.memory()
             }
         }
     }
 
-    fn reserve<I: Iterator<Item = usize>>(&mut self, room: &mut I) {
-        let mut next = || room.next().unwrap_or(0);
+    fn clear(&mut self) {
         match self {
-            Self::Fixed(_, bytes) | Self::Text(bytes) | Self::Object(bytes) => {
-                bytes.reserve(next());
-            }
-            Self::Low(low) => low.index.reserve(next()),
+            Self::Fixed(_, bytes) => bytes.clear(),
+            Self::Text(text) | Self::Object(text) => text.clear(),
+            Self::Low(low) => low.clear(),
             Self::List(ends, items) => {
-                ends.reserve(next());
-                items.reserve(room);
+                ends.clear();
+                items.clear();
             }
             Self::Map(ends, keys, values) => {
-                ends.reserve(next());
-                keys.low.index.reserve(next());
-                values.reserve(room);
+                ends.clear();
+                keys.low.clear();
+                // The dictionary starts anew, so no known number holds.
+                keys.epoch = 0;
+                values.clear();
             }
         }
     }
@@ -264,10 +261,13 @@ impl Store {
                 append_fixed(*width, bytes, picks, out);
             }
             (Self::Text(out), Values::Views(views)) => {
-                out.reserve(picks.iter().map(|&pick| room(views[pick as usize])).sum());
+                let most = picks.iter().map(|&pick| most(views[pick as usize])).sum::<usize>();
+                let mut tail = Tail::new(out.room(most + SLACK));
                 for &pick in picks {
-                    put_view(out, views[pick as usize], reading.arena);
+                    tail.put(views[pick as usize], reading.arena);
                 }
+                let written = tail.written();
+                out.advance(written);
             }
             (Self::Low(low), values) => low.append(decoded, values, picks, reading),
             (Self::List(ends, items), Values::List(from, decoded)) => {
@@ -284,15 +284,19 @@ impl Store {
             (Self::Map(ends, keys, values), Values::Entries(from, entries)) => {
                 let mut total = ends.last().copied().unwrap_or(0);
                 keys.renew(reading);
-                ends.reserve(picks.len());
                 // Keys and values apart: two tight loops instead of one that changes hands with every entry.
+                if picks.len() == from.len() {
+                    ends.extend(from.iter().map(|&end| total + u64::from(end)));
+                    keys.extend(entries, reading);
+                    values.append_members(std::iter::once(entries.as_slice()), reading.arena);
+                    return;
+                }
+                ends.reserve(picks.len());
                 for &pick in picks {
                     let entries = &entries[range(from, pick as usize)];
                     total += entries.len() as u64;
                     ends.push(total);
-                    for &(key, _) in entries {
-                        keys.push(key, reading);
-                    }
+                    keys.extend(entries, reading);
                 }
                 let picked = picks.iter().map(|&pick| &entries[range(from, pick as usize)]);
                 values.append_members(picked, reading.arena);
@@ -307,7 +311,7 @@ impl Store {
                     } else {
                         object.extend_from_slice(b"{}");
                     }
-                    put_text(out, &object);
+                    put_object(out, &object);
                 }
             }
             (Self::Object(out), Values::Entries(from, entries)) => {
@@ -325,7 +329,7 @@ impl Store {
                         put_json(view, reading.arena, &mut object);
                     }
                     object.push(b'}');
-                    put_text(out, &object);
+                    put_object(out, &object);
                 }
             }
             _ => unreachable!("values are decoded for the column's type"),
@@ -340,12 +344,18 @@ impl Store {
     ) {
         match self {
             Self::Text(out) => {
-                out.reserve(rows.clone().flatten().map(|&(_, view)| room(view)).sum());
+                let mut total = SLACK;
+                for entries in rows.clone() {
+                    total += entries.iter().map(|&(_, view)| most(view)).sum::<usize>();
+                }
+                let mut tail = Tail::new(out.room(total));
                 for entries in rows {
                     for &(_, view) in entries {
-                        put_view(out, view, arena);
+                        tail.put(view, arena);
                     }
                 }
+                let written = tail.written();
+                out.advance(written);
             }
             Self::Low(low) => {
                 for &(_, view) in rows.flatten() {
@@ -358,10 +368,11 @@ impl Store {
     }
 }
 
-/// Bytes that a view's text takes with its length in front, or a few more.
-#[inline(always)]
-fn room(view: View) -> usize {
-    view.len() + 5
+fn put_object(out: &mut Buffer, object: &[u8]) {
+    let mut length = Vec::new();
+    put_varint(&mut length, object.len());
+    out.extend(&length);
+    out.extend(object);
 }
 
 fn append_fixed(width: usize, bytes: &[u8], picks: &[u32], out: &mut Vec<u8>) {
@@ -386,34 +397,52 @@ impl Low {
         self.dictionary.bytes() + self.index.len() * 4
     }
 
+    fn memory(&self) -> usize {
+        self.dictionary.memory() + self.index.capacity() * 4
+    }
+
+    fn clear(&mut self) {
+        self.dictionary.clear();
+        self.index.clear();
+    }
+
     fn append(&mut self, decoded: &Decoded, values: &Values, picks: &[u32], reading: Reading<'_>) {
-        self.index.reserve(picks.len());
-        let shift = u32::from(self.nullable);
-        // A value that all rows share, such as the topic, is looked up once.
-        let mut last = None;
-        for &pick in picks {
-            let pick = pick as usize;
-            if self.nullable && decoded.state[pick] != 0 {
-                self.index.push(0);
-                continue;
-            }
-            let number = match values {
-                Values::Fixed(bytes) => {
-                    let width = self.width.expect("fixed values belong to a fixed-width type");
-                    self.dictionary.number(&bytes[pick * width..(pick + 1) * width])
-                }
-                Values::Views(views) => match last {
-                    Some((view, number)) if view == views[pick] => number,
-                    _ => {
-                        let view = views[pick];
-                        let number = self.dictionary.number_of(view, reading.arena);
-                        last = Some((view, number));
-                        number
+        let Self { dictionary, index, width, nullable } = self;
+        let shift = u32::from(*nullable);
+        let is_null = |pick: usize| shift == 1 && decoded.state[pick] != 0;
+        match values {
+            Values::Fixed(bytes) => {
+                let width = width.expect("fixed values belong to a fixed-width type");
+                index.extend(picks.iter().map(|&pick| {
+                    let pick = pick as usize;
+                    if is_null(pick) {
+                        return 0;
                     }
-                },
-                _ => unreachable!("low-cardinality values are scalars"),
-            };
-            self.index.push(number + shift);
+                    dictionary.number(&bytes[pick * width..(pick + 1) * width]) + shift
+                }));
+            }
+            Values::Views(views) => {
+                // A value that all rows share, such as the topic, is looked up once.
+                let mut last = None;
+                index.extend(picks.iter().map(|&pick| {
+                    let pick = pick as usize;
+                    if is_null(pick) {
+                        return 0;
+                    }
+                    let view = views[pick];
+                    match last {
+                        Some((known, number)) if known == view => number,
+                        _ => {
+                            let number = dictionary.number_of(view, reading.arena) + shift;
+                            last = Some((view, number));
+                            number
+                        }
+                    }
+                }));
+            }
+            Values::List(..) | Values::Entries(..) => {
+                unreachable!("low-cardinality values are scalars")
+            }
         }
     }
 
@@ -470,12 +499,16 @@ impl Keys {
     }
 
     #[inline]
-    fn push(&mut self, key: u32, reading: Reading<'_>) {
-        let known = &mut self.remap[key as usize];
-        if *known == 0 {
-            *known = self.low.dictionary.number(reading.keys.get(key)) + 1;
-        }
-        self.low.index.push(*known - 1);
+    fn extend(&mut self, entries: &[(u32, View)], reading: Reading<'_>) {
+        let Self { low, remap, .. } = self;
+        let dictionary = &mut low.dictionary;
+        low.index.extend(entries.iter().map(|&(key, _)| {
+            let known = &mut remap[key as usize];
+            if *known == 0 {
+                *known = dictionary.number(reading.keys.get(key)) + 1;
+            }
+            *known - 1
+        }));
     }
 
     /// Appends the keys one by one, for maps whose keys are plain text.

@@ -1,7 +1,8 @@
 //! ClickHouse's compressed frames: checksum, method, sizes, data.
 
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+
+use super::buffer::Buffer;
 
 /// How blocks are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -24,11 +25,13 @@ const SMALL: usize = 32 << 10;
 const ZSTD_LEVEL: i32 = 1;
 const CHECKSUM: usize = 16;
 const HEADER: usize = 9;
+/// Where a frame's data starts.
+const DATA: usize = CHECKSUM + HEADER;
 
 /// Collects a block's bytes, column by column, into frames of one method. ClickHouse refuses a stream that mixes methods.
 pub(super) struct Frames {
     compression: Compression,
-    out: Vec<u8>,
+    out: Buffer,
     small: Vec<u8>,
     scratch: Vec<u8>,
     zstd: Option<zstd::bulk::Compressor<'static>>,
@@ -36,16 +39,14 @@ pub(super) struct Frames {
 }
 
 impl Frames {
-    /// Starts a stream whose raw size is about `expected`.
-    pub(super) fn new(compression: Compression, expected: usize) -> Self {
+    /// Starts a stream in an empty buffer.
+    pub(super) fn new(compression: Compression, out: Buffer) -> Self {
         let zstd = (compression == Compression::Zstd).then(|| {
             zstd::bulk::Compressor::new(ZSTD_LEVEL).expect("the level is one of the library's own")
         });
-        let capacity =
-            if compression == Compression::None { expected + expected / 8 } else { expected / 3 };
         Self {
             compression,
-            out: Vec::with_capacity(capacity),
+            out,
             small: Vec::with_capacity(2 * SMALL),
             scratch: Vec::new(),
             zstd,
@@ -71,6 +72,15 @@ impl Frames {
         self.write(bytes);
     }
 
+    /// Adds what `write` writes.
+    pub(super) fn add_written(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        scratch.clear();
+        write(&mut scratch);
+        self.add(&scratch);
+        self.scratch = scratch;
+    }
+
     /// Ends the frame of small pieces, so that what follows starts a new one.
     pub(super) fn flush(&mut self) {
         if !self.small.is_empty() {
@@ -82,15 +92,15 @@ impl Frames {
     }
 
     /// The whole stream and its raw size.
-    pub(super) fn finish(mut self) -> (Bytes, usize) {
+    pub(super) fn finish(mut self) -> (Buffer, usize) {
         self.flush();
-        (self.out.into(), self.raw)
+        (self.out, self.raw)
     }
 
     fn write(&mut self, bytes: &[u8]) {
         self.raw += bytes.len();
         if self.compression == Compression::None {
-            self.out.extend_from_slice(bytes);
+            self.out.extend(bytes);
             return;
         }
         for piece in bytes.chunks(FRAME_MAX) {
@@ -103,24 +113,21 @@ impl Frames {
             Compression::Zstd => zstd::zstd_safe::compress_bound(piece.len()),
             Compression::None | Compression::Lz4 => piece.len() + piece.len() / 255 + 64,
         };
-        if self.scratch.len() < bound {
-            self.scratch.resize(bound, 0);
-        }
+        let frame = self.out.room(DATA + bound);
+        let data = &mut frame[DATA..];
         let (method, n) = if let Some(zstd) = &mut self.zstd {
-            (0x90, zstd.compress_to_buffer(piece, &mut self.scratch))
+            (0x90, zstd.compress_to_buffer(piece, data))
         } else {
-            (0x82, lz4::block::compress_to_buffer(piece, None, false, &mut self.scratch))
+            (0x82, lz4::block::compress_to_buffer(piece, None, false, data))
         };
         let n = n.expect("the buffer holds the worst case");
-        let start = self.out.len();
-        self.out.extend_from_slice(&[0; CHECKSUM]);
-        self.out.push(method);
-        self.out.extend_from_slice(&((n + HEADER) as u32).to_le_bytes());
-        self.out.extend_from_slice(&(piece.len() as u32).to_le_bytes());
-        self.out.extend_from_slice(&self.scratch[..n]);
-        let hash = cityhash_rs::cityhash_102_128(&self.out[start + CHECKSUM..]);
+        frame[CHECKSUM] = method;
+        frame[CHECKSUM + 1..][..4].copy_from_slice(&((n + HEADER) as u32).to_le_bytes());
+        frame[CHECKSUM + 5..][..4].copy_from_slice(&(piece.len() as u32).to_le_bytes());
+        let hash = cityhash_rs::cityhash_102_128(&frame[CHECKSUM..DATA + n]);
         // The server writes the half first that this crate keeps high.
-        self.out[start..start + 8].copy_from_slice(&((hash >> 64) as u64).to_le_bytes());
-        self.out[start + 8..start + CHECKSUM].copy_from_slice(&(hash as u64).to_le_bytes());
+        frame[..8].copy_from_slice(&((hash >> 64) as u64).to_le_bytes());
+        frame[8..CHECKSUM].copy_from_slice(&(hash as u64).to_le_bytes());
+        self.out.advance(DATA + n);
     }
 }

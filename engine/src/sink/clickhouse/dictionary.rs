@@ -97,6 +97,14 @@ impl Dictionary {
         self.bytes.len() + self.ends.len() * 20
     }
 
+    /// Memory held, used or not.
+    pub(super) fn memory(&self) -> usize {
+        self.bytes.capacity()
+            + self.ends.capacity() * 4
+            + self.hashes.capacity() * 8
+            + self.slots.capacity() * 4
+    }
+
     fn grow(&mut self) {
         let size = (self.slots.len() * 2).max(64);
         self.slots.clear();

@@ -49,6 +49,11 @@ impl<'a> Place<'a> {
         if self.all_written || self.written.is_some() { None } else { self.raw }
     }
 
+    /// What rules decoded of the views that no rule wrote over.
+    pub(super) fn known(&self) -> Option<&'a Column> {
+        if self.all_written || self.written.is_some() { None } else { self.column }
+    }
+
     /// Every row's view, if all values are views: as events brought them, or text that rules wrote.
     pub(super) fn views(&self) -> Option<Cow<'a, [View]>> {
         let written = match self.column {

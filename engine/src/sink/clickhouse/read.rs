@@ -459,7 +459,7 @@ impl Reader<'_> {
     }
 
     /// Counts a row that takes the default of a column that cannot be NULL. What the engine itself knows is no default.
-    fn absent(&mut self, why: Absence) {
+    pub(super) fn absent(&mut self, why: Absence) {
         let is_fed = matches!(self.bound.from, From::Fields(_) | From::EventTime(_));
         let is_strict = !self.bound.ty.is_nullable() && !self.bound.has_default;
         if is_fed && is_strict && !self.bound.dead_if_absent {

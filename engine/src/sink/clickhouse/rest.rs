@@ -1,6 +1,6 @@
 //! Columns that take members one by one: the event's own maps, and the rest that no other column takes.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use logmon_dsl::column::{Absence, Column, Kind, NodeId, View};
 
@@ -46,6 +46,10 @@ struct Ways {
     generation: u64,
     epoch: u64,
     list: Vec<Way>,
+    /// By number: the keys that some name has.
+    used: Vec<bool>,
+    /// Two names have one key, such as `a.b` of an object in an object and of a key with a dot.
+    any_shared: bool,
     /// Some name lies in an object that a map calls its own.
     any_own: bool,
 }
@@ -92,13 +96,62 @@ impl Map {
     }
 }
 
+impl Ways {
+    fn add(&mut self, way: Way) {
+        self.any_own |= way.own;
+        if way.map != NOWHERE {
+            let at = way.key as usize;
+            if at >= self.used.len() {
+                self.used.resize(at + 64, false);
+            }
+            self.any_shared |= self.used[at];
+            self.used[at] = true;
+        }
+        self.list.push(way);
+    }
+
+    /// Whether no event can have two values for one key, as long as fields hold no objects.
+    fn is_unique(&self, loose: &[Loose<'_>]) -> bool {
+        let mut keys: Vec<u32> = loose.iter().map(|field| field.key).collect();
+        keys.sort_unstable();
+        let is_used = |&key: &u32| self.used.get(key as usize).is_some_and(|&used| used);
+        !self.any_shared
+            && !keys.iter().any(is_used)
+            && keys.windows(2).all(|pair| pair[0] != pair[1])
+    }
+}
+
 /// A field that goes into a map.
 struct Loose<'a> {
     place: Place<'a>,
+    /// All rows' values, where they are views.
+    views: Option<Cow<'a, [View]>>,
     map: usize,
     key: u32,
     prefix: &'a str,
     own: bool,
+}
+
+impl Loose<'_> {
+    #[inline]
+    fn is_object(&self, row: usize) -> bool {
+        let view = match &self.views {
+            Some(views) => views[row],
+            None => match self.place.cell(row) {
+                Cell::View(view) => view,
+                _ => return false,
+            },
+        };
+        view.kind() == Kind::Object
+    }
+
+    #[inline]
+    fn view(&self, row: usize, base: usize, extra: &mut Vec<u8>) -> View {
+        match &self.views {
+            Some(views) => views[row],
+            None => self.place.cell(row).to_view(base, extra),
+        }
+    }
 }
 
 impl Rests {
@@ -199,6 +252,7 @@ impl Rests {
         // Nearly always nothing asks for an order among entries, and none is taken away.
         let is_plain =
             hidden.is_empty() && !any_gone && !ways.any_own && loose.iter().all(|field| !field.own);
+        let is_unique = is_plain && ways.is_unique(&loose);
         for (at, &row) in rows.iter().enumerate() {
             let row = row as usize;
             for map in &mut *maps {
@@ -209,9 +263,25 @@ impl Rests {
                 next_leftover += 1;
             }
             let left = &leftovers[first..next_leftover];
+            if is_unique && left.is_empty() && !loose.iter().any(|field| field.is_object(row)) {
+                for field in &loose {
+                    let view = field.view(row, base, extra);
+                    if !matches!(view.kind(), Kind::Absent | Kind::Spread) {
+                        maps[field.map].entries.push((field.key, view));
+                    }
+                }
+                for &(name, view) in whole.rest.of(row) {
+                    let way = ways.list[name as usize];
+                    if way.map != NOWHERE && view.is_present() {
+                        maps[way.map as usize].entries.push((way.key, view));
+                    }
+                }
+                maps.iter_mut().for_each(Map::end);
+                continue;
+            }
             if is_plain && left.is_empty() {
                 for field in &loose {
-                    let view = field.place.cell(row).to_view(base, extra);
+                    let view = field.view(row, base, extra);
                     put(view, field.prefix, field.key, arena, keys, &mut maps[field.map], 0);
                 }
                 for &(name, view) in whole.rest.of(row) {
@@ -294,7 +364,8 @@ impl Rests {
             }
             let own = usage.owner.is_some();
             let key = self.keys.number(usage.key.as_bytes());
-            found.push(Loose { place, map, key, prefix: &usage.prefix, own });
+            let views = place.views();
+            found.push(Loose { place, views, map, key, prefix: &usage.prefix, own });
         }
         found
     }
@@ -309,14 +380,13 @@ impl Rests {
         let ways = &mut ways[at];
         if ways.generation != whole.names.generation || ways.epoch != *epoch {
             ways.list.clear();
-            ways.any_own = false;
+            ways.used.clear();
+            (ways.any_own, ways.any_shared) = (false, false);
             ways.generation = whole.names.generation;
             ways.epoch = *epoch;
         }
         for name in ways.list.len()..whole.names.len() {
-            let way = find_way(binding, whole, name as u32, keys);
-            ways.any_own |= way.own;
-            ways.list.push(way);
+            ways.add(find_way(binding, whole, name as u32, keys));
         }
         at
     }

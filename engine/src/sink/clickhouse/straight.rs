@@ -1,7 +1,10 @@
 //! Columns that one path feeds, which is nearly every column: a loop over its values for each kind of column, with the decision
 //! what kind it is before the loop. What such a loop does not know goes the general way, row by row.
 
-use logmon_dsl::column::{Kind, View};
+use logmon_dsl::column::{
+    Column, Kind, View,
+    decode::{float, ip},
+};
 
 use super::{
     cell::{Cell, Converter},
@@ -22,16 +25,33 @@ impl Reader<'_> {
         constant: Option<View>,
     ) {
         let routed = self.routed;
+        let Values::Views(out) = &mut decoded.values else {
+            unreachable!("text is decoded as views");
+        };
+        let is_plain =
+            |view: View| matches!(view.kind(), Kind::Text | Kind::Escaped | Kind::Number);
+        if routed.rows.iter().all(|&row| is_plain(views[row as usize])) {
+            out.extend(routed.rows.iter().map(|&row| views[row as usize]));
+            decoded.state.resize(out.len(), 0);
+            return;
+        }
+        let is_single = places.len() == 1;
         for (at, &row) in routed.rows.iter().enumerate() {
             let view = views[row as usize];
-            if let Values::Views(values) = &mut decoded.values
-                && matches!(view.kind(), Kind::Text | Kind::Escaped | Kind::Number)
-            {
-                values.push(view);
-                decoded.state.push(0);
-            } else {
-                self.field(at, row as usize, places, None, decoded, constant);
+            if let Values::Views(out) = &mut decoded.values {
+                if is_plain(view) {
+                    out.push(view);
+                    decoded.state.push(0);
+                    continue;
+                }
+                if let Some(why) = view.absence().filter(|_| is_single) {
+                    out.push(constant.unwrap_or(View::MISSING));
+                    decoded.state.push(why as u8);
+                    self.absent(why);
+                    continue;
+                }
             }
+            self.field(at, row as usize, places, None, decoded, constant);
         }
     }
 
@@ -47,15 +67,23 @@ impl Reader<'_> {
         match *converter.scalar() {
             Scalar::Int { bytes, signed } => {
                 let (low, high) = bounds(bytes, signed);
-                let quick = |view| {
-                    let number = digits(view, arena)?;
+                // What a rule has read already is not read again.
+                let known = match places[0].known() {
+                    Some(Column::Int(cells)) => Some(cells),
+                    _ => None,
+                };
+                let quick = |row: usize, view: View| {
+                    let number = match known {
+                        Some(cells) if is_number(cells.state[row], view) => cells.values[row],
+                        _ => digits(view, arena)?,
+                    };
                     (low..=high).contains(&number).then_some(number)
                 };
                 // Low bytes come first, so that the narrow types are the beginning of the widest.
                 macro_rules! narrow {
                     ($width:literal) => {
-                        self.each_view(views, places, converter, decoded, |_, view| {
-                            quick(view)?.to_le_bytes().first_chunk::<$width>().copied()
+                        self.each_view(views, places, converter, decoded, |_, row, view| {
+                            quick(row, view)?.to_le_bytes().first_chunk::<$width>().copied()
                         })
                     };
                 }
@@ -66,22 +94,42 @@ impl Reader<'_> {
                     _ => narrow!(8),
                 }
             }
-            Scalar::Float64 => self.each_view(views, places, converter, decoded, |_, view| {
-                let is_text = matches!(view.kind(), Kind::Number | Kind::Text);
-                let number = is_text.then(|| logmon_dsl::column::decode::float(slice(view, arena)));
-                Some(number?.ok()?.to_le_bytes())
-            }),
-            Scalar::Ipv6 => self.each_view(views, places, converter, decoded, |_, view| {
-                let is_text = view.kind() == Kind::Text;
-                let address = is_text.then(|| logmon_dsl::column::decode::ip(slice(view, arena)));
-                Some(address??.to_be_bytes())
-            }),
+            Scalar::Float64 => {
+                let known = match places[0].known() {
+                    Some(Column::Float(cells)) => Some(cells),
+                    _ => None,
+                };
+                self.each_view(views, places, converter, decoded, |_, row, view| {
+                    let number = match known {
+                        Some(cells) if is_number(cells.state[row], view) => cells.values[row],
+                        _ if matches!(view.kind(), Kind::Number | Kind::Text) => {
+                            float(slice(view, arena)).ok()?
+                        }
+                        _ => return None,
+                    };
+                    Some(number.to_le_bytes())
+                });
+            }
+            Scalar::Ipv6 => {
+                let known = match places[0].known() {
+                    Some(Column::Ip(cells)) => Some(cells),
+                    _ => None,
+                };
+                self.each_view(views, places, converter, decoded, |_, row, view| {
+                    let address = match known {
+                        _ if view.kind() != Kind::Text => return None,
+                        Some(cells) if cells.state[row] == 0 => cells.values[row],
+                        _ => ip(slice(view, arena))?,
+                    };
+                    Some(address.to_be_bytes())
+                });
+            }
             Scalar::Enum(ref values) if values.bytes == 1 => {
-                self.each_view(views, places, converter, decoded, |converter, view| {
+                self.each_view(views, places, converter, decoded, |converter, _, view| {
                     converter.enumerated(view, arena).map(|number| [number as u8])
                 });
             }
-            _ => self.each_view(views, places, converter, decoded, |_, _| None::<[u8; 0]>),
+            _ => self.each_view(views, places, converter, decoded, |_, _, _| None::<[u8; 0]>),
         }
     }
 
@@ -93,18 +141,31 @@ impl Reader<'_> {
         decoded: &mut Decoded,
     ) {
         let (routed, arena) = (self.routed, self.arena);
+        let is_enum = matches!(converter.scalar(), Scalar::Enum(values) if values.bytes == 1);
         for (at, &row) in routed.rows.iter().enumerate() {
             let row = row as usize;
             let cell = place.cell(row);
-            if let Values::Fixed(bytes) = &mut decoded.values
-                && !matches!(cell, Cell::Absent(_) | Cell::View(_))
-                && converter.put(cell, arena, bytes).is_ok()
-            {
-                decoded.state.push(0);
-            } else {
-                let places = std::slice::from_ref(place);
-                self.field(at, row, places, Some(converter), decoded, None);
+            if let Values::Fixed(bytes) = &mut decoded.values {
+                let is_put = match cell {
+                    Cell::Absent(_) => false,
+                    // Rules raise some severities; all others are as they came.
+                    Cell::View(view) if is_enum => match converter.enumerated(view, arena) {
+                        Some(number) => {
+                            bytes.push(number as u8);
+                            true
+                        }
+                        None => false,
+                    },
+                    Cell::View(_) => false,
+                    cell => converter.put(cell, arena, bytes).is_ok(),
+                };
+                if is_put {
+                    decoded.state.push(0);
+                    continue;
+                }
             }
+            let places = std::slice::from_ref(place);
+            self.field(at, row, places, Some(converter), decoded, None);
         }
     }
 
@@ -116,11 +177,11 @@ impl Reader<'_> {
         places: &[Place<'_>],
         converter: &mut Converter,
         decoded: &mut Decoded,
-        mut quick: impl FnMut(&mut Converter, View) -> Option<[u8; WIDTH]>,
+        mut quick: impl FnMut(&mut Converter, usize, View) -> Option<[u8; WIDTH]>,
     ) {
         let routed = self.routed;
         for (at, &row) in routed.rows.iter().enumerate() {
-            let value = quick(converter, views[row as usize]);
+            let value = quick(converter, row as usize, views[row as usize]);
             if let (Some(value), Values::Fixed(bytes)) = (value, &mut decoded.values) {
                 bytes.extend_from_slice(&value);
                 decoded.state.push(0);
@@ -166,6 +227,12 @@ impl Reader<'_> {
             decoded.state.resize(rows.len(), 0);
         }
     }
+}
+
+/// Whether a number was read out of a view that is one, so that reading it here would give the same.
+#[inline(always)]
+fn is_number(state: u8, view: View) -> bool {
+    state == 0 && view.kind() == Kind::Number
 }
 
 /// What an integer type holds, as far as 18 digits reach.

@@ -32,65 +32,130 @@ pub(super) fn put_words<const WIDTH: usize>(
     }
 }
 
-/// Copies of at most this many bytes are made in one go.
-const SHORT_COPY: usize = 32;
+/// Copies are made in steps of this many bytes.
+const STEP: usize = 32;
 
-/// Appends a part of the arena with its length in front.
+/// Bytes behind the texts that [`Tail::put`] may scribble over.
+pub(super) const SLACK: usize = STEP + 1;
+
+/// Copies longer than this many steps are left to the library.
+const STEPS_MAX: usize = 4;
+
+/// The most bytes that a view's text takes with its length in front.
 #[inline(always)]
-pub(super) fn put_slice(out: &mut Vec<u8>, view: View, arena: &[u8]) {
-    let (at, len) = (view.offset(), view.len());
-    put_varint(out, len);
-    // A copy of fixed size is a few instructions, one of any size is a call. What is too much is cut off again.
-    if len <= SHORT_COPY
-        && let Some(chunk) = arena.get(at..).and_then(<[u8]>::first_chunk::<SHORT_COPY>)
-    {
-        let end = out.len() + len;
-        out.extend_from_slice(chunk);
-        out.truncate(end);
-    } else {
-        out.extend_from_slice(&arena[at..at + len]);
+pub(super) fn most(view: View) -> usize {
+    view.len() + 6
+}
+
+/// Writes texts with their lengths in front, one after the other, into room that was made for all of them.
+pub(super) struct Tail<'a> {
+    room: &'a mut [u8],
+    at: usize,
+}
+
+impl<'a> Tail<'a> {
+    /// Room for the sum of [`most`] and [`SLACK`].
+    #[inline(always)]
+    pub(super) fn new(room: &'a mut [u8]) -> Self {
+        Self { room, at: 0 }
+    }
+
+    /// Bytes written.
+    #[inline(always)]
+    pub(super) fn written(self) -> usize {
+        self.at
+    }
+
+    /// Writes a view's text as [`with_text`] gives it.
+    #[inline(always)]
+    pub(super) fn put(&mut self, view: View, arena: &[u8]) {
+        // Nearly all texts are shorter than one step: a length of one byte and one copy.
+        let len = view.len();
+        if len < STEP
+            && matches!(view.kind(), Kind::Text | Kind::Number)
+            && let Some(source) = arena.get(view.offset()..).and_then(<[u8]>::first_chunk::<STEP>)
+            && let Some([length, target @ ..]) =
+                self.room.get_mut(self.at..).and_then(<[u8]>::first_chunk_mut::<{ STEP + 1 }>)
+        {
+            *length = len as u8;
+            *target = *source;
+            self.at += len + 1;
+            return;
+        }
+        match view.kind() {
+            Kind::Text | Kind::Number | Kind::Array | Kind::Object => {
+                self.length(view.len());
+                self.copy(view.offset(), view.len(), arena);
+            }
+            Kind::Absent => self.length(0),
+            _ => self.rare(view, arena),
+        }
+    }
+
+    #[inline(always)]
+    fn length(&mut self, mut number: usize) {
+        while number >= 128 {
+            self.room[self.at] = number as u8 | 128;
+            self.at += 1;
+            number >>= 7;
+        }
+        self.room[self.at] = number as u8;
+        self.at += 1;
+    }
+
+    #[inline(always)]
+    fn copy(&mut self, from: usize, len: usize, arena: &[u8]) {
+        // Copies of fixed size are a few instructions each, one of any size is a call. What is too much is written over.
+        if len <= STEP * STEPS_MAX
+            && let Some(source) = arena.get(from..from + len.next_multiple_of(STEP))
+            && let Some(target) = self.room.get_mut(self.at..self.at + source.len())
+        {
+            let (source, target) = (source.as_chunks::<STEP>().0, target.as_chunks_mut::<STEP>().0);
+            for (to, from) in target.iter_mut().zip(source) {
+                *to = *from;
+            }
+        } else {
+            self.room[self.at..self.at + len].copy_from_slice(&arena[from..from + len]);
+        }
+        self.at += len;
+    }
+
+    #[cold]
+    fn rare(&mut self, view: View, arena: &[u8]) {
+        with_text(view, arena, |text| {
+            self.length(text.len());
+            self.room[self.at..self.at + text.len()].copy_from_slice(text);
+            self.at += text.len();
+        });
     }
 }
 
-/// Appends a view's text as [`with_text`] gives it, with its length in front.
-#[inline(always)]
-pub(super) fn put_view(out: &mut Vec<u8>, view: View, arena: &[u8]) {
-    match view.kind() {
-        Kind::Text | Kind::Number | Kind::Array | Kind::Object => put_slice(out, view, arena),
-        _ => with_text(view, arena, |text| put_text(out, text)),
-    }
-}
-
-/// Text of at most sixteen bytes as one number: equal exactly where the texts are, and far quicker compared and hashed.
+/// Text of at most fifteen bytes and its length in one number: equal exactly where the texts are, and far quicker compared and hashed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Short {
-    bytes: u128,
-    len: u32,
-}
+pub(super) struct Short(u64, u64);
 
 impl Short {
     /// No text.
-    pub(super) const NONE: Self = Self { bytes: 0, len: u32::MAX };
+    pub(super) const NONE: Self = Self(u64::MAX, u64::MAX);
 
     /// The text of a view; `None` where it is longer, has escapes, or stands at the arena's very end.
     #[inline(always)]
     pub(super) fn of(view: View, arena: &[u8]) -> Option<Self> {
         let len = view.len();
-        if len > 16 || !matches!(view.kind(), Kind::Text | Kind::Number) {
+        if len > 15 || !matches!(view.kind(), Kind::Text | Kind::Number) {
             return None;
         }
         let chunk = arena.get(view.offset()..).and_then(<[u8]>::first_chunk::<16>)?;
-        let mask = u128::MAX.checked_shr(8 * (16 - len as u32)).unwrap_or(0);
-        Some(Self { bytes: u128::from_le_bytes(*chunk) & mask, len: len as u32 })
+        let text = u128::from_le_bytes(*chunk) & ((1 << (8 * len as u32)) - 1);
+        Some(Self(text as u64, (text >> 64) as u64 | (len as u64) << 56))
     }
 
     /// A place in a table of `slots`, which is a power of two.
     #[inline(always)]
     pub(super) fn place(self, slots: usize) -> usize {
-        let low = (self.bytes as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        let high = ((self.bytes >> 64) as u64).wrapping_mul(0xC2B2_AE3D_27D4_EB4F);
-        let mixed =
-            (low ^ high.rotate_left(32) ^ u64::from(self.len)).wrapping_mul(0xD6E8_FEB8_6659_FD93);
+        let low = self.0.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let high = self.1.wrapping_mul(0xC2B2_AE3D_27D4_EB4F);
+        let mixed = (low ^ high.rotate_left(32)).wrapping_mul(0xD6E8_FEB8_6659_FD93);
         (mixed >> 40) as usize & (slots - 1)
     }
 }
@@ -182,22 +247,29 @@ mod tests {
         assert_ne!(short(9, 9), short(9, 10), "a zero byte is text too");
         assert_ne!(short(0, 0), None);
         assert_eq!(short(0, 0), short(30, 0));
-        assert_ne!(short(29, 16), short(30, 16));
-        assert_eq!(short(29, 17), None);
+        assert_ne!(short(29, 15), short(30, 15));
+        assert_eq!(short(29, 16), None);
         assert_eq!(short(arena.len() - 4, 4), None);
     }
 
     #[test]
     fn copies_end_where_the_view_ends() {
-        let arena: Vec<u8> = (0..200).collect();
-        for (at, len) in
-            [(0, 0), (3, 5), (0, 32), (0, 33), (168, 32), (180, 20), (199, 1), (10, 150)]
-        {
-            let (mut quick, mut plain) = (vec![7], vec![7]);
-            put_slice(&mut quick, View::new(Kind::Text, at, len), &arena);
-            put_text(&mut plain, &arena[at..at + len]);
-            assert_eq!(quick, plain);
+        let arena: Vec<u8> = (0..=255).collect();
+        let views =
+            [(0, 0), (3, 5), (0, 32), (0, 33), (168, 32), (180, 20), (255, 1), (10, 150), (1, 128)];
+        let views = views.map(|(at, len)| View::new(Kind::Text, at, len));
+        let others =
+            [View::bool(true), View::bool(false), View::MISSING, View::new(Kind::Escaped, 0, 9)];
+        let mut plain = Vec::new();
+        let all = || views.iter().chain(&others);
+        let mut room = vec![9; all().map(|&view| most(view)).sum::<usize>() + SLACK];
+        let mut tail = Tail::new(&mut room);
+        for &view in all() {
+            tail.put(view, &arena);
+            with_text(view, &arena, |text| put_text(&mut plain, text));
         }
+        let written = tail.written();
+        assert_eq!(room[..written], plain);
     }
 
     #[test]

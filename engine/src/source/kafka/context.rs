@@ -14,7 +14,7 @@ use rdkafka::{
     types::RDKafkaRespErr,
 };
 
-use super::{Settings, explain, is_tls_failure, queue::PartitionQueue};
+use super::{Settings, explain, is_tls_failure, note, queue::PartitionQueue};
 use crate::{
     config::Start,
     delivery::{LaneId, Position},
@@ -35,6 +35,8 @@ pub(super) struct Assigned {
     pub(super) queue: PartitionQueue,
     /// The next offset that was not read yet.
     pub(super) next: i64,
+    /// Fates of records before this offset are settled: they are read again for what rules remember of them.
+    pub(super) settled: i64,
 }
 
 /// The group's state on this member. All calls come from the reading thread; the lock is never contended.
@@ -142,7 +144,8 @@ impl GroupContext {
             if let Some((from, to)) = start.gap {
                 tracing::error!(source = %self.settings.name, %topic, partition, from, to, "Kafka no longer holds these offsets: they were never read");
             }
-            begin.add_partition_offset(topic, *partition, Offset::Offset(start.offset))?;
+            let first = start.since.unwrap_or(start.offset);
+            begin.add_partition_offset(topic, *partition, Offset::Offset(first))?;
             if start.fresh {
                 // So that a restart begins here again, not at what is then the end.
                 commit.add_partition_offset(topic, *partition, Offset::Offset(start.offset))?;
@@ -152,7 +155,13 @@ impl GroupContext {
                 continue;
             };
             let lane = self.intake.assigned(start.position.clone());
-            assigned.push(Assigned { position: start.position, lane, queue, next: start.offset });
+            assigned.push(Assigned {
+                position: start.position,
+                lane,
+                queue,
+                next: first,
+                settled: start.offset,
+            });
         }
         drop(assigned);
         change(consumer, &begin, true)?;
@@ -200,6 +209,9 @@ impl GroupContext {
                     Start::At(ms) => offset_at(consumer, &topic, partition, ms)?,
                     Start::Earliest | Start::Latest => None,
                 };
+                let noted = committed
+                    .find_partition(&topic, partition)
+                    .and_then(|element| note::read(element.metadata()));
                 let committed = committed_of(partition);
                 let known = Known { committed, topic_is_read, low, high, at };
                 let begin = assignment::begin(self.settings.start, known);
@@ -210,6 +222,11 @@ impl GroupContext {
                     offset: begin.offset,
                     gap: begin.gap,
                     fresh: committed.is_none(),
+                    // Only where reading goes on at what was committed does the note belong to it.
+                    since: noted
+                        .filter(|_| committed == Some(begin.offset))
+                        .map(|since| since.max(low))
+                        .filter(|since| *since < begin.offset),
                 });
             }
         }
@@ -237,11 +254,8 @@ impl GroupContext {
         if !lost && !closed.is_empty() {
             let mut offsets = TopicPartitionList::with_capacity(closed.len());
             for (position, offset) in &closed {
-                offsets.add_partition_offset(
-                    &position.topic,
-                    position.partition,
-                    Offset::Offset(*offset),
-                )?;
+                let since = self.intake.since(position, *offset);
+                note::add(&mut offsets, position, *offset, since)?;
             }
             if let Err(error) = consumer.commit(&offsets, CommitMode::Sync) {
                 // The next owner reads the range again: at least once holds.
@@ -259,6 +273,8 @@ struct Beginning {
     gap: Option<(i64, i64)>,
     /// Whether the group has no offset for the partition yet.
     fresh: bool,
+    /// Where reading begins once more for what rules remember.
+    since: Option<i64>,
 }
 
 impl ClientContext for GroupContext {

@@ -175,67 +175,21 @@ rule d { .y = .a.b.c ?? info  .z = null + 1  .w = [null, 1][0] }
 #[test]
 fn parts_of_the_language_that_come_later() {
     rules(
-        r#"enum tier ordered { free, paid }
-@shadow
-rule a { limit 10/s  dedup by .x within 5s  count hits  emit each .items as .item }
-window w on any { over 5m by .host let n = count() route to logs }
-alert b on any { over 5m let n = count() fire when n == 0 severity warn }
+        r#"type raw = { body: bytes }
 rule c { .x = count() }
 "#,
         &expect![[r#"
-            error[E107]: an enum cannot run yet
-             --> t.rules:8:6
+            error[E107]: the type `bytes` cannot run yet
+             --> t.rules:8:20
               |
-            8 | enum tier ordered { free, paid }
-              |      ^^^^ this version reads it, but does not run it
-
-            error[E107]: `@shadow` cannot run yet
-             --> t.rules:9:1
-              |
-            9 | @shadow
-              | ^^^^^^^ this version reads it, but does not run it
-
-            error[E107]: `limit` cannot run yet
-              --> t.rules:10:10
-               |
-            10 | rule a { limit 10/s  dedup by .x within 5s  count hits  emit each .items as .item }
-               |          ^^^^^^^^^^ this version reads it, but does not run it
-
-            error[E107]: `dedup` cannot run yet
-              --> t.rules:10:22
-               |
-            10 | rule a { limit 10/s  dedup by .x within 5s  count hits  emit each .items as .item }
-               |                      ^^^^^^^^^^^^^^^^^^^^^ this version reads it, but does not run it
-
-            error[E107]: `count` cannot run yet
-              --> t.rules:10:45
-               |
-            10 | rule a { limit 10/s  dedup by .x within 5s  count hits  emit each .items as .item }
-               |                                             ^^^^^^^^^^ this version reads it, but does not run it
-
-            error[E107]: `emit each` cannot run yet
-              --> t.rules:10:57
-               |
-            10 | rule a { limit 10/s  dedup by .x within 5s  count hits  emit each .items as .item }
-               |                                                         ^^^^^^^^^^^^^^^^^^^^^^^^^ this version reads it, but does not run it
-
-            error[E107]: a window cannot run yet
-              --> t.rules:11:8
-               |
-            11 | window w on any { over 5m by .host let n = count() route to logs }
-               |        ^ this version reads it, but does not run it
-
-            error[E107]: an alert cannot run yet
-              --> t.rules:12:7
-               |
-            12 | alert b on any { over 5m let n = count() fire when n == 0 severity warn }
-               |       ^ this version reads it, but does not run it
+            8 | type raw = { body: bytes }
+              |                    ^^^^^ this version reads it, but does not run it
 
             error[E102]: `count` is an aggregate
-              --> t.rules:13:15
-               |
-            13 | rule c { .x = count() }
-               |               ^^^^^ stands in windows and alerts only
+             --> t.rules:9:15
+              |
+            9 | rule c { .x = count() }
+              |               ^^^^^ stands in windows and alerts only
         "#]],
     );
 }

@@ -117,11 +117,11 @@ fn tests_with_mistakes() {
                |
                = note: a test expects `routed`, `dropped`, `passed == n`, `dropped_by(rule) == n` or `metric("name", rule: r) == n`
 
-            error[E107]: an expectation of an alert cannot run yet
-              --> t.rules:21:3
+            error[E102]: there is no alert `alert`
+              --> t.rules:21:19
                |
             21 |   expect fired by alert
-               |   ^^^^^^^^^^^^^^^^^^^^^ this version reads it, but does not run it
+               |                   ^^^^^
         "#]],
     );
 }

@@ -1,4 +1,4 @@
-//! W701 and W303: what the tests of a program say about its rules, beside passing.
+//! W303: rules whose events in the tests nearly all go to earlier ones.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -13,32 +13,6 @@ const EVENTS_MIN: usize = 5;
 
 /// The share of a rule's events, in percent, that makes it shadowed.
 const SHARE: usize = 95;
-
-/// Rules that no test reaches, and tests that expect nothing.
-pub fn untested(plan: &Arc<Plan>, tests: &[Test]) -> Vec<Diagnostic> {
-    let mut found = Vec::new();
-    let mut reached: BTreeSet<RuleId> = BTreeSet::new();
-    for test in tests {
-        reached.extend(run_test(plan, test).reached);
-        let expects = test.steps.iter().any(|step| matches!(step, TestStep::Expect { .. }));
-        if !expects {
-            found.push(
-                Diagnostic::new(Code::W701, test.span, "this test expects nothing")
-                    .advise("add an `expect`: without one it cannot fail"),
-            );
-        }
-    }
-    for (index, rule) in plan.rules.iter().enumerate() {
-        if !reached.contains(&RuleId(index as u32)) {
-            let message = format!("no test reaches the rule `{}`", rule.name);
-            found.push(
-                Diagnostic::new(Code::W701, rule.span, message)
-                    .advise("give an event that it takes, and say what becomes of it"),
-            );
-        }
-    }
-    found
-}
 
 /// Rules of `first` groups whose events nearly all go to an earlier rule.
 pub fn shadowed(plan: &Arc<Plan>, tests: &[Test]) -> Vec<Diagnostic> {

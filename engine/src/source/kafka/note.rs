@@ -1,0 +1,49 @@
+//! What stands beside a committed offset: where reading must begin again to know what rules remember there.
+//!
+//! It is the offset's own metadata, so no other store has to agree with it.
+
+use rdkafka::{Offset, TopicPartitionList, error::KafkaError};
+
+use crate::delivery::Position;
+
+/// What stands before the number.
+const SINCE: &str = "sf=";
+
+/// Adds an offset to what is committed, with its note.
+pub(super) fn add(
+    list: &mut TopicPartitionList,
+    position: &Position,
+    offset: i64,
+    since: Option<i64>,
+) -> Result<(), KafkaError> {
+    let Position { topic, partition } = position;
+    list.add_partition_offset(topic, *partition, Offset::Offset(offset))?;
+    if let Some(since) = since
+        && let Some(mut element) = list.find_partition(topic, *partition)
+    {
+        element.set_metadata(format!("{SINCE}{since}"));
+    }
+    Ok(())
+}
+
+/// Reads a note; what somebody else wrote there says nothing.
+pub(super) fn read(metadata: &str) -> Option<i64> {
+    metadata.strip_prefix(SINCE)?.parse().ok().filter(|since| *since >= 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_note_is_read_as_it_was_written() {
+        let mut list = TopicPartitionList::new();
+        let position = Position { topic: "t".into(), partition: 3 };
+        add(&mut list, &position, 90, Some(42)).unwrap();
+        let element = list.find_partition("t", 3).unwrap();
+        assert_eq!((element.offset(), read(element.metadata())), (Offset::Offset(90), Some(42)));
+        for other in ["", "42", "sf=", "sf=-1", "sf=4x", "somebody's own"] {
+            assert_eq!(read(other), None, "{other}");
+        }
+    }
+}
