@@ -4,13 +4,14 @@
 
 use std::{
     sync::{
-        Arc, OnceLock,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use anyhow::{bail, ensure};
+use logmon_dsl::column::Arena;
 use logmon_engine::{
     config::{Start, Topics},
     delivery::{LaneId, Position},
@@ -150,6 +151,8 @@ struct Count {
     expected: u64,
     records: AtomicU64,
     lanes: AtomicU64,
+    /// Memory for the next batches, as the engine gives it back.
+    spares: Mutex<Vec<Arena>>,
     /// CPU time at the first batch, and how many records had come with it.
     first: OnceLock<(u64, u64)>,
     last: OnceLock<u64>,
@@ -162,6 +165,7 @@ impl Count {
             expected,
             records: AtomicU64::new(0),
             lanes: AtomicU64::new(0),
+            spares: Mutex::new(Vec::new()),
             first: OnceLock::new(),
             last: OnceLock::new(),
             stop,
@@ -193,7 +197,10 @@ impl Intake for Count {
         true
     }
 
-    fn take(&self, batch: RawBatch) {
+    fn take(&self, mut batch: RawBatch) {
+        let mut spare = self.spares.lock().unwrap_or_else(PoisonError::into_inner);
+        spare.push(std::mem::take(&mut batch.arena));
+        drop(spare);
         let here = batch.payloads.len() as u64;
         let records = self.records.fetch_add(here, Ordering::Relaxed) + here;
         self.first.get_or_init(|| (process_cpu(), records));
@@ -201,6 +208,16 @@ impl Intake for Count {
             self.last.get_or_init(process_cpu);
             self.stop.store(true, Ordering::Release);
         }
+    }
+
+    fn spare(&self) -> Option<Arena> {
+        let mut arena = self.spares.lock().unwrap_or_else(PoisonError::into_inner).pop()?;
+        arena.clear();
+        Some(arena)
+    }
+
+    fn since(&self, _: &Position, _: i64) -> Option<i64> {
+        None
     }
 
     fn committable(&self) -> Vec<(LaneId, Position, i64)> {

@@ -3,8 +3,6 @@
 //! Some 716 bytes and 30 members an event on average, nested ones counted. Two in a hundred messages carry escapes, three in a hundred
 //! statuses are text, several fields are optional, and one producer writes spaces after `:` and `,` as Python does.
 
-pub mod sized;
-
 use std::fmt::{Arguments, Write as _};
 
 /// A small source of random numbers (xorshift64*), so that a seed means the same events for ever.
@@ -68,7 +66,7 @@ pub fn event(random: &mut Random, index: usize) -> String {
 
 /// The fields that all producers send, each in its own order.
 #[derive(Debug, Clone, Copy)]
-enum Part {
+pub(crate) enum Part {
     Timestamp,
     Severity,
     Service,
@@ -133,7 +131,7 @@ const THIRD: &[Part] = &[
     TraceId,
 ];
 
-const NAMES: [&str; 10] = [
+pub(crate) const NAMES: [&str; 10] = [
     "payments",
     "checkout",
     "search",
@@ -145,16 +143,16 @@ const NAMES: [&str; 10] = [
     "ledger",
     "geo",
 ];
-const SERVICES: usize = NAMES.len();
-const PARTS: [&str; 5] = ["api", "worker", "edge", "batch", "core"];
+pub(crate) const SERVICES: usize = NAMES.len();
+pub(crate) const PARTS: [&str; 5] = ["api", "worker", "edge", "batch", "core"];
 /// Producers spell severities as they like, and most lines are harmless.
 const SEVERITIES: [&str; 20] = [
     "info", "INFO", "Info", "info", "INFO", "info", "info", "INFO", "info", "info", "info", "warn",
     "WARN", "Warning", "info", "ERROR", "debug", "DEBUG", "trace", "info",
 ];
 const PROBES: [&str; 4] = ["/metrics", "/ready", "/livez", "/api/v1/ping"];
-const RESOURCES: [&str; 5] = ["orders", "users", "carts", "items", "payments"];
-const METHODS: [&str; 6] = ["GET", "GET", "GET", "POST", "PUT", "DELETE"];
+pub(crate) const RESOURCES: [&str; 5] = ["orders", "users", "carts", "items", "payments"];
+pub(crate) const METHODS: [&str; 6] = ["GET", "GET", "GET", "POST", "PUT", "DELETE"];
 const AGENTS: [&str; 5] = [
     "Mozilla/5.0 (X11; Linux x86_64) Chrome/126.0",
     "okhttp/4.12.0",
@@ -170,15 +168,15 @@ const ESCAPES: [&str; 4] = [
 ];
 
 /// One event while it is written.
-struct Line<'a> {
-    json: Json,
-    random: &'a mut Random,
-    index: usize,
-    service: usize,
+pub(crate) struct Line<'a> {
+    pub(crate) json: Json,
+    pub(crate) random: &'a mut Random,
+    pub(crate) index: usize,
+    pub(crate) service: usize,
 }
 
 impl Line<'_> {
-    fn field(&mut self, part: Part) {
+    pub(crate) fn field(&mut self, part: Part) {
         let Self { json, random, index, service } = self;
         match part {
             Timestamp => {
@@ -324,7 +322,7 @@ impl Line<'_> {
     }
 }
 
-fn message(random: &mut Random) -> String {
+pub(crate) fn message(random: &mut Random) -> String {
     let (id, n) = (random.below(1_000_000), random.below(900));
     let mut text = match random.below(8) {
         0 => format!(
@@ -390,31 +388,31 @@ fn message(random: &mut Random) -> String {
 const STRINGS_GROW: &str = "a string takes every write";
 
 /// JSON text while it is written. Values are not escaped: they are chosen above.
-struct Json {
-    text: String,
-    colon: &'static str,
-    comma: &'static str,
+pub(crate) struct Json {
+    pub(crate) text: String,
+    pub(crate) colon: &'static str,
+    pub(crate) comma: &'static str,
     /// Whether the innermost object has no member yet.
-    fresh: bool,
+    pub(crate) fresh: bool,
 }
 
 impl Json {
-    fn new(spaced: bool) -> Self {
+    pub(crate) fn new(spaced: bool) -> Self {
         let (colon, comma) = if spaced { (": ", ", ") } else { (":", ",") };
         Self { text: String::with_capacity(1024), colon, comma, fresh: true }
     }
 
-    fn open(&mut self) {
+    pub(crate) fn open(&mut self) {
         self.text.push('{');
         self.fresh = true;
     }
 
-    fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         self.text.push('}');
         self.fresh = false;
     }
 
-    fn key(&mut self, key: &str) {
+    pub(crate) fn key(&mut self, key: &str) {
         if !self.fresh {
             self.text.push_str(self.comma);
         }
@@ -422,12 +420,12 @@ impl Json {
         write!(self.text, "\"{key}\"{}", self.colon).expect(STRINGS_GROW);
     }
 
-    fn plain(&mut self, key: &str, value: Arguments<'_>) {
+    pub(crate) fn plain(&mut self, key: &str, value: Arguments<'_>) {
         self.key(key);
         self.text.write_fmt(value).expect(STRINGS_GROW);
     }
 
-    fn text(&mut self, key: &str, value: Arguments<'_>) {
+    pub(crate) fn text(&mut self, key: &str, value: Arguments<'_>) {
         self.key(key);
         write!(self.text, "\"{value}\"").expect(STRINGS_GROW);
     }

@@ -18,4 +18,5 @@ pub mod producer;
 pub mod program;
 pub mod report;
 pub mod servers;
+pub mod sized;
 pub mod stages;

@@ -11,6 +11,7 @@ mod constant;
 mod declare;
 mod event;
 mod expr;
+mod file;
 mod inline;
 mod literal;
 mod membership;
@@ -38,8 +39,8 @@ use std::{
 pub(crate) use constant::duration_text;
 pub(crate) use declare::attr_texts;
 pub(crate) use event::declares;
-pub(crate) use path::dotted;
 pub use notes::{Noted, Notes, Point};
+pub(crate) use path::dotted;
 pub(crate) use pool::{Checked, Pool, operands};
 
 use crate::{
@@ -217,6 +218,7 @@ pub(crate) struct Caches {
     regexes: HashMap<Span, Option<Arc<crate::functions::Regex>>>,
     patterns: HashMap<Span, Option<Arc<crate::functions::Pattern>>>,
     globs: HashMap<Span, Option<Arc<crate::functions::Glob>>>,
+    groks: HashMap<Span, Option<Arc<crate::functions::Grok>>>,
     /// How many functions were put in place for the outermost call or function that is being checked.
     calls: usize,
     /// Places whose mistake was reported already.

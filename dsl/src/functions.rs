@@ -3,18 +3,27 @@
 //! Invariant: no kernel panics, whatever a row holds, and none yields NaN.
 
 mod access;
+mod binary;
 mod columns;
 pub mod conversion;
+pub(crate) mod csv;
 mod dates;
 mod detect;
 mod documents;
 pub mod encoding;
+mod entries;
 pub mod event;
+mod flows;
+mod formats;
+mod fragments;
+pub mod grok;
 pub mod hashing;
+mod identity;
 mod items;
 mod lambdas;
 pub mod lists;
 pub mod maps;
+mod measures;
 mod needles;
 pub mod network;
 pub mod numbers;
@@ -29,6 +38,7 @@ mod redact;
 pub mod regex;
 mod show;
 mod signature;
+mod stacktrace;
 pub mod strings;
 mod strptime;
 mod syslog;
@@ -36,7 +46,10 @@ pub mod time;
 pub mod twin;
 mod urls;
 mod user_agent;
+mod xml;
+mod yaml;
 
+pub use grok::Grok;
 pub use pattern::{Glob, Pattern};
 pub use regex::Regex;
 pub use strptime::wrong_format;
@@ -51,6 +64,7 @@ use std::{
 use crate::{
     column::{Column, Mask, Value},
     eval::{CallContext, RowContext},
+    plan::Secret,
     types::{Ty, Type},
 };
 
@@ -58,16 +72,23 @@ use crate::{
 const FAMILIES: &[&[Function]] = &[
     conversion::FUNCTIONS,
     strings::FUNCTIONS,
+    measures::FUNCTIONS,
     patterns::FUNCTIONS,
     parsing::FUNCTIONS,
+    fragments::FUNCTIONS,
+    formats::FUNCTIONS,
     encoding::FUNCTIONS,
+    binary::FUNCTIONS,
     hashing::FUNCTIONS,
+    identity::FUNCTIONS,
     privacy::FUNCTIONS,
     network::FUNCTIONS,
+    flows::FUNCTIONS,
     time::FUNCTIONS,
     numbers::FUNCTIONS,
     lists::FUNCTIONS,
     maps::FUNCTIONS,
+    entries::FUNCTIONS,
     event::FUNCTIONS,
 ];
 
@@ -102,6 +123,35 @@ pub struct Function {
     pub kernel: Kernel,
     /// What it is in ClickHouse SQL.
     pub sql: Sql,
+    /// What it gets behind its arguments without being asked for it.
+    pub given: Given,
+}
+
+/// What a function gets of the place where it is called, as its last argument.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Given {
+    /// Nothing.
+    Nothing,
+    /// A field of the event, absent where the event's type has none.
+    Field(&'static str),
+    /// The name of the rule.
+    Rule,
+}
+
+impl Function {
+    /// A function that is nothing in SQL and gets its arguments only.
+    const fn new(
+        name: &'static str,
+        family: Family,
+        params: &'static [Param],
+        returns: fn(&[Option<Ty>]) -> Ty,
+        doc: &'static str,
+        examples: &'static [(&'static str, &'static str)],
+        kernel: Kernel,
+    ) -> Self {
+        let sql = Sql::None(twin::STORED);
+        Self { name, family, params, returns, doc, examples, kernel, sql, given: Given::Nothing }
+    }
 }
 
 impl PartialEq for Function {
@@ -188,6 +238,10 @@ pub enum Takes {
     Detectors(&'static [&'static str]),
     /// A `pat"…"` literal.
     Pattern,
+    /// A `grok"…"` literal.
+    Grok,
+    /// `secret("…")`, which is no value elsewhere.
+    Secret,
     /// A lambda whose parameters have these types, given the types of the arguments before it.
     Lambda(fn(&[Option<Ty>]) -> Vec<Ty>),
     /// Text or a lambda from text to text.
@@ -205,6 +259,8 @@ pub enum RowArg<'a> {
     Regex(&'a Regex),
     /// A pattern.
     Pattern(&'a Pattern),
+    /// A secret.
+    Secret(&'a Secret),
     /// Left out.
     None,
 }

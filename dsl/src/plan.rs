@@ -15,7 +15,7 @@ use crate::{
 
 pub use expr::{
     Arg, ArithOp, CompareOp, Detector, Expr, FormatPart, IsTest, Lambda, Literal, LiteralSet,
-    MatchPattern, MetaField, Op, RecordPart, TextTest,
+    MatchPattern, MetaField, Op, RecordPart, Secret, TextTest,
 };
 pub use state::{
     Aggregate, AggregateKind, Alert, Limit, Metric, MetricId, Receiver, Spans, Store, StoreId,

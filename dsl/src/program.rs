@@ -32,6 +32,11 @@ pub trait Reader {
     fn lock(&self, _entry: &Path) -> Option<(PathBuf, String)> {
         None
     }
+
+    /// The secret of that name, or what a person should read about why there is none.
+    fn secret(&self, name: &str) -> Result<String, String> {
+        Err(format!("nobody gives secrets here, `{name}` neither"))
+    }
 }
 
 /// The lock file in the entry's folder or in the one above.

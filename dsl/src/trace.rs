@@ -119,10 +119,12 @@ pub fn trace(
     let routes = outcome
         .routed
         .iter()
-        .filter(|routed| routed.rows.contains(&0))
-        .map(|routed| {
+        .flat_map(|routed| routed.rows.iter().map(move |row| (routed, *row as usize)))
+        // The event itself, and what `emit each` made of it.
+        .filter(|(_, row)| outcome.origin(*row) == 0)
+        .map(|(routed, row)| {
             let mut event = Vec::new();
-            print_routed(&mut event, &run.batch, &plan, &run.names, routed, 0);
+            print_routed(&mut event, &run.batch, &plan, &run.names, routed, row);
             let sink = plan.sinks[routed.sink.0 as usize].name.clone();
             (sink, routed.rule, String::from_utf8_lossy(&event).into_owned())
         })
@@ -150,7 +152,7 @@ fn detail(
     let is = after.event();
     traced.effects = until::changes(&was, &is);
     for routed in outcome.routed.iter().filter(|routed| routed.rule == Some(rule)) {
-        if routed.rows.contains(&0) {
+        if routed.rows.iter().any(|row| outcome.origin(*row as usize) == 0) {
             let sink = analysis.plan.sinks[routed.sink.0 as usize].name.clone();
             traced.effects.push(Effect::Routed(sink));
         }

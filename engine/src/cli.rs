@@ -129,6 +129,10 @@ impl Reader for FileSystem {
     fn lock(&self, entry: &Path) -> Option<(PathBuf, String)> {
         program::lock_beside(self, entry)
     }
+
+    fn secret(&self, name: &str) -> Result<String, String> {
+        config::secret(name)
+    }
 }
 
 /// The text of a file, or of standard input for `-`; otherwise what a person should read about why not.

@@ -338,6 +338,16 @@ impl Config {
     }
 }
 
+/// The secret that rules name: the environment variable `LOGMON_SECRET_` and the name in capitals, dashes and dots as `_`.
+pub fn secret(name: &str) -> Result<String, String> {
+    let letter = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
+    let variable: String = "LOGMON_SECRET_".chars().chain(name.chars().map(letter)).collect();
+    match std::env::var(&variable) {
+        Ok(text) if !text.is_empty() => Ok(text),
+        _ => Err(format!("set the environment variable {variable}")),
+    }
+}
+
 /// Finds the configuration of an entry file: `--config` if given, else the nearest `logmon.toml`: in the entry's
 /// folder, or beside it.
 pub fn find(entry: &Path, explicit: Option<&Path>) -> Option<PathBuf> {

@@ -96,7 +96,7 @@ impl ClickHouse {
         };
         let target = parse_url(address)
             .ok_or_else(|| error("it is not http://user:password@host:port".to_owned()))?;
-        query(&target, "SELECT 1").map_err(|it| error(it.to_string()))?;
+        query(&target, "SELECT 1", &[]).map_err(|it| error(it.to_string()))?;
         Ok(Self { url: format!("http://{}", target.address), target, own: None })
     }
 
@@ -127,7 +127,17 @@ impl ClickHouse {
 
     /// Runs one statement and returns the answer, tab-separated unless it names a format.
     pub fn query(&self, statement: &str) -> Result<String, ServiceError> {
-        query(&self.target, statement).map_err(|error| ServiceError::Query(error.to_string()))
+        self.query_with(statement, &[])
+    }
+
+    /// The same with parameters of the request, such as `param_p1` for `{p1:String}`.
+    pub fn query_with(
+        &self,
+        statement: &str,
+        params: &[(String, String)],
+    ) -> Result<String, ServiceError> {
+        query(&self.target, statement, params)
+            .map_err(|error| ServiceError::Query(error.to_string()))
     }
 
     /// The server's pid while it runs and is ours.
@@ -169,7 +179,7 @@ fn target_on(http_port: u16) -> Target {
 
 /// Asks the server on a loopback port one thing.
 pub(crate) fn ask(http_port: u16, statement: &str) -> std::io::Result<String> {
-    query(&target_on(http_port), statement)
+    query(&target_on(http_port), statement, &[])
 }
 
 /// Without user and password they are ClickHouse's own: `default` and none.

@@ -16,15 +16,24 @@ pub(crate) struct Target {
 /// A statement of a test or of a start takes milliseconds.
 const LIMIT: Duration = Duration::from_mins(1);
 
-/// Sends one statement, and returns what the server answered; an error it reports is an error here.
-pub(crate) fn query(target: &Target, statement: &str) -> io::Result<String> {
+/// Sends one statement with its parameters (`param_p1`, the value escaped), and returns what the server answered; an error it reports is an error here.
+pub(crate) fn query(
+    target: &Target,
+    statement: &str,
+    params: &[(String, String)],
+) -> io::Result<String> {
+    let params: Vec<String> = params
+        .iter()
+        .map(|(name, value)| format!("{}={}", encoded(name), encoded(value)))
+        .collect();
     let mut stream = TcpStream::connect(&target.address)?;
     stream.set_read_timeout(Some(LIMIT))?;
     stream.set_write_timeout(Some(LIMIT))?;
     // Version 1.0: the answer is not chunked and ends with the connection.
     let request = format!(
-        "POST / HTTP/1.0\r\nHost: {}\r\nX-ClickHouse-User: {}\r\nX-ClickHouse-Key: {}\r\n\
+        "POST /?{} HTTP/1.0\r\nHost: {}\r\nX-ClickHouse-User: {}\r\nX-ClickHouse-Key: {}\r\n\
          Content-Length: {}\r\n\r\n{statement}",
+        params.join("&"),
         target.address,
         target.user,
         target.password,
@@ -34,6 +43,10 @@ pub(crate) fn query(target: &Target, statement: &str) -> io::Result<String> {
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;
     body(&String::from_utf8_lossy(&answer))
+}
+
+fn encoded(text: &str) -> impl std::fmt::Display + '_ {
+    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC)
 }
 
 fn body(answer: &str) -> io::Result<String> {

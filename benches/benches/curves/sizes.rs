@@ -3,11 +3,11 @@
 use anyhow::ensure;
 use logmon_benches::{
     by_hand::ByHand,
-    events::sized::{SIZES, Size, sized},
     figures::{Figure, Summary},
     plot::Plot,
     program::{bound, ten_rules},
     report::{Table, say},
+    sized::{SIZES, Size, sized},
     stages::{Desk, Produced},
 };
 use logmon_engine::sink::clickhouse::Compression;

@@ -1,8 +1,11 @@
 //! What may be written at a place: fields, names, functions, words.
 
+use std::collections::BTreeSet;
+
 use super::{
     Assist,
     context::{Cursor, Wanted},
+    covers,
     fields::{self, Field},
     names, words,
 };
@@ -85,7 +88,17 @@ impl Assist<'_> {
         let unit = self.unit(file).unwrap_or(0);
         let found = match cursor.wanted() {
             Wanted::Nothing => Vec::new(),
-            Wanted::Field(keys) => fields::below(&point, &keys).iter().map(field).collect(),
+            Wanted::Field(keys) => {
+                let known = fields::below(&point, &keys);
+                let mut found: Vec<Completion> = known.iter().map(field).collect();
+                for name in self.named_below(&keys, file, offset) {
+                    if known.iter().all(|field| *field.name != *name) {
+                        let used = plain(&name, CompletionKind::Field, "any", "Used elsewhere.");
+                        found.push(Completion { insert: key(&name), ..used });
+                    }
+                }
+                found
+            }
             Wanted::Member(local, keys) => member(&point, &local, &keys),
             Wanted::Metadata => words::METADATA
                 .iter()
@@ -132,8 +145,15 @@ impl Assist<'_> {
                 .collect(),
             Wanted::Value(compared) => {
                 let mut found = options(&cursor);
-                if compared.is_some_and(|keys| is_severity(&point, &keys)) {
-                    found.extend(severities());
+                if let Some(keys) = compared {
+                    found.extend(members(&point, &keys));
+                }
+                if matches!(cursor.declaration(), "window" | "alert") {
+                    let aggregates = words::AGGREGATES.iter();
+                    found.extend(aggregates.map(|(name, doc)| Completion {
+                        insert: format!("{name}($1)"),
+                        ..plain(name, CompletionKind::Function, "aggregate", doc)
+                    }));
                 }
                 found.extend(self.values(unit, &point));
                 found.extend(from_words(words::EXPRESSIONS));
@@ -173,6 +193,18 @@ impl Assist<'_> {
             params: function.params.iter().map(words::parameter).collect(),
             active,
         })
+    }
+
+    /// Fields below a path that other places of the program name, declared or not.
+    fn named_below(&self, keys: &[SegKind], file: FileId, offset: usize) -> BTreeSet<String> {
+        let others = self.names.paths.iter().filter(|path| !covers(path.span, file, offset));
+        others
+            .filter(|path| path.segs.iter().zip(keys).all(|(seg, key)| seg.kind == *key))
+            .filter_map(|path| match &path.segs.get(keys.len())?.kind {
+                SegKind::Field(name) => Some(name.clone()),
+                SegKind::Index(_) | SegKind::Each => None,
+            })
+            .collect()
     }
 
     /// What is known at a place; where no statement stands before it in the file, what the sources declare.
@@ -305,16 +337,22 @@ fn options(cursor: &Cursor<'_>) -> Vec<Completion> {
     names.iter().map(|name| plain(name, CompletionKind::Member, "", "")).collect()
 }
 
-fn is_severity(point: &Point, keys: &[SegKind]) -> bool {
-    let Some((SegKind::Field(last), above)) = keys.split_last() else { return false };
+/// The members of the closed set that a field is one of.
+fn members(point: &Point, keys: &[SegKind]) -> Vec<Completion> {
+    let Some((SegKind::Field(last), above)) = keys.split_last() else { return Vec::new() };
     let known = fields::below(point, above);
-    known.iter().any(|field| *field.name == **last && field.ty.base == Type::Severity)
-}
-
-fn severities() -> impl Iterator<Item = Completion> {
-    Severity::NAMED.into_iter().map(|(name, Severity(number))| {
-        plain(name, CompletionKind::Member, &format!("severity {number}"), "")
-    })
+    match known.iter().find(|field| *field.name == **last).map(|field| &field.ty.base) {
+        Some(Type::Severity) => {
+            let names = Severity::NAMED.into_iter();
+            let number = |Severity(number)| format!("severity {number}");
+            names.map(|(name, it)| plain(name, CompletionKind::Member, &number(it), "")).collect()
+        }
+        Some(Type::Enum(members)) => {
+            let names = members.names.iter();
+            names.map(|name| plain(name, CompletionKind::Member, &members.name, "")).collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
 fn member(point: &Point, local: &str, keys: &[SegKind]) -> Vec<Completion> {

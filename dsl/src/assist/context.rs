@@ -165,7 +165,7 @@ impl<'t> Cursor<'t> {
     }
 
     /// The word that starts the declaration around the cursor.
-    fn declaration(&self) -> &'t str {
+    pub(super) fn declaration(&self) -> &'t str {
         let found = self.tokens[..self.n_before].iter().rev().find(|token| {
             let margin = token.start == 0 || self.text.as_bytes()[token.start - 1] == b'\n';
             let starts = token.depth == 0 || margin;

@@ -158,6 +158,23 @@ pub(super) const EXPRESSIONS: &[Word] = &[
     word("null", "null", "JSON null."),
 ];
 
+/// Aggregates of windows and alerts.
+pub(super) const AGGREGATES: &[(&str, &str)] = &[
+    ("count", "How many events; `where` says which."),
+    ("sum", "The sum of a number."),
+    ("avg", "The mean of a number."),
+    ("min", "The smallest value."),
+    ("max", "The largest value."),
+    ("quantile", "The value that this share of the values does not pass."),
+    ("uniq", "How many different values."),
+    ("rate", "Events a second."),
+    ("any", "Some value that is there."),
+    ("first", "The first value."),
+    ("last", "The last value."),
+    ("top", "The most frequent values."),
+    ("stddev", "How far the values lie from their mean."),
+];
+
 /// Metadata, each with its type.
 pub(super) const METADATA: &[(&str, &str, &str)] = &[
     ("topic", "string", "The Kafka topic."),
@@ -246,6 +263,8 @@ fn takes(takes: Takes) -> String {
         Takes::TextOrRegex => "string | re\"…\"".to_owned(),
         Takes::Detectors(options) => format!("[re\"…\" | {}]", options.join(" | ")),
         Takes::Pattern => "pat\"…\"".to_owned(),
+        Takes::Grok => "grok\"…\"".to_owned(),
+        Takes::Secret => "secret(…)".to_owned(),
         Takes::Lambda(_) => "|…| …".to_owned(),
         Takes::TextOrLambda => "string | |text| …".to_owned(),
     }

@@ -3,8 +3,9 @@
 use super::{Checked, Checker, Named, constant::Const, said};
 use crate::{
     catalog::{DeclId, DeclKind, Space, nearest},
+    column::Absence,
     diagnostic::{Code, Diagnostic},
-    functions::{self, Function, Kernel, Param, Takes, wrong_format},
+    functions::{self, Function, Given, Kernel, Param, Takes, wrong_format},
     plan::{self, Detector, ExprId, Lambda, Literal, Op},
     span::Span,
     syntax::ast::{self, Expr, ExprKind, Tag},
@@ -52,7 +53,15 @@ impl Checker<'_> {
         if let Some(function) = functions::find(bare) {
             return self.call_library(span, name.span, function, args, want);
         }
-        if matches!(bare, "lines" | "cidrs") {
+        if bare == "secret" {
+            let message = "a secret is no value";
+            self.report(
+                Diagnostic::new(Code::E101, span, message)
+                    .advise("use it as the key of `hmac` or `pseudonymize`"),
+            );
+            return None;
+        }
+        if matches!(bare, "lines" | "cidrs" | "table") {
             self.report(
                 Diagnostic::new(
                     Code::E102,
@@ -113,8 +122,27 @@ impl Checker<'_> {
             return None;
         }
         let sees_absent = matches!(function.kernel, Kernel::RowsWithAbsent(_));
+        if let Some(given) = self.place_gives(function.given, span) {
+            optional |= given.ty.optional;
+            out.push(Some(plan::Arg::Value(given.id)));
+        }
         let ty = (function.returns)(&types).or_optional(optional && !sees_absent);
         Some(self.add(Op::Call { function, args: out }, ty, span))
+    }
+
+    /// What a function gets of its place.
+    fn place_gives(&mut self, given: Given, span: Span) -> Option<Checked> {
+        match given {
+            Given::Nothing => None,
+            Given::Field(name) => Some(self.field_if_any(name, span)),
+            Given::Rule => {
+                let rule = self.place.rule.and_then(|rule| self.build.rules.get(rule.0 as usize));
+                let name = rule.map(|rule| rule.name.clone());
+                let literal = name.map_or(Literal::Absent(Absence::Missing), Literal::Text);
+                let ty = Ty { base: Type::Text, optional: matches!(literal, Literal::Absent(_)) };
+                Some(self.add(Op::Literal(literal), ty, span))
+            }
+        }
     }
 
     /// Brings arguments to their parameters.
@@ -281,6 +309,32 @@ impl Checker<'_> {
                 }
                 _ if self.was_pattern(e) => None,
                 _ => self.fail(Code::E101, e.span, format!("{place} takes `pat\"…\"`")),
+            },
+            Takes::Grok => match self.constant_of(e) {
+                Some(Const::Grok(grok)) => {
+                    let ty = Ty::required(Type::Pattern(grok.shape.clone()));
+                    Some((plan::Arg::Grok(grok), Some(ty)))
+                }
+                // What was a literal has been reported as a wrong one.
+                _ if matches!(
+                    &e.kind,
+                    ExprKind::Tagged { tag: Tag::Grok, .. } | ExprKind::Error
+                ) =>
+                {
+                    None
+                }
+                _ => self.fail(Code::E101, e.span, format!("{place} takes `grok\"…\"`")),
+            },
+            Takes::Secret => match self.constant_of(e) {
+                Some(Const::Secret(secret)) => Some((plan::Arg::Secret(secret), None)),
+                _ if matches!(&e.kind, ExprKind::Call { function, .. } if function.bare() == Some("secret")) => {
+                    None
+                }
+                _ => self.fail(
+                    Code::E101,
+                    e.span,
+                    format!("{place} takes `secret(\"name\")`: a key must not stand in rules"),
+                ),
             },
             Takes::Lambda(params) => {
                 let params = params(before);

@@ -5,11 +5,10 @@ use std::{fmt::Write as _, sync::Arc};
 use super::{Checked, Checker, Progress, declare::FIELDS_MAX, event::join_ty};
 use crate::{
     catalog::{DeclId, DeclKind, Space},
-    column::{Cidr, value::u128_to_ip},
+    column::value::u128_to_ip,
     diagnostic::{Code, Diagnostic},
-    functions::{Glob, Pattern, Regex},
-    plan::{Literal, Op},
-    program::beside,
+    functions::{Glob, Grok, Pattern, Regex},
+    plan::{Literal, Op, Secret},
     span::Span,
     syntax::ast::{self, Expr, ExprKind, RecordField, Tag},
     types::{FieldType, Shape, Ty, Type},
@@ -17,9 +16,6 @@ use crate::{
 
 /// How deep constants may name constants.
 const DEPTH_MAX: usize = 64;
-
-/// Lines of a list file: far above any list a person keeps, far below what would fill memory.
-const LINES_MAX: usize = 1_000_000;
 
 /// A value known when the program is loaded.
 #[derive(Debug, Clone)]
@@ -32,6 +28,9 @@ pub(super) enum Const {
     Regex(Arc<Regex>),
     Pattern(Arc<Pattern>),
     Glob(Arc<Glob>),
+    Grok(Arc<Grok>),
+    /// `secret("name")`
+    Secret(Secret),
     /// An expression over other constants, put in place where it is named.
     Computed,
 }
@@ -64,7 +63,12 @@ impl Const {
                 }
                 Ty::required(Type::Record(Arc::new(Shape { fields, open: false })))
             }
-            Self::Regex(_) | Self::Pattern(_) | Self::Glob(_) | Self::Computed => return None,
+            Self::Regex(_)
+            | Self::Pattern(_)
+            | Self::Glob(_)
+            | Self::Grok(_)
+            | Self::Secret(_)
+            | Self::Computed => return None,
         })
     }
 
@@ -101,7 +105,12 @@ impl Const {
                 }
                 out.push('}');
             }
-            Self::Regex(_) | Self::Pattern(_) | Self::Glob(_) | Self::Computed => return None,
+            Self::Regex(_)
+            | Self::Pattern(_)
+            | Self::Glob(_)
+            | Self::Grok(_)
+            | Self::Secret(_)
+            | Self::Computed => return None,
         }
         Some(())
     }
@@ -253,6 +262,8 @@ impl Checker<'_> {
             Const::Regex(_) => return self.no_value(span, "a regex", "matches"),
             Const::Glob(_) => return self.no_value(span, "a glob", "like"),
             Const::Pattern(_) => return self.no_value(span, "a pattern", "parse_pattern"),
+            Const::Grok(_) => return self.no_value(span, "a grok pattern", "parse_grok"),
+            Const::Secret(_) => return self.no_value(span, "a secret", "hmac` or `pseudonymize"),
             Const::Computed => return None,
         };
         // Constant records are JSON text, whose members have no static place.
@@ -295,10 +306,7 @@ impl Checker<'_> {
                 self.pattern_literal(e).map(Const::Pattern)
             }
             ExprKind::Tagged { tag: Tag::Glob, .. } => self.glob_literal(e).map(Const::Glob),
-            ExprKind::Tagged { tag: Tag::Grok, .. } => {
-                self.later(e.span, "`grok\"…\"`");
-                None
-            }
+            ExprKind::Tagged { tag: Tag::Grok, .. } => self.grok_literal(e).map(Const::Grok),
             ExprKind::Null
             | ExprKind::Bool(_)
             | ExprKind::Int(_)
@@ -344,10 +352,8 @@ impl Checker<'_> {
             ExprKind::Call { function, args, filter: None } => match function.bare() {
                 Some("lines") => self.read_list(e, args, false),
                 Some("cidrs") => self.read_list(e, args, true),
-                Some(name @ ("table" | "secret")) => {
-                    self.later(e.span, &format!("`{name}(…)`"));
-                    None
-                }
+                Some("table") => self.read_table(e, args),
+                Some("secret") => self.secret(e, args),
                 _ => Some(Const::Computed),
             },
             _ => Some(Const::Computed),
@@ -383,57 +389,6 @@ impl Checker<'_> {
             }
         }
         Some(Const::Record(Arc::new(out)))
-    }
-
-    /// `lines("f")` and `cidrs("f")`: one value a line, blank lines and comments left out.
-    fn read_list(&mut self, e: &Expr, args: &[ast::Arg], blocks: bool) -> Option<Const> {
-        let [ast::Arg { name: None, value, .. }] = args else {
-            return self.fail(Code::E102, e.span, "this takes one path, in quotes");
-        };
-        let ExprKind::Text { value: named, fold: false } = &value.kind else {
-            return self.fail(Code::E101, value.span, "the path of a list is text in quotes");
-        };
-        let home = &self.loaded.units[self.place.unit].path;
-        let path = beside(home, named);
-        let known =
-            self.lists.iter().find(|(known, _)| *known == path).map(|(_, text)| text.clone());
-        let text = match known.map_or_else(|| self.reader.read(&path), Ok) {
-            Ok(text) => text,
-            Err(why) => {
-                let message = format!("cannot read `{}`: {why}", path.display());
-                return self.fail(Code::E109, value.span, message);
-            }
-        };
-        if self.lists.iter().all(|(known, _)| *known != path) {
-            self.lists.push((path.clone(), text.clone()));
-        }
-        let mut out = Vec::new();
-        for (number, line) in text.lines().enumerate() {
-            let line = line.trim();
-            if line.is_empty() || line.starts_with('#') {
-                continue;
-            }
-            if out.len() >= LINES_MAX {
-                let message = format!("`{}` has more than {LINES_MAX} lines", path.display());
-                return self.fail(Code::E106, value.span, message);
-            }
-            out.push(if blocks {
-                // A comment may follow the block.
-                let block = line.split('#').next().unwrap_or_default().trim();
-                let Some(block) = Cidr::parse(block) else {
-                    let message = format!(
-                        "line {} of `{}` is not a block of addresses: `{line}`",
-                        number + 1,
-                        path.display()
-                    );
-                    return self.fail(Code::E120, value.span, message);
-                };
-                Const::Scalar(Literal::Cidr(block), Type::Cidr)
-            } else {
-                Const::Scalar(Literal::Text(line.into()), Type::Text)
-            });
-        }
-        Some(Const::List(Arc::new(out)))
     }
 }
 

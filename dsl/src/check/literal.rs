@@ -6,7 +6,7 @@ use super::Checker;
 use crate::{
     column::{Absence, Cidr, value::ip_to_u128},
     diagnostic::{Code, Diagnostic},
-    functions::{Glob, Pattern, Regex, regex::LiteralError},
+    functions::{Glob, Grok, Pattern, Regex, regex::LiteralError},
     plan::Literal,
     span::Span,
     syntax::ast::{Expr, ExprKind, Tag},
@@ -90,6 +90,25 @@ impl Checker<'_> {
             }
         };
         self.caches.patterns.insert(e.span, compiled.clone());
+        compiled
+    }
+
+    /// The grok pattern of a literal.
+    pub(super) fn grok_literal(&mut self, e: &Expr) -> Option<Arc<Grok>> {
+        let ExprKind::Tagged { tag: Tag::Grok, raw, raw_span, .. } = &e.kind else {
+            return None;
+        };
+        if let Some(known) = self.caches.groks.get(&e.span) {
+            return known.clone();
+        }
+        let compiled = match Grok::compile(raw) {
+            Ok(grok) => Some(Arc::new(grok)),
+            Err(error) => {
+                self.literal_error("grok pattern", *raw_span, &error);
+                None
+            }
+        };
+        self.caches.groks.insert(e.span, compiled.clone());
         compiled
     }
 

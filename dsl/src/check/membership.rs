@@ -54,6 +54,8 @@ impl Checker<'_> {
             | Const::Record(_)
             | Const::Regex(_)
             | Const::Pattern(_)
+            | Const::Grok(_)
+            | Const::Secret(_)
             | Const::Glob(_) => {
                 self.report(
                     Diagnostic::new(Code::E101, right.span, "`in` takes a list or a `cidr`")

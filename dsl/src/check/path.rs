@@ -5,10 +5,11 @@ use std::sync::Arc;
 use super::{
     Checked, Checker,
     event::{Known, look},
+    expr::keys_of,
 };
 use crate::{
     catalog::nearest,
-    column::NodeId,
+    column::{Absence, NodeId},
     diagnostic::{Code, Diagnostic},
     functions,
     plan::{Arg, Literal, MetaField, Op},
@@ -156,6 +157,28 @@ impl Checker<'_> {
         let node = self.node(keys);
         let merged = self.merged(node, keys, spans)?;
         Some(self.read(node, merged, span))
+    }
+
+    /// A field of the event by a key of its own, absent where no event that comes here can have it.
+    pub(super) fn field_if_any(&mut self, name: &str, span: Span) -> Checked {
+        let keys = keys_of(&[name]);
+        let shapes = self.place.on.iter().map(|source| look(&self.flow.shapes[*source], &keys));
+        let (mut typed, mut open) = (false, false);
+        for known in shapes {
+            typed |= matches!(known, Known::Typed { .. });
+            open |= matches!(known, Known::Open { .. });
+        }
+        if typed
+            && !self.place.in_const
+            && let Some(found) = self.field(&keys, &[span], span)
+        {
+            return found;
+        }
+        let (op, ty) = match open && !self.place.in_const {
+            true => (Op::Field(self.node(&keys)), Ty::optional(Type::Any)),
+            false => (Op::Literal(Literal::Absent(Absence::Missing)), Ty::optional(Type::Null)),
+        };
+        self.add(op, ty, span)
     }
 
     fn read(&mut self, node: NodeId, merged: Merged, span: Span) -> Checked {

@@ -112,7 +112,12 @@ pub(crate) fn operands(op: &Op) -> Vec<ExprId> {
             .filter_map(|arg| match arg {
                 Arg::Value(id) => Some(*id),
                 Arg::Lambda(lambda) => Some(lambda.body),
-                Arg::Choice(_) | Arg::Regex(_) | Arg::Detectors(_) | Arg::Pattern(_) => None,
+                Arg::Choice(_)
+                | Arg::Regex(_)
+                | Arg::Detectors(_)
+                | Arg::Pattern(_)
+                | Arg::Grok(_)
+                | Arg::Secret(_) => None,
             })
             .collect(),
         Op::Lookup { args, .. } => args.clone(),

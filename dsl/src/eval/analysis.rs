@@ -144,7 +144,12 @@ fn operands(op: &Op, bound: &mut Vec<LocalId>) -> Vec<ExprId> {
                         bound.extend_from_slice(&lambda.params);
                         found.push(lambda.body);
                     }
-                    Arg::Choice(_) | Arg::Regex(_) | Arg::Detectors(_) | Arg::Pattern(_) => {}
+                    Arg::Choice(_)
+                    | Arg::Regex(_)
+                    | Arg::Detectors(_)
+                    | Arg::Pattern(_)
+                    | Arg::Grok(_)
+                    | Arg::Secret(_) => {}
                 }
             }
             found

@@ -9,8 +9,8 @@ use super::{
 };
 use crate::{
     column::{Absence, Batch, Column, Mask, Names, Value, blend::Builder},
-    functions::{Function, Kernel, Pattern, Regex, RowArg},
-    plan::{Arg, Detector, Expr, Plan},
+    functions::{Function, Grok, Kernel, Pattern, Regex, RowArg},
+    plan::{Arg, Detector, Expr, Plan, Secret},
     types::Ty,
 };
 
@@ -88,6 +88,14 @@ impl CallContext<'_, '_> {
         }
     }
 
+    /// A grok pattern.
+    pub fn grok(&self, index: usize) -> Option<Arc<Grok>> {
+        match self.arg(index) {
+            Some(Arg::Grok(grok)) => Some(grok.clone()),
+            _ => None,
+        }
+    }
+
     /// Detectors of `redact`.
     pub fn detectors(&self, index: usize) -> Option<&[Detector]> {
         match self.arg(index) {
@@ -160,6 +168,7 @@ enum Source<'p> {
     Choice(&'p str),
     Regex(&'p Regex),
     Pattern(&'p Pattern),
+    Secret(&'p Secret),
     None,
 }
 
@@ -207,7 +216,8 @@ impl<'m> Machine<'m> {
                 Some(Arg::Choice(name)) => Source::Choice(name),
                 Some(Arg::Regex(regex)) => Source::Regex(regex),
                 Some(Arg::Pattern(pattern)) => Source::Pattern(pattern),
-                Some(Arg::Detectors(_) | Arg::Lambda(_)) | None => Source::None,
+                Some(Arg::Secret(secret)) => Source::Secret(secret),
+                Some(Arg::Detectors(_) | Arg::Grok(_) | Arg::Lambda(_)) | None => Source::None,
             })
             .collect();
         let rows = self.rows();
@@ -234,6 +244,7 @@ impl<'m> Machine<'m> {
                     Source::Choice(name) => RowArg::Choice(name),
                     Source::Regex(regex) => RowArg::Regex(regex),
                     Source::Pattern(pattern) => RowArg::Pattern(pattern),
+                    Source::Secret(secret) => RowArg::Secret(secret),
                     Source::None => RowArg::None,
                 });
             }

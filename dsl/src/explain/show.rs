@@ -134,6 +134,8 @@ fn argument(plan: &Plan, arg: &Arg, depth: usize) -> String {
             format!("[{}]", detectors.join(", "))
         }
         Arg::Pattern(pattern) => format!("pat{:?}", pattern.source),
+        Arg::Grok(grok) => format!("grok{:?}", grok.source),
+        Arg::Secret(_) => "secret(…)".to_owned(),
         Arg::Lambda(lambda) => {
             let params: Vec<_> =
                 lambda.params.iter().map(|local| format!("${}", local.0)).collect();

@@ -30,9 +30,10 @@ pub(super) fn each_row(
 
 /// A record's field while it is built.
 ///
-/// Text goes straight to views, as all fields share one place for new text; everything else has a builder, which then adds none.
+/// Text, lists and maps go straight to views, as all fields share one place for new text; everything else has a builder, which then adds none.
 enum Field {
     Text(Vec<View>),
+    Json(Vec<View>),
     Other(Builder),
 }
 
@@ -50,6 +51,7 @@ pub(super) fn each_record(
         .iter()
         .map(|field| match field.ty.base {
             Type::Text => Field::Text(Vec::with_capacity(rows)),
+            Type::Any => Field::Json(Vec::with_capacity(rows)),
             _ => Field::Other(Builder::new(arena, &field.ty.base, rows)),
         })
         .collect();
@@ -68,7 +70,9 @@ pub(super) fn each_record(
         for field in &mut fields {
             let value = values.next().unwrap_or(Value::Absent(otherwise));
             match field {
-                Field::Text(views) => views.push(text_view(arena, &mut new_text, &value)),
+                Field::Text(views) | Field::Json(views) => {
+                    views.push(text_view(arena, &mut new_text, &value));
+                }
                 Field::Other(builder) => builder.push(arena, value),
             }
         }
@@ -77,6 +81,7 @@ pub(super) fn each_record(
         .into_iter()
         .map(|field| match field {
             Field::Text(views) => Column::Text(views),
+            Field::Json(views) => Column::Json(views),
             Field::Other(builder) => builder.finish(arena),
         })
         .collect();
@@ -90,18 +95,20 @@ pub(super) fn each_record(
 
 /// A view of text: where it stands in the arena, or will stand once the new text is added to it.
 fn text_view(arena: &Arena, new_text: &mut Vec<u8>, value: &Value<'_>) -> View {
-    let text = match value {
-        Value::Text(text) => text.as_bytes(),
+    let (kind, text) = match value {
+        Value::Text(text) => (Kind::Text, text.as_bytes()),
+        Value::Json(text) if text.starts_with('[') => (Kind::Array, text.as_bytes()),
+        Value::Json(text) => (Kind::Object, text.as_bytes()),
         Value::Absent(why) => return View::absent(*why),
         _ => return View::absent(Absence::Type),
     };
     let offset = (text.as_ptr() as usize).wrapping_sub(arena.bytes().as_ptr() as usize);
     if offset <= arena.len() && text.len() <= arena.len() - offset {
-        return View::new(Kind::Text, offset, text.len());
+        return View::new(kind, offset, text.len());
     }
     let offset = arena.len() + new_text.len();
     new_text.extend_from_slice(text);
-    View::new(Kind::Text, offset, text.len())
+    View::new(kind, offset, text.len())
 }
 
 /// The row's text, or why there is none.

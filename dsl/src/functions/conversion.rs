@@ -165,7 +165,10 @@ const fn entry(
     kernel: Kernel,
     sql: Sql,
 ) -> Function {
-    Function { name, family: Family::Conversion, params, returns, doc, examples, kernel, sql }
+    Function {
+        sql,
+        ..Function::new(name, Family::Conversion, params, returns, doc, examples, kernel)
+    }
 }
 
 /// A conversion that cannot fail from some types.

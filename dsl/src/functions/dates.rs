@@ -34,7 +34,19 @@ static USUAL: LazyLock<Vec<TimeFormat>> = LazyLock::new(|| {
         "%a %b %e %H:%M:%S %Y",
         "%a %b %e %H:%M:%S%.f %Y",
         "%d %b %Y %H:%M:%S%.f",
+        "%Y-%m-%d %H:%M:%S%.f %Z",
+        "%d/%b/%Y %H:%M:%S%.f",
+        "%d-%b-%Y %H:%M:%S%.f",
+        "%d.%m.%Y %H:%M:%S%.f",
+        "%b %e %Y %H:%M:%S%.f",
+        "%b %e, %Y %I:%M:%S %p",
+        "%b %e %H:%M:%S%.f",
+        "%e %b %H:%M:%S%.f",
+        "%a %b %e %H:%M:%S %Z %Y",
+        "%Y%m%d %H:%M:%S%.f",
+        "%Y%m%dT%H%M%S%.f%z",
         "%Y-%m-%d",
+        "%Y/%m/%d",
     ]
     .iter()
     .map(|format| TimeFormat::compile(format).expect("a usual format compiles"))
@@ -62,15 +74,21 @@ pub(super) fn parse_timestamp<'a>(args: &[RowArg<'a>], row: &RowContext<'a>) -> 
                 Some(formats) => with_formats(formats, |formats| {
                     formats.iter().find_map(|format| format.moment(text)).and_then(place)
                 }),
-                None => timestamp_from_text(text, None).or_else(|| {
-                    USUAL.iter().find_map(|format| format.moment(text)).and_then(place)
-                }),
+                None => usual(text, zone.as_ref(), row.now),
             };
             (read, Absence::Parse)
         }
         _ => (None, Absence::Type),
     };
     Value::or_absent(read.map(Value::Timestamp), why)
+}
+
+/// The instant of a text in RFC 3339, an epoch number or a format that logs use.
+pub(super) fn usual(text: &str, zone: Option<&TimeZone>, now: i64) -> Option<i64> {
+    timestamp_from_text(text, None).or_else(|| {
+        let moment = USUAL.iter().find_map(|format| format.moment(text))?;
+        placed(&moment, zone, now)
+    })
 }
 
 /// The instant of what a text said, by a zone's clock where it named no offset, in the latest year that is not ahead of `now` where it named none.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::{
     RowArg, items,
-    items::MapText,
+    items::{MapText, Ordered},
     pattern::unquote,
     signature::{UNREADABLE, WRONG_TYPE, int_arg, left_out, part_of, text_arg, text_ref},
 };
@@ -79,8 +79,14 @@ fn depth_and_lines(raw: &str, max: i64) -> Option<bool> {
     Some(lines)
 }
 
+/// Whether the text is JSON, nested no deeper than events are.
+pub(super) fn is_json(raw: &str) -> bool {
+    depth_and_lines(raw, DEPTH_MAX).is_some()
+        && serde_json::from_str::<&serde_json::value::RawValue>(raw).is_ok()
+}
+
 /// The JSON text without white space between its tokens.
-fn minified(raw: &str) -> String {
+pub(super) fn minified(raw: &str) -> String {
     let bytes = raw.as_bytes();
     let mut out = String::with_capacity(raw.len());
     let (mut from, mut at) = (0, 0);
@@ -99,33 +105,19 @@ fn minified(raw: &str) -> String {
     out
 }
 
-/// Pairs in the order in which their keys first came; the last value of a key wins.
-#[derive(Default)]
-struct Pairs<'t> {
-    pairs: Vec<(&'t str, Cow<'t, str>)>,
-}
-
-impl<'t> Pairs<'t> {
-    fn add(&mut self, key: &'t str, value: Cow<'t, str>) {
-        match self.pairs.iter_mut().find(|(known, _)| *known == key) {
-            Some(pair) => pair.1 = value,
-            None => self.pairs.push((key, value)),
-        }
+/// The pairs as a map of texts.
+fn map_of_texts(pairs: Ordered<'_, Cow<'_, str>>) -> Value<'static> {
+    let mut map = MapText::new();
+    for (key, value) in pairs.members {
+        map.value(&key, &Value::Text(value));
     }
-
-    fn map(self) -> Value<'static> {
-        let mut map = MapText::new();
-        for (key, value) in self.pairs {
-            map.value(key, &Value::Text(value));
-        }
-        map.finish()
-    }
+    map.finish()
 }
 
 /// `parse_logfmt(s)`
 pub(super) fn parse_logfmt<'a>(args: &[RowArg<'a>], _: &RowContext<'a>) -> Value<'a> {
     let Some(text) = text_ref(args, 0) else { return WRONG_TYPE };
-    let mut pairs = Pairs::default();
+    let mut pairs = Ordered::default();
     let mut any = false;
     let mut rest = text.trim_start();
     while !rest.is_empty() {
@@ -139,12 +131,12 @@ pub(super) fn parse_logfmt<'a>(args: &[RowArg<'a>], _: &RowContext<'a>) -> Value
             None => (Cow::Borrowed("true"), behind),
         };
         if !key.is_empty() {
-            pairs.add(key, value);
+            pairs.put(Cow::Borrowed(key), value);
         }
         rest = behind.trim_start();
     }
     // Words alone are prose, not logfmt.
-    if any { pairs.map() } else { Value::Absent(Absence::NoMatch) }
+    if any { map_of_texts(pairs) } else { Value::Absent(Absence::NoMatch) }
 }
 
 /// A quoted value, or one up to the next white space.
@@ -165,11 +157,14 @@ pub(super) fn parse_kv<'a>(args: &[RowArg<'a>], _: &RowContext<'a>) -> Value<'a>
     if kv.is_empty() || sep.is_empty() {
         return Value::Absent(Absence::OutOfRange);
     }
-    let mut pairs = Pairs::default();
+    let mut pairs = Ordered::default();
     let mut rest = text;
     while !rest.is_empty() {
         let pair_end = rest.find(sep).unwrap_or(rest.len());
-        let Some(middle) = rest.find(kv).filter(|middle| *middle < pair_end) else {
+        // Looked for in the pair alone, so that text without any is not searched again and again.
+        let until = (pair_end + kv.len()).min(rest.len());
+        let middle = memchr::memmem::find(&rest.as_bytes()[..until], kv.as_bytes());
+        let Some(middle) = middle.filter(|middle| *middle < pair_end) else {
             rest = rest.get(pair_end + sep.len()..).unwrap_or("");
             continue;
         };
@@ -184,12 +179,12 @@ pub(super) fn parse_kv<'a>(args: &[RowArg<'a>], _: &RowContext<'a>) -> Value<'a>
             (behind[..end].trim(), &behind[end..])
         });
         if !key.is_empty() {
-            pairs.add(key, Cow::Borrowed(value));
+            pairs.put(Cow::Borrowed(key), Cow::Borrowed(value));
         }
         rest = match behind.find(sep) {
             Some(at) => &behind[at + sep.len()..],
             None => "",
         };
     }
-    if pairs.pairs.is_empty() { Value::Absent(Absence::NoMatch) } else { pairs.map() }
+    if pairs.members.is_empty() { Value::Absent(Absence::NoMatch) } else { map_of_texts(pairs) }
 }

@@ -124,7 +124,10 @@ const fn entry(
     kernel: Kernel,
     sql: Sql,
 ) -> Function {
-    Function { name, family: Family::Encoding, params, returns, doc, examples, kernel, sql }
+    Function {
+        sql,
+        ..Function::new(name, Family::Encoding, params, returns, doc, examples, kernel)
+    }
 }
 
 /// Bytes as text, absent where they are none.
@@ -152,7 +155,8 @@ pub(super) fn hex(bytes: &[u8]) -> String {
     out
 }
 
-fn unhex(text: &str) -> Option<Vec<u8>> {
+/// Bytes behind hex digits.
+pub(super) fn unhex(text: &str) -> Option<Vec<u8>> {
     if !text.len().is_multiple_of(2) {
         return None;
     }

@@ -1,26 +1,140 @@
 //! Functions: the event itself.
 
 use super::{
-    Family, Function, Kernel, RowArg, read,
-    signature::{TEXT, WRONG_TYPE, needs, text, text_ref},
-    twin::{STORED, Sql},
+    Family, Function, Given, Kernel, Param, RowArg, Takes, items, read,
+    signature::{
+        TEXT, WRONG_TYPE, bool, int, json_ref, maybe_text, needs, rest, text, text_arg, text_ref,
+        value_arg,
+    },
+    twin::{Nulls, STORED, Sql, twin},
 };
-use crate::{column::Value, eval::RowContext};
+use crate::{
+    column::Value,
+    eval::RowContext,
+    types::{Ty, Type},
+};
 
 /// The event itself.
-pub const FUNCTIONS: &[Function] = &[Function {
-    name: "template",
-    family: Family::Event,
-    params: &[needs("s", TEXT)],
-    returns: text,
-    doc: "The text with `<*>` for numbers, hexadecimal ids, UUIDs, addresses, times and quoted parts: the same for all lines of one log statement.",
-    examples: &[
-        ("template(\"conn 17 reset\")", "\"conn <*> reset\""),
-        ("template(\"GET /cart/42 from 10.0.0.1:5000\")", "\"GET /cart/<*> from <*>\""),
-    ],
-    kernel: Kernel::Rows(template),
-    sql: Sql::None(STORED),
-}];
+pub const FUNCTIONS: &[Function] = &[
+    entry(
+        "template",
+        &[needs("s", TEXT)],
+        text,
+        "The text with `<*>` for numbers, hexadecimal ids, UUIDs, addresses, times and quoted parts: the same for all lines of one log statement.",
+        &[
+            ("template(\"conn 17 reset\")", "\"conn <*> reset\""),
+            ("template(\"GET /cart/42 from 10.0.0.1:5000\")", "\"GET /cart/<*> from <*>\""),
+        ],
+        Kernel::Rows(template),
+        (Given::Nothing, Sql::None(STORED)),
+    ),
+    entry(
+        "event_hash",
+        &[needs("x", Takes::Any), rest("more", Takes::Any)],
+        text,
+        "16 hex digits over all arguments and their order: equal values, equal text. An absent argument counts as null.",
+        &[
+            ("event_hash(\"a\", 1) == event_hash(\"a\", 1)", "true"),
+            ("event_hash(\"ab\", \"c\") == event_hash(\"a\", \"bc\")", "false"),
+        ],
+        Kernel::RowsWithAbsent(event_hash),
+        (Given::Nothing, Sql::None(STORED)),
+    ),
+    entry(
+        "size_of",
+        &[needs("x", Takes::Any)],
+        int,
+        "How many bytes the value takes as JSON; `size_of(.)` is the event with everything that rules wrote.",
+        &[("size_of({ a: \"b\" })", "9")],
+        Kernel::Rows(|args, _| match value_arg(args, 0) {
+            Some(value) => {
+                let mut out = String::new();
+                items::write(&mut out, value);
+                Value::Int(out.len() as i64)
+            }
+            None => WRONG_TYPE,
+        }),
+        (Given::Nothing, Sql::None("a stored row has another size")),
+    ),
+    entry(
+        "has_tag",
+        &[needs("tag", TEXT)],
+        bool,
+        "Whether the list `.tags` has that element; without such a list it does not.",
+        &[("has_tag(\"x\")", "false")],
+        Kernel::RowsWithAbsent(has_tag),
+        (Given::Field("tags"), twin("ifNull(has({1}, {0}), false)").nulls(Nulls::Answer)),
+    ),
+    entry(
+        "weight",
+        &[],
+        |_| Ty::required(Type::Float),
+        "How many events this one stands for after sampling: the number in `.sample_weight`, 1 where there is none.",
+        &[("weight()", "1.0")],
+        Kernel::RowsWithAbsent(|args, _| {
+            Value::Float(match args.first() {
+                Some(RowArg::Value(Value::Int(weight))) if *weight > 0 => *weight as f64,
+                Some(RowArg::Value(Value::Float(weight))) if *weight > 0.0 => *weight,
+                _ => 1.0,
+            })
+        }),
+        (Given::Field("sample_weight"), twin("ifNull({0}, 1)").nulls(Nulls::Answer)),
+    ),
+    entry(
+        "host",
+        &[],
+        maybe_text,
+        "The event's host: the text in `.host`.",
+        &[("host() ?? \"none\"", "\"none\"")],
+        Kernel::Rows(|args, _| text_arg(args, 0).map_or(WRONG_TYPE, Value::Text)),
+        (Given::Field("host"), twin("{0}")),
+    ),
+    entry(
+        "rule_name",
+        &[],
+        maybe_text,
+        "The name of the rule that asks, for marks that say who left them.",
+        &[("rule_name()", "\"r\"")],
+        Kernel::Rows(|args, _| text_arg(args, 0).map_or(WRONG_TYPE, Value::Text)),
+        (Given::Rule, Sql::None("a query has no rule")),
+    ),
+];
+
+const fn entry(
+    name: &'static str,
+    params: &'static [Param],
+    returns: fn(&[Option<Ty>]) -> Ty,
+    doc: &'static str,
+    examples: &'static [(&'static str, &'static str)],
+    kernel: Kernel,
+    given: (Given, Sql),
+) -> Function {
+    let (given, sql) = given;
+    Function {
+        given,
+        sql,
+        ..Function::new(name, Family::Event, params, returns, doc, examples, kernel)
+    }
+}
+
+fn event_hash<'a>(args: &[RowArg<'a>], _: &RowContext<'a>) -> Value<'a> {
+    let mut all = String::new();
+    for arg in args {
+        if let RowArg::Value(value) = arg {
+            items::write(&mut all, value);
+            all.push('\n');
+        }
+    }
+    Value::owned(format!("{:016x}", xxhash_rust::xxh3::xxh3_64(all.as_bytes())))
+}
+
+fn has_tag<'a>(args: &[RowArg<'a>], _: &RowContext<'a>) -> Value<'a> {
+    let Some((tag, tags)) = text_ref(args, 0).zip(json_ref(args, 1)) else {
+        return Value::Bool(false);
+    };
+    let is = |raw: &str| matches!(items::decode(raw), Value::Text(text) if text == tag);
+    Value::Bool(items::is_list(tags) && items::elements(tags).any(is))
+}
 
 /// Stands for what differs from line to line.
 const HOLE: &str = "<*>";

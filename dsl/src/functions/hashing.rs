@@ -95,7 +95,7 @@ const fn entry(
     kernel: Kernel,
     sql: Sql,
 ) -> Function {
-    Function { name, family: Family::Hashing, params, returns, doc, examples, kernel, sql }
+    Function { sql, ..Function::new(name, Family::Hashing, params, returns, doc, examples, kernel) }
 }
 
 fn hashed<'a>(args: &[RowArg<'a>], hash: fn(&[u8]) -> String) -> Value<'a> {

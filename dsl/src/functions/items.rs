@@ -2,7 +2,7 @@
 //!
 //! Invariant: what a function does not touch keeps its bytes, and maps keep their order.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::HashMap};
 
 use super::show;
 use crate::column::{Value, json};
@@ -150,9 +150,75 @@ impl MapText {
         write(&mut self.out, value);
     }
 
-    /// The map.
-    pub(super) fn finish(mut self) -> Value<'static> {
+    /// Appends a member whose value is as it is written.
+    pub(super) fn member(&mut self, key: &str, raw: &str) {
+        self.comma();
+        write_text(&mut self.out, key);
+        self.out.push(':');
+        self.out.push_str(raw);
+    }
+
+    /// The map's text.
+    pub(super) fn text(mut self) -> String {
         self.out.push('}');
-        Value::Json(Cow::Owned(self.out))
+        self.out
+    }
+
+    /// The map.
+    pub(super) fn finish(self) -> Value<'static> {
+        Value::Json(Cow::Owned(self.text()))
+    }
+}
+
+/// Members in the order in which their keys first came; the last value of a key wins.
+#[derive(Debug)]
+pub(super) struct Ordered<'t, V> {
+    /// Keys and values.
+    pub(super) members: Vec<(Cow<'t, str>, V)>,
+    /// Where a key stands, once there are many: hostile text has thousands of keys.
+    index: HashMap<String, usize>,
+}
+
+impl<V> Default for Ordered<'_, V> {
+    fn default() -> Self {
+        Self { members: Vec::new(), index: HashMap::new() }
+    }
+}
+
+impl<'t, V> Ordered<'t, V> {
+    /// Members that are looked through one by one.
+    const FEW: usize = 24;
+
+    fn find(&self, key: &str) -> Option<usize> {
+        if self.members.len() <= Self::FEW {
+            return self.members.iter().position(|(known, _)| known == key);
+        }
+        self.index.get(key).copied()
+    }
+
+    /// The value of a key.
+    pub(super) fn get(&self, key: &str) -> Option<&V> {
+        self.find(key).map(|at| &self.members[at].1)
+    }
+
+    /// The value of a key, to be changed.
+    pub(super) fn get_mut(&mut self, key: &str) -> Option<&mut V> {
+        self.find(key).map(|at| &mut self.members[at].1)
+    }
+
+    /// Sets a member.
+    pub(super) fn put(&mut self, key: Cow<'t, str>, value: V) {
+        if let Some(at) = self.find(&key) {
+            self.members[at].1 = value;
+            return;
+        }
+        if self.members.len() == Self::FEW {
+            let known = self.members.iter().enumerate().map(|(at, (key, _))| (key.to_string(), at));
+            self.index = known.collect();
+        }
+        if self.members.len() >= Self::FEW {
+            self.index.insert(key.to_string(), self.members.len());
+        }
+        self.members.push((key, value));
     }
 }

@@ -175,6 +175,31 @@ pub const FUNCTIONS: &[Function] = &[
         Kernel::Rows(avg_of),
         twin("if(empty({0}), NULL, arrayAvg({0}))"),
     ),
+    entry(
+        "zip",
+        &[needs("a", Takes::List), needs("b", Takes::List), rest("more", Takes::List)],
+        |args| {
+            let elements = args.iter().flatten().map(|ty| element(&ty.base));
+            Ty::required(Type::list(Type::list(shared(elements))))
+        },
+        "The first elements of all lists as a list, then the second ones, and so on, as long as all have one.",
+        &[("zip([1, 2], [3, 4])", "[[1,3],[2,4]]")],
+        Kernel::Rows(zip),
+        twin("arrayMap((x, y) -> [x, y], {0}, {1})")
+            .forms(&[(When::Given(2), "")])
+            .note("the lists must have one length there"),
+    ),
+    entry(
+        "chunk",
+        &[needs("list", Takes::List), needs("n", INT)],
+        |args| Ty::optional(Type::list(Type::list(element(&type_at(args, 0))))),
+        "The elements in lists of `n`, the last one perhaps shorter.",
+        &[("chunk([1, 2, 3], 2)", "[[1,2],[3]]")],
+        Kernel::Rows(chunk),
+        twin(
+            "arrayMap(i -> arraySlice({0}, i * {1} + 1, {1}), range(intDiv(length({0}) + {1} - 1, {1})))",
+        ),
+    ),
 ];
 
 const fn entry(
@@ -186,7 +211,7 @@ const fn entry(
     kernel: Kernel,
     sql: Sql,
 ) -> Function {
-    Function { name, family: Family::Lists, params, returns, doc, examples, kernel, sql }
+    Function { sql, ..Function::new(name, Family::Lists, params, returns, doc, examples, kernel) }
 }
 
 /// The type all have, `any` where they differ.
@@ -333,4 +358,39 @@ fn avg_of<'a>(args: &[RowArg<'a>], _: &RowContext<'a>) -> Value<'a> {
         }
     }
     if count == 0 { Value::Absent(Absence::Missing) } else { Value::float(sum / f64::from(count)) }
+}
+
+fn zip<'a>(args: &[RowArg<'a>], _: &RowContext<'a>) -> Value<'a> {
+    let mut lists = Vec::with_capacity(args.len());
+    for index in (0..args.len()).filter(|index| !left_out(args, *index)) {
+        let Some(list) = json_ref(args, index).filter(|raw| items::is_list(raw)) else {
+            return WRONG_TYPE;
+        };
+        lists.push(items::elements(list));
+    }
+    if lists.len() < 2 {
+        return WRONG_TYPE;
+    }
+    let mut out = ListText::new();
+    loop {
+        let row: Option<Vec<&str>> = lists.iter_mut().map(Iterator::next).collect();
+        let Some(row) = row else { return out.finish() };
+        out.raw(&format!("[{}]", row.join(",")));
+    }
+}
+
+fn chunk<'a>(args: &[RowArg<'a>], _: &RowContext<'a>) -> Value<'a> {
+    let Some((list, n)) = json_ref(args, 0).filter(|raw| items::is_list(raw)).zip(int_arg(args, 1))
+    else {
+        return WRONG_TYPE;
+    };
+    let Some(n) = usize::try_from(n).ok().filter(|n| *n > 0) else {
+        return Value::Absent(Absence::OutOfRange);
+    };
+    let elements: Vec<&str> = items::elements(list).collect();
+    let mut out = ListText::new();
+    for part in elements.chunks(n) {
+        out.raw(&format!("[{}]", part.join(",")));
+    }
+    out.finish()
 }

@@ -1,11 +1,16 @@
 //! Functions: maps. They keep their order, and members that a function does not touch keep their bytes.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet},
+    ops::Range,
+    sync::Arc,
+};
 
 use super::{
     Family, Function, Kernel, Param, RowArg, Takes,
     conversion::is_empty_json,
-    items::{self, ListText, MapText},
+    items::{self, ListText, MapText, Ordered},
     lambdas::typed,
     signature::{
         TEXT, TEXTS, WRONG_TYPE, bool, json_ref, left_out, map_of, needs, rest, same_map, text_ref,
@@ -18,6 +23,9 @@ use crate::{
     eval::{CallContext, RowContext},
     types::{Ty, Type},
 };
+
+/// Bytes of a map from which on its keys are looked up in an index.
+const LARGE: usize = 1 << 10;
 
 /// Maps.
 pub const FUNCTIONS: &[Function] = &[
@@ -127,7 +135,7 @@ const fn entry(
     kernel: Kernel,
     sql: Sql,
 ) -> Function {
-    Function { name, family: Family::Maps, params, returns, doc, examples, kernel, sql }
+    Function { sql, ..Function::new(name, Family::Maps, params, returns, doc, examples, kernel) }
 }
 
 /// The type of the first argument's values.
@@ -185,6 +193,13 @@ fn get(context: &mut CallContext<'_, '_>, mask: &Mask) -> Arc<Column> {
     // Records of known shape have no text yet.
     let maps = crate::column::blend::to_json(&mut context.batch.arena, &maps);
     let arena = &context.batch.arena;
+    // A constant table is one large map for all rows: it is walked once a batch.
+    let first = (0..context.rows()).find(|row| mask.has(*row)).map(|row| maps[row]);
+    let large = first.filter(|view| view.kind() == Kind::Object && arena.get(*view).len() > LARGE);
+    let index: HashMap<Cow<'_, [u8]>, Range<usize>> = large.map_or_else(HashMap::new, |view| {
+        let text = arena.get(view);
+        json::members(text).map(|member| (member.key(text), member.value.clone())).collect()
+    });
     let views = (0..context.rows())
         .map(|row| {
             if !mask.has(row) {
@@ -196,7 +211,10 @@ fn get(context: &mut CallContext<'_, '_>, mask: &Mask) -> Arc<Column> {
                 (_, Value::Absent(why)) => View::absent(why),
                 (Kind::Object, Value::Text(path)) => {
                     let text = arena.get(map);
-                    below(text, path.as_bytes())
+                    let known = index.get(path.as_bytes()).filter(|_| large == Some(map)).cloned();
+                    let dotted = large != Some(map) || path.contains('.');
+                    known
+                        .or_else(|| if dotted { below(text, path.as_bytes()) } else { None })
                         .map_or(View::MISSING, |range| json::view(text, range, map.offset()))
                 }
                 _ => View::absent(Absence::Type),
@@ -207,40 +225,28 @@ fn get(context: &mut CallContext<'_, '_>, mask: &Mask) -> Arc<Column> {
 }
 
 fn merge<'a>(args: &[RowArg<'a>], _: &RowContext<'a>) -> Value<'a> {
-    let mut members: Vec<(&str, &str)> = Vec::new();
-    for index in 0..args.len() {
-        if left_out(args, index) {
-            continue;
-        }
+    // Keys keep the spelling in which they first came.
+    let mut all: Ordered<'_, (&str, &str)> = Ordered::default();
+    for index in (0..args.len()).filter(|index| !left_out(args, *index)) {
         let Some(map) = map_arg(args, index) else { return WRONG_TYPE };
-        if index == 0 {
-            members.extend(items::members(map));
-            continue;
-        }
         for (key, value) in items::members(map) {
             let meant = items::unescape(key);
-            match members.iter_mut().find(|(known, _)| same_key(known, &meant)) {
+            match all.get_mut(&meant) {
                 Some(member) => member.1 = value,
-                None => members.push((key, value)),
+                None => all.put(meant, (key, value)),
             }
         }
     }
     let mut out = MapText::new();
-    for (key, value) in members {
+    for (_, (key, value)) in all.members {
         out.raw(key, value);
     }
     out.finish()
 }
 
-/// Whether a key as written means that text.
-fn same_key(written: &str, meant: &str) -> bool {
-    written == meant && !written.contains('\\')
-        || written.contains('\\') && items::unescape(written) == meant
-}
-
 fn filtered<'a>(args: &[RowArg<'a>], keep: bool) -> Value<'a> {
     let Some((map, list)) = map_arg(args, 0).zip(json_ref(args, 1)) else { return WRONG_TYPE };
-    let keys: Vec<Cow<'_, str>> = items::elements(list)
+    let keys: HashSet<Cow<'_, str>> = items::elements(list)
         .filter_map(|raw| match items::decode(raw) {
             Value::Text(key) => Some(key),
             _ => None,
@@ -248,7 +254,7 @@ fn filtered<'a>(args: &[RowArg<'a>], keep: bool) -> Value<'a> {
         .collect();
     let mut out = MapText::new();
     for (key, value) in items::members(map) {
-        if keys.iter().any(|wanted| same_key(key, wanted)) == keep {
+        if keys.contains(&items::unescape(key)) == keep {
             out.raw(key, value);
         }
     }

@@ -104,7 +104,7 @@ const fn entry(
     kernel: Kernel,
     sql: Sql,
 ) -> Function {
-    Function { name, family: Family::Network, params, returns, doc, examples, kernel, sql }
+    Function { sql, ..Function::new(name, Family::Network, params, returns, doc, examples, kernel) }
 }
 
 fn on_address<'a>(args: &[RowArg<'a>], answer: fn(IpAddr) -> Value<'a>) -> Value<'a> {

@@ -177,7 +177,7 @@ const fn entry(
     kernel: Kernel,
     sql: Sql,
 ) -> Function {
-    Function { name, family: Family::Numbers, params, returns, doc, examples, kernel, sql }
+    Function { sql, ..Function::new(name, Family::Numbers, params, returns, doc, examples, kernel) }
 }
 
 /// A number as it came.

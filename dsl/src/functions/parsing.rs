@@ -2,9 +2,9 @@
 
 use super::{
     Family, Function, Kernel, Param, RowArg, Takes, access, dates, documents,
-    items::MapText,
+    items::{MapText, Ordered},
     read,
-    records::{record_type, records},
+    records::{record_type, records, records_at},
     signature::{
         INT, TEXT, UNREADABLE, WRONG_TYPE, may, maybe_any, maybe_int, maybe_texts, needs, text_ref,
     },
@@ -103,12 +103,20 @@ pub const FUNCTIONS: &[Function] = &[
     ),
     entry(
         "parse_user_agent",
-        &[needs("s", TEXT), may("mode", Takes::Choice(&["fast"]))],
+        &[needs("s", TEXT), may("mode", Takes::Choice(&["fast", "full"]))],
         |_| record_type(user_agent::FIELDS),
-        "Browser, operating system and kind of device by the names that a user agent gives itself.",
-        &[("parse_user_agent(\"curl/8.5.0\").browser", "\"curl\"")],
+        "Browser, operating system and kind of device by the names that a user agent gives itself; `full` asks a database, which knows more names and takes longer.",
+        &[
+            ("parse_user_agent(\"curl/8.5.0\").browser", "\"curl\""),
+            (
+                "parse_user_agent(\"Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)\", full).device",
+                "\"bot\"",
+            ),
+        ],
         Kernel::Columns(|context, mask| {
-            records(context, mask, user_agent::FIELDS, user_agent::parse)
+            let full = context.choice(1) == Some("full");
+            let parse = if full { user_agent::parse_full } else { user_agent::parse };
+            records(context, mask, user_agent::FIELDS, parse)
         }),
         Sql::None(STORED),
     ),
@@ -130,7 +138,7 @@ pub const FUNCTIONS: &[Function] = &[
         |_| record_type(syslog::FIELDS),
         "A syslog line by RFC 5424 or RFC 3164, whose missing year is that of `now()`.",
         &[("parse_syslog(\"<34>Oct 11 22:14:15 web su[7]: failed\").app", "\"su\"")],
-        Kernel::Columns(syslog::kernel),
+        Kernel::Columns(|context, mask| records_at(context, mask, syslog::FIELDS, syslog::parse)),
         Sql::None(STORED),
     ),
 ];
@@ -144,22 +152,19 @@ const fn entry(
     kernel: Kernel,
     sql: Sql,
 ) -> Function {
-    Function { name, family: Family::Parsing, params, returns, doc, examples, kernel, sql }
+    Function { sql, ..Function::new(name, Family::Parsing, params, returns, doc, examples, kernel) }
 }
 
 fn parse_query<'a>(args: &[RowArg<'a>], _: &RowContext<'a>) -> Value<'a> {
     let Some(text) = text_ref(args, 0) else { return WRONG_TYPE };
     let query = text.strip_prefix('?').unwrap_or(text);
-    let mut pairs: Vec<(String, String)> = Vec::new();
+    let mut pairs = Ordered::default();
     for (key, value) in url::form_urlencoded::parse(query.as_bytes()) {
-        match pairs.iter_mut().find(|(known, _)| *known == key) {
-            Some(pair) => pair.1 = value.into_owned(),
-            None => pairs.push((key.into_owned(), value.into_owned())),
-        }
+        pairs.put(key, value);
     }
     let mut map = MapText::new();
-    for (key, value) in &pairs {
-        map.value(key, &Value::text(value));
+    for (key, value) in pairs.members {
+        map.value(&key, &Value::Text(value));
     }
     map.finish()
 }

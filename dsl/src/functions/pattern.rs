@@ -51,7 +51,7 @@ struct Capture {
 
 /// How a capture's text is read.
 #[derive(Debug)]
-enum Reads {
+pub(super) enum Reads {
     Text,
     Int,
     Float,
@@ -187,17 +187,11 @@ fn read_capture(
         Some((ty, None)) => (Some(ty), empty),
         None => (None, empty),
     };
-    let reads = match ty {
-        None | Some("string") => Reads::Text,
-        Some("int") => Reads::Int,
-        Some("float") => Reads::Float,
-        Some("bool") => Reads::Bool,
-        Some("ip") => Reads::Ip,
-        Some("cidr") => Reads::Cidr,
-        Some("timestamp") => Reads::Timestamp,
-        Some("duration") => Reads::Duration,
-        Some("severity") => Reads::Severity,
-        Some(other) => {
+    let known = ty.map_or(Some(Reads::Text), Reads::named);
+    let reads = match (known, ty) {
+        (Some(reads), _) => reads,
+        (None, None) => Reads::Text,
+        (None, Some(other)) => {
             let format = other
                 .strip_prefix("timestamp(\"")
                 .and_then(|format| format.strip_suffix("\")"))
@@ -237,7 +231,29 @@ fn read_capture(
 }
 
 impl Reads {
-    fn ty(&self) -> Type {
+    /// The way to read a type by its name.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "string" => Self::Text,
+            "int" => Self::Int,
+            "float" => Self::Float,
+            "bool" => Self::Bool,
+            "ip" => Self::Ip,
+            "cidr" => Self::Cidr,
+            "timestamp" => Self::Timestamp,
+            "duration" => Self::Duration,
+            "severity" => Self::Severity,
+            _ => return None,
+        })
+    }
+
+    /// Whether the text itself is the value.
+    pub(super) fn is_text(&self) -> bool {
+        matches!(self, Self::Text)
+    }
+
+    /// The type of what is read.
+    pub(super) fn ty(&self) -> Type {
         match self {
             Self::Text => Type::Text,
             Self::Int => Type::Int,
@@ -251,7 +267,8 @@ impl Reads {
         }
     }
 
-    fn read(&self, text: &str) -> Option<Value<'static>> {
+    /// Reads a text that is not taken as it is.
+    pub(super) fn read(&self, text: &str) -> Option<Value<'static>> {
         match self {
             Self::Text => None,
             Self::Int => read::int(text).map(Value::Int),

@@ -102,6 +102,33 @@ pub const FUNCTIONS: &[Function] = &[
         Kernel::Rows(split),
         twin("splitByString({1}, {0})").forms(&[(When::Regex(1), "splitByRegexp({1}, {0})"), (When::Given(2), "splitByString({1}, {0}, {2})")]).note("with `max` the setting splitby_max_substrings_includes_remaining_string must be on"),
     ),
+    entry(
+        "captures_all",
+        &[needs("s", TEXT), needs("re", Takes::Regex)],
+        |_| Ty::required(Type::list(Type::map(Type::Text))),
+        "The named groups of every match of a regex (by number where none is named), a map a match.",
+        &[(
+            "captures_all(\"a=1 b=2\", re\"(?<k>\\w+)=(?<v>\\w+)\")",
+            "[{\"k\":\"a\",\"v\":\"1\"},{\"k\":\"b\",\"v\":\"2\"}]",
+        )],
+        Kernel::Rows(captures_all),
+        Sql::None(STORED),
+    ),
+    entry(
+        "parse_grok",
+        &[needs("s", TEXT), needs("grok", Takes::Grok)],
+        |args| match type_at(args, 1) {
+            Type::Pattern(shape) => Ty::optional(Type::Record(shape)),
+            _ => Ty::optional(Type::Any),
+        },
+        "The fields that a grok pattern names, with their types: `%{NAME:field}`, `%{NAME:field:int}`, and regexes between them; any part of the text may match.",
+        &[(
+            "parse_grok(\"GET /x 200\", grok\"%{WORD:method} %{URIPATH:path} %{INT:status:int}\").status",
+            "200",
+        )],
+        Kernel::Columns(parse_grok),
+        Sql::None(STORED),
+    ),
 ];
 
 const fn entry(
@@ -113,7 +140,10 @@ const fn entry(
     kernel: Kernel,
     sql: Sql,
 ) -> Function {
-    Function { name, family: Family::Patterns, params, returns, doc, examples, kernel, sql }
+    Function {
+        sql,
+        ..Function::new(name, Family::Patterns, params, returns, doc, examples, kernel)
+    }
 }
 
 fn regex_arg<'a>(args: &[RowArg<'a>], index: usize) -> Option<&'a Regex> {
@@ -153,6 +183,11 @@ fn captures<'a>(args: &[RowArg<'a>], _: &RowContext<'a>) -> Value<'a> {
     let Some(found) = regex.machine.captures(text.as_bytes()) else {
         return Value::Absent(Absence::NoMatch);
     };
+    groups(text, regex, &found)
+}
+
+/// The named groups of a match, or all by number where none is named.
+fn groups(text: &str, regex: &Regex, found: &regex::bytes::Captures<'_>) -> Value<'static> {
     let named = regex.groups().any(|name| name.is_some());
     let mut map = MapText::new();
     for (number, name) in regex.groups().enumerate().map(|(index, name)| (index + 1, name)) {
@@ -400,4 +435,34 @@ fn replace_by_lambda(
         builder.push(arena, value.unwrap_or_else(Value::Absent));
     }
     Arc::new(builder.finish(&mut context.batch.arena))
+}
+
+fn captures_all<'a>(args: &[RowArg<'a>], _: &RowContext<'a>) -> Value<'a> {
+    let Some((text, regex)) = text_ref(args, 0).zip(regex_arg(args, 1)) else { return WRONG_TYPE };
+    let mut list = ListText::new();
+    if regex.may_match(text.as_bytes()) {
+        for found in regex.machine.captures_iter(text.as_bytes()) {
+            list.value(&groups(text, regex, &found));
+        }
+    }
+    list.finish()
+}
+
+fn parse_grok(context: &mut CallContext<'_, '_>, mask: &Mask) -> Arc<Column> {
+    let (Some(column), Some(grok)) = (context.value(0), context.grok(1)) else {
+        return Arc::new(Column::missing(context.rows()));
+    };
+    each_record(context, mask, &grok.shape, |arena, row, values| {
+        match text_of(arena, &column, row)? {
+            Cow::Borrowed(text) => grok.run(text, values),
+            Cow::Owned(text) => {
+                let mut owned = Vec::new();
+                grok.run(&text, &mut owned)?;
+                for value in owned {
+                    values.push(value.into_static());
+                }
+                Ok(())
+            }
+        }
+    })
 }

@@ -1,10 +1,12 @@
 //! Functions: privacy.
 
+use std::borrow::Cow;
+
 use super::{
-    Family, Function, Kernel, Param, RowArg, Takes, detect, redact,
+    Family, Function, Kernel, Param, Regex, RowArg, Takes, detect, items, redact,
     signature::{
-        INT, IP, TEXT, WRONG_TYPE, bool, int_arg, left_out, may, needs, text, text_ref, type_at,
-        value_arg,
+        INT, IP, TEXT, WRONG_TYPE, bool, int_arg, json_ref, left_out, may, needs, secret_arg, text,
+        text_ref, type_at, value_arg,
     },
     twin::{STORED, Sql},
 };
@@ -73,6 +75,33 @@ pub const FUNCTIONS: &[Function] = &[
         }),
         Sql::None(STORED),
     ),
+    entry(
+        "pseudonymize",
+        &[needs("s", TEXT), needs("key", Takes::Secret)],
+        text,
+        "32 hex digits that stand for the text under a secret key: equal texts stay equal, and without the key nobody finds the way back.",
+        &[(
+            "pseudonymize(\"bob\", secret(\"example\")) == pseudonymize(\"bob\", secret(\"example\"))",
+            "true",
+        )],
+        Kernel::Rows(|args, _| match text_ref(args, 0).zip(secret_arg(args, 1)) {
+            Some((text, key)) => Value::owned(super::identity::pseudonym(text, key)),
+            None => WRONG_TYPE,
+        }),
+        Sql::None("a key must not stand in a query"),
+    ),
+    entry(
+        "drop_keys_like",
+        &[needs("map", Takes::Map), needs("re", Takes::Regex)],
+        |_| Ty::required(Type::map(Type::Any)),
+        "The map without members whose key matches the regex, in inner maps and lists too.",
+        &[(
+            "drop_keys_like({ user: { passwd: \"x\", id: 1 } }, re\"pass|token\")",
+            "{\"user\":{\"id\":1}}",
+        )],
+        Kernel::Rows(drop_keys_like),
+        Sql::None(STORED),
+    ),
 ];
 
 const fn entry(
@@ -84,7 +113,7 @@ const fn entry(
     kernel: Kernel,
     sql: Sql,
 ) -> Function {
-    Function { name, family: Family::Privacy, params, returns, doc, examples, kernel, sql }
+    Function { sql, ..Function::new(name, Family::Privacy, params, returns, doc, examples, kernel) }
 }
 
 fn mask<'a>(args: &[RowArg<'a>], _: &RowContext<'a>) -> Value<'a> {
@@ -106,4 +135,53 @@ fn ip_mask<'a>(args: &[RowArg<'a>], _: &RowContext<'a>) -> Value<'a> {
     let v6 = int_arg(args, 2).unwrap_or(48).clamp(0, 128) as u8;
     let is_v4 = crate::column::value::u128_to_ip(*address).is_ipv4();
     Value::Cidr(Cidr::new(*address, if is_v4 { 96 + v4 } else { v6 }))
+}
+
+fn drop_keys_like<'a>(args: &[RowArg<'a>], _: &RowContext<'a>) -> Value<'a> {
+    let (Some(map), Some(RowArg::Regex(regex))) = (json_ref(args, 0), args.get(1)) else {
+        return WRONG_TYPE;
+    };
+    let mut out = String::with_capacity(map.len());
+    write_without(&mut out, map, regex, 0);
+    Value::Json(Cow::Owned(out))
+}
+
+/// Writes JSON without the members whose key matches.
+fn write_without(out: &mut String, raw: &str, regex: &Regex, depth: usize) {
+    // Deeper than any event may be: what cannot be looked into is not let through.
+    const DEEPEST: usize = 128;
+    let list = raw.starts_with('[');
+    if !list && !raw.starts_with('{') {
+        out.push_str(raw);
+        return;
+    }
+    if depth >= DEEPEST {
+        out.push_str("null");
+        return;
+    }
+    out.push(if list { '[' } else { '{' });
+    let mut first = true;
+    let mut comma = |out: &mut String| {
+        if !first {
+            out.push(',');
+        }
+        first = false;
+    };
+    if list {
+        for element in items::elements(raw) {
+            comma(out);
+            write_without(out, element, regex, depth + 1);
+        }
+    } else {
+        for (key, value) in items::members(raw) {
+            if !regex.matches(items::unescape(key).as_bytes()) {
+                comma(out);
+                out.push('"');
+                out.push_str(key);
+                out.push_str("\":");
+                write_without(out, value, regex, depth + 1);
+            }
+        }
+    }
+    out.push(if list { ']' } else { '}' });
 }

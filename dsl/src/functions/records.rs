@@ -46,6 +46,43 @@ pub(super) fn records(
     })
 }
 
+/// The same for lines that may leave out the year: the parser is told the time.
+pub(super) fn records_at(
+    context: &mut CallContext<'_, '_>,
+    mask: &Mask,
+    fields: &[FieldSpec],
+    parse: for<'t> fn(&'t str, i64) -> Option<Vec<Value<'t>>>,
+) -> Arc<Column> {
+    let Some(column) = context.value(0) else { return Arc::new(Column::missing(context.rows())) };
+    let times: Vec<i64> = (0..context.rows()).map(|row| context.row_context(row).now).collect();
+    each_record(context, mask, &shape(fields), |arena, row, values| {
+        match text_of(arena, &column, row)? {
+            Cow::Borrowed(text) => values.extend(parse(text, times[row]).ok_or(Absence::Parse)?),
+            Cow::Owned(text) => {
+                for value in parse(&text, times[row]).ok_or(Absence::Parse)? {
+                    values.push(value.into_static());
+                }
+            }
+        }
+        Ok(())
+    })
+}
+
+/// An integer that may be missing.
+pub(super) fn maybe_int(number: Option<i64>) -> Value<'static> {
+    Value::or_absent(number.map(Value::Int), Absence::Missing)
+}
+
+/// A number that may be missing.
+pub(super) fn maybe_float(number: Option<f64>) -> Value<'static> {
+    Value::or_absent(number.map(Value::Float), Absence::Missing)
+}
+
+/// Text, unless it is a lone `-`, which stands for nothing in logs.
+pub(super) fn unless_dash(text: &str) -> Value<'_> {
+    maybe(Some(text).filter(|text| !matches!(*text, "-" | "")))
+}
+
 /// Text that may be missing.
 pub(super) fn maybe(text: Option<&str>) -> Value<'_> {
     Value::or_absent(text.map(Value::text), Absence::Missing)

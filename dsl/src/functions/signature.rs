@@ -159,6 +159,14 @@ pub(super) fn choice_arg<'a>(args: &[RowArg<'a>], index: usize) -> Option<&'a st
     }
 }
 
+/// The argument's secret.
+pub(super) fn secret_arg<'a>(args: &[RowArg<'a>], index: usize) -> Option<&'a str> {
+    match args.get(index) {
+        Some(RowArg::Secret(secret)) => Some(secret.expose()),
+        _ => None,
+    }
+}
+
 /// Whether the argument was left out.
 pub(super) fn left_out(args: &[RowArg<'_>], index: usize) -> bool {
     matches!(args.get(index), None | Some(RowArg::None))

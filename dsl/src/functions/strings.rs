@@ -319,7 +319,7 @@ const fn entry(
     kernel: Kernel,
     sql: Sql,
 ) -> Function {
-    Function { name, family: Family::Strings, params, returns, doc, examples, kernel, sql }
+    Function { sql, ..Function::new(name, Family::Strings, params, returns, doc, examples, kernel) }
 }
 
 /// A part of the first argument.

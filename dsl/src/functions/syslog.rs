@@ -1,20 +1,15 @@
 //! Syslog lines: RFC 5424, RFC 3164, and what devices make of them.
 
-use std::{
-    borrow::Cow,
-    sync::{Arc, LazyLock},
-};
+use std::sync::LazyLock;
 
 use super::{
-    columns::{each_record, text_of},
     dates::placed,
     read::{self, SeverityScheme},
-    records::{FieldSpec, maybe, record_type},
+    records::{FieldSpec, maybe},
     strptime::TimeFormat,
 };
 use crate::{
-    column::{Absence, Column, Mask, Value},
-    eval::CallContext,
+    column::{Absence, Value},
     types::Type,
 };
 
@@ -41,30 +36,18 @@ static OLD_TIME: LazyLock<TimeFormat> = LazyLock::new(|| {
     TimeFormat::compile("%b %e %H:%M:%S%.f").expect("the format of old syslog compiles")
 });
 
-/// What computes `parse_syslog`.
-pub(super) fn kernel(context: &mut CallContext<'_, '_>, mask: &Mask) -> Arc<Column> {
-    let Some(column) = context.value(0) else { return Arc::new(Column::missing(context.rows())) };
-    let Type::Record(shape) = record_type(FIELDS).base else {
-        return Arc::new(Column::missing(context.rows()));
-    };
-    let times: Vec<i64> = (0..context.rows()).map(|row| context.row_context(row).now).collect();
-    each_record(context, mask, &shape, |arena, row, values| {
-        let now = times[row];
-        match text_of(arena, &column, row)? {
-            Cow::Borrowed(text) => values.extend(parse(text, now).ok_or(Absence::Parse)?),
-            Cow::Owned(text) => {
-                for value in parse(&text, now).ok_or(Absence::Parse)? {
-                    values.push(value.into_static());
-                }
-            }
-        }
-        Ok(())
-    })
-}
+static OLD_TIME_WITH_YEAR: LazyLock<TimeFormat> = LazyLock::new(|| {
+    TimeFormat::compile("%b %e %Y %H:%M:%S").expect("the format of syslog with a year compiles")
+});
 
 /// Reads a line. Without a priority or a time it is no syslog.
 pub(super) fn parse(text: &str, now: i64) -> Option<Vec<Value<'_>>> {
     let text = text.trim_end_matches(['\n', '\r', '\0']);
+    // Over TCP a line may be framed by its length.
+    let text = match text.split_once(' ') {
+        Some((length, line)) if line.starts_with('<') && read::int(length).is_some() => line,
+        _ => text,
+    };
     let (priority, rest) = match text.strip_prefix('<').and_then(|rest| rest.split_once('>')) {
         Some((digits, rest)) => (Some(read::int(digits).filter(|it| (0..192).contains(it))?), rest),
         None => (None, text),
@@ -95,8 +78,11 @@ fn new_style<'t>(fields: &mut Vec<Value<'t>>, text: &'t str) -> Option<()> {
     let rest = words.next()?;
     let (data, message) = if let Some(message) = rest.strip_prefix('-') {
         ("-", message)
-    } else {
+    } else if rest.starts_with('[') {
         rest.split_at(data_end(rest)?)
+    } else {
+        // Some leave structured data out altogether.
+        ("-", rest)
     };
     fields.push(some(data));
     let message = message.strip_prefix(' ').unwrap_or(message);
@@ -131,7 +117,12 @@ fn old_style<'t>(
     has_priority: bool,
     now: i64,
 ) -> Option<()> {
-    let (time, rest) = old_time(text, now);
+    // Cisco counts lines (`45: `) and marks clocks that are not in step (`*`).
+    let text = match text.split_once(": ") {
+        Some((count, behind)) if read::int(count).is_some() => behind,
+        _ => text,
+    };
+    let (time, rest) = old_time(text.trim_start_matches(['*', '.']), now);
     if time.is_none() && !has_priority {
         return None;
     }
@@ -143,7 +134,7 @@ fn old_style<'t>(
     };
     fields.push(maybe(host));
     let tag_end = rest
-        .find(|c: char| !c.is_ascii_alphanumeric() && !"-_./()@".contains(c))
+        .find(|c: char| !c.is_ascii_alphanumeric() && !"-_./()@%".contains(c))
         .unwrap_or(rest.len());
     let (tag, behind) = rest.split_at(tag_end);
     let (pid, behind) = match behind.strip_prefix('[').and_then(|inner| inner.split_once(']')) {
@@ -165,11 +156,22 @@ fn old_style<'t>(
 
 /// The time at the start, and what follows it.
 fn old_time(text: &str, now: i64) -> (Option<i64>, &str) {
-    // `Oct 11 22:14:15` has 15 characters, as the day is padded.
-    if let Some((time, rest)) = text.split_at_checked(15)
-        && let Some(moment) = OLD_TIME.moment(time)
-    {
-        return (placed(&moment, None, now), rest.trim_start());
+    // `Oct 11 22:14:15` has 15 characters, as the day is padded; `Oct 11 2026 22:14:15` has 20.
+    for (length, format) in [(15, &OLD_TIME), (20, &OLD_TIME_WITH_YEAR)] {
+        let Some((time, rest)) = text.split_at_checked(length) else { continue };
+        let Some(moment) = format.moment(time) else { continue };
+        let fraction = rest.strip_prefix('.').map_or(0, |rest| {
+            rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len() + 1
+        });
+        let nanos = match rest.get(1..fraction) {
+            Some(digits) if fraction > 0 => {
+                read::scaled(&format!("0.{digits}"), 1_000_000_000).unwrap_or(0) as i64
+            }
+            _ => 0,
+        };
+        let time = placed(&moment, None, now).and_then(|time| time.checked_add(nanos));
+        let rest = &rest[fraction..];
+        return (time, rest.strip_prefix(':').unwrap_or(rest).trim_start());
     }
     if let Some((word, rest)) = text.split_once(' ')
         && let Some(time) = read::timestamp(word)

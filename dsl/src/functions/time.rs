@@ -186,6 +186,19 @@ pub const FUNCTIONS: &[Function] = &[
         Kernel::Rows(human),
         Sql::None(STORED),
     ),
+    entry(
+        "is_between_hours",
+        &[needs("t", TIMESTAMP), needs("from", TEXT), needs("to", TEXT), may("tz", TEXT)],
+        |_| Ty::optional(Type::Bool),
+        "Whether the clock of the zone shows a time from `from` up to (not including) `to`; where `from` is the later one, the night between is meant.",
+        &[
+            ("is_between_hours(t\"2026-05-01T10:17:42Z\", \"08:00\", \"18:00\")", "true"),
+            ("is_between_hours(t\"2026-05-01T23:30:00Z\", \"22:00\", \"06:00\")", "true"),
+        ],
+        Kernel::Rows(is_between_hours),
+        twin("if({1} <= {2}, formatDateTime({0}, '%H:%i', {3|'UTC'}) >= {1} AND formatDateTime({0}, '%H:%i', {3|'UTC'}) < {2}, formatDateTime({0}, '%H:%i', {3|'UTC'}) >= {1} OR formatDateTime({0}, '%H:%i', {3|'UTC'}) < {2})")
+            .note("hours are written with two digits there"),
+    ),
 ];
 
 const fn entry(
@@ -197,7 +210,7 @@ const fn entry(
     kernel: Kernel,
     sql: Sql,
 ) -> Function {
-    Function { name, family: Family::Time, params, returns, doc, examples, kernel, sql }
+    Function { sql, ..Function::new(name, Family::Time, params, returns, doc, examples, kernel) }
 }
 
 fn unit(args: &[RowArg<'_>], index: usize) -> Unit {
@@ -326,4 +339,36 @@ fn human<'a>(args: &[RowArg<'a>], _: &RowContext<'a>) -> Value<'a> {
         }
     }
     Value::owned(out)
+}
+
+/// Seconds since midnight of `8:30`, `08:30` or `08:30:15`; `24:00` ends the day.
+fn clock(text: &str) -> Option<i64> {
+    let mut parts = text.trim().split(':');
+    let mut seconds = 0;
+    for limit in [24, 59, 59] {
+        let part = match parts.next() {
+            Some(digits) if digits.len() <= 2 => super::read::int(digits)?,
+            Some(_) => return None,
+            None => 0,
+        };
+        if !(0..=limit).contains(&part) {
+            return None;
+        }
+        seconds = seconds * 60 + part;
+    }
+    (parts.next().is_none() && seconds <= 86_400).then_some(seconds)
+}
+
+fn is_between_hours<'a>(args: &[RowArg<'a>], _: &RowContext<'a>) -> Value<'a> {
+    let Some((from, to)) = text_ref(args, 1).zip(text_ref(args, 2)) else { return WRONG_TYPE };
+    let Some((from, to)) = clock(from).zip(clock(to)) else {
+        return Value::Absent(Absence::Parse);
+    };
+    // The zone stands where `field` looks for it.
+    let at = [args.first(), args.get(3)].map(|arg| arg.cloned().unwrap_or(RowArg::None));
+    match field(&at, |at| at.second_of_day) {
+        Value::Int(now) if from <= to => Value::Bool(from <= now && now < to),
+        Value::Int(now) => Value::Bool(now >= from || now < to),
+        other => other,
+    }
 }

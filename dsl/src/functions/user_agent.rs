@@ -12,6 +12,7 @@ pub(super) const FIELDS: &[FieldSpec] = &[
     ("os", Type::Text, true),
     ("os_version", Type::Text, true),
     ("device", Type::Text, false),
+    ("vendor", Type::Text, true),
 ];
 
 /// Text to look for, and the browser's name; the version stands behind the text.
@@ -83,13 +84,7 @@ const BOTS: [&str; 12] = [
 /// Reads a user agent; any text is one.
 #[expect(clippy::unnecessary_wraps, reason = "parsers of records share one signature")]
 pub(super) fn parse(text: &str) -> Option<Vec<Value<'_>>> {
-    // What comes behind is never a name, and a header may be long.
-    const READ: usize = 1024;
-    let mut end = text.len().min(READ);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    let text = &text[..end];
+    let text = start_of(text);
     let browser = named(text, &BROWSERS);
     let system = named(text, &SYSTEMS);
     let device = device(text, system.map(|(name, _)| name));
@@ -108,6 +103,44 @@ pub(super) fn parse(text: &str) -> Option<Vec<Value<'_>>> {
                 }
             }),
         Value::text(device),
+        maybe(None),
+    ])
+}
+
+/// What comes behind is never a name, and a header may be long.
+fn start_of(text: &str) -> &str {
+    const READ: usize = 1024;
+    let mut end = text.len().min(READ);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+/// Reads a user agent by a database of names; what it does not know is read the fast way.
+pub(super) fn parse_full(text: &str) -> Option<Vec<Value<'_>>> {
+    let text = start_of(text);
+    let Some(found) = woothee::parser::Parser::new().parse(text) else { return parse(text) };
+    let some = |part: &str| match part {
+        "UNKNOWN" | "" => maybe(None),
+        part => Value::owned(part.to_owned()),
+    };
+    let tablet = device(text, named(text, &SYSTEMS).map(|(name, _)| name)) == "tablet";
+    let kind = match found.category {
+        "pc" => "desktop",
+        "smartphone" if tablet => "tablet",
+        "smartphone" | "mobilephone" => "mobile",
+        "crawler" => "bot",
+        "appliance" => "appliance",
+        _ => "other",
+    };
+    Some(vec![
+        some(found.name),
+        some(found.version),
+        some(found.os),
+        some(&found.os_version),
+        Value::text(kind),
+        some(found.vendor),
     ])
 }
 

@@ -9,8 +9,8 @@ use crate::{
     span::Span,
     syntax::{
         ast::{
-            self, Arithmetic, Clause, ClauseKind, Expr, ExprKind, Item, MetaKind, On,
-            PathRoot, SegKind, StmtKind, Window,
+            self, Arithmetic, Clause, ClauseKind, Expr, ExprKind, Item, MetaKind, On, PathRoot,
+            SegKind, StmtKind, Window,
         },
         walk,
     },

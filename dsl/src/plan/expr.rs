@@ -2,12 +2,12 @@
 //!
 //! Invariant: an expression refers to others by number alone, so equal ones are one.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use super::{ExprId, LocalId};
 use crate::{
     column::{Absence, Cidr, NodeId, Severity},
-    functions::{Function, Glob, Pattern, Regex},
+    functions::{Function, Glob, Grok, Pattern, Regex},
     span::Span,
     types::Ty,
 };
@@ -205,8 +205,34 @@ pub enum Arg {
     Detectors(Vec<Detector>),
     /// A `pat"…"` literal.
     Pattern(Arc<Pattern>),
+    /// A `grok"…"` literal.
+    Grok(Arc<Grok>),
+    /// `secret("…")`
+    Secret(Secret),
     /// `|x| …`
     Lambda(Lambda),
+}
+
+/// A text that no output shows: it is no value, and functions take it as a key only.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Arc<str>);
+
+impl Secret {
+    /// Wraps a text.
+    pub fn new(text: &str) -> Self {
+        Self(text.into())
+    }
+
+    /// The text itself, for the function that needs it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
 }
 
 /// What `redact` looks for.

@@ -1,8 +1,8 @@
 //! Every expression of a tree, without recursion: chains of operators nest as deeply as a text is long.
 
 use super::ast::{
-    Block, ClauseKind, Else, Expectation, Expr, ExprKind, If, Item, Piece, RecordField,
-    Rule, StepKind, Stmt, StmtKind,
+    Block, ClauseKind, Else, Expectation, Expr, ExprKind, If, Item, Piece, RecordField, Rule,
+    StepKind, Stmt, StmtKind,
 };
 
 /// The expressions directly inside one.

@@ -1,7 +1,7 @@
 //! Expectations of windows and alerts: rows that closed windows gave, and alerts that fired or did not.
 
 use super::{
-    Failure,
+    Failure, Observed,
     run::{Run, copy},
 };
 use crate::{
@@ -32,7 +32,7 @@ impl Run {
             message: format!("`{name}` did not fire"),
             label: "its condition did not hold long enough by now".to_owned(),
             event: None,
-            observed: None,
+            observed: Some(Observed::Fate(format!("silent by {name}"))),
         }));
     }
 
@@ -44,7 +44,7 @@ impl Run {
                 message: format!("`{name}` fired"),
                 label: "expected it to be silent".to_owned(),
                 event: Some(event),
-                observed: None,
+                observed: Some(Observed::Fate(format!("fired by {name}"))),
             });
         }
     }

@@ -145,7 +145,7 @@ fn paths_of<'e>(e: &'e Expr, out: &mut Vec<&'e Path>) {
                 open.extend(pieces.iter().filter_map(|piece| match piece {
                     Piece::Hole(hole) => Some(hole),
                     Piece::Text(_) => None,
-                }))
+                }));
             }
             ExprKind::Member { base, .. } => open.push(base),
             ExprKind::Index { base, index } => open.extend([&**base, index]),

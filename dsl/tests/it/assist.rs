@@ -96,6 +96,18 @@ fn fields_are_offered_below_their_path() {
 }
 
 #[test]
+fn fields_that_others_read_are_offered_behind_the_declared_ones() {
+    let found = labels(
+        "rule a on web when .region.name == \"x\" { drop }\nrule b on web when .$0 { drop }",
+    );
+    assert_eq!(found.last().map(String::as_str), Some("region"), "{found:?}");
+    offers_just(
+        "rule a on web when .region.name == \"x\" { drop }\nrule b on web when .region.$0 { drop }",
+        &["name"],
+    );
+}
+
+#[test]
 fn fields_that_rules_wrote_are_known_behind_them() {
     offers(
         "rule a on web { .geo = { city: \"x\", asn: 1 } }\nrule b on web when .$0 { drop }",
@@ -121,6 +133,18 @@ fn locals_members_and_options() {
     assert_eq!(found[..3], ["trace", "debug", "info"]);
     let found = labels("rule r on web when .severity in [error, $0] { drop }");
     assert_eq!(found[..3], ["trace", "debug", "info"]);
+}
+
+#[test]
+fn members_and_aggregates_are_offered_where_they_are_meant() {
+    let tiers = "enum tier ordered { free, paid }\nsource shop : { tier: tier, ms: int }\n";
+    let found = labels(&format!("{tiers}rule r on shop when .tier >= $0 {{ drop }}"));
+    assert_eq!(found[..2], ["free", "paid"]);
+    offers(
+        &format!("{tiers}window w on shop {{\n  over 1m\n  let slow = $0\n}}"),
+        &["quantile", "count", "uniq"],
+    );
+    offers(&format!("{tiers}window w on shop {{\n  $0\n}}"), &["over", "by", "let", "route"]);
 }
 
 #[test]

@@ -1,16 +1,21 @@
 //! Every function on values, through the evaluator: arguments in, JSON out.
 
 mod examples;
+mod lines;
+mod parsers;
 mod robust;
+mod servers;
+mod sql;
 mod texts;
 mod values;
+mod vrl;
 
 use std::{collections::HashSet, sync::Arc};
 
 use logmon_dsl::{
     column::{Absence, Cidr, Severity, value::ip_to_u128},
-    functions::{self, Family, Kernel, Pattern, Regex, Takes, read},
-    plan::{Arg, Detector, ExprId, Lambda, Literal, Op},
+    functions::{self, Family, Grok, Kernel, Pattern, Regex, Takes, read},
+    plan::{Arg, Detector, ExprId, Lambda, Literal, Op, Secret},
     types::{Ty, Type},
 };
 use proptest::prelude::*;
@@ -39,6 +44,8 @@ pub(crate) enum A {
     Choice(&'static str),
     Regex(&'static str),
     Pattern(&'static str),
+    Grok(&'static str),
+    Secret(&'static str),
     Detect(&'static [&'static str], &'static [&'static str]),
     Lambda(Type, fn(&mut Builder, ExprId) -> ExprId),
     Out,
@@ -105,6 +112,12 @@ fn argument(b: &mut Builder, arg: &A, types: &[Option<Ty>]) -> (Option<Arg>, Opt
             let ty = Ty::required(Type::Pattern(pattern.shape.clone()));
             (Some(Arg::Pattern(pattern)), Some(ty))
         }
+        A::Grok(source) => {
+            let grok = Arc::new(Grok::compile(source).expect(RIGHT));
+            let ty = Ty::required(Type::Pattern(grok.shape.clone()));
+            (Some(Arg::Grok(grok)), Some(ty))
+        }
+        A::Secret(text) => (Some(Arg::Secret(Secret::new(text))), None),
         A::Detect(regexes, names) => {
             let regexes = regexes
                 .iter()
@@ -156,7 +169,7 @@ fn the_table_is_sound() {
             serde_json::from_str::<serde_json::Value>(result).expect(name);
         }
     }
-    assert!(names.len() >= 120, "{}", names.len());
+    assert!(names.len() >= 190, "{}", names.len());
     assert_eq!(functions::find("nope"), None);
 }
 
@@ -213,6 +226,8 @@ fn any_argument(takes: Takes) -> BoxedStrategy<A> {
             Just(A::Detect(&[r"\w", "(?<secret>a)?"], &["email", "card", "iban"])).boxed()
         }
         Takes::Pattern => Just(A::Pattern("<a?>=<b:int?>\"<c>")).boxed(),
+        Takes::Grok => Just(A::Grok("%{WORD:a}?=%{INT:b:int}?")).boxed(),
+        Takes::Secret => Just(A::Secret("key")).boxed(),
         Takes::Lambda(_) => Just(A::Lambda(Type::Any, |_, param| param)).boxed(),
         Takes::TextOrLambda | Takes::TextOrRegex => {
             prop_oneof![text(), Just(Text("$1")), Just(Text("a"))].boxed()

@@ -15,7 +15,7 @@ use std::{
 use expect_test::expect_file;
 use logmon_dsl::{
     diagnostic::Code,
-    functions::{self, Family, Function, Param, Takes},
+    functions::{self, Family, Function, Nulls, Param, Sql, Takes, When},
     program::{Compilation, Mode, Options, Reader, compile, compile_with, lock_beside},
     render::render,
     schema,
@@ -238,6 +238,8 @@ Made from the function table: `UPDATE_EXPECT=1 cargo test -p logmon-dsl manual` 
 The first argument is the value, options are named: `truncate(.message, 80, suffix: \"…\")`. A parameter with `?` may be left out, one with `…` takes any
 number of arguments. An absent argument gives an absent result, with the first cause, unless the sentence says otherwise. A result with `?` may be
 absent although all arguments are there; the cause is counted where the value is used.
+
+[Those who come from VRL](functions-vrl.md) have a page of their own. `In SQL` names what ClickHouse computes for the same call in searches and panels: `{0}` is the first argument, `{1|x}` the second or `x`.
 ";
 
 #[test]
@@ -263,8 +265,44 @@ fn function_reference() {
             }
             text.push_str("```\n");
         }
+        let _ = write!(text, "\n{}\n", in_sql(&function.sql));
     }
     expect_file!["../../../docs/functions.md"].assert_eq(&text);
+}
+
+/// What a function is in SQL, as the reference says it.
+fn in_sql(sql: &Sql) -> String {
+    let twin = match sql {
+        Sql::None(why) => return format!("Not in SQL: {why}."),
+        Sql::Twin(twin) => twin,
+    };
+    let mut out = format!("In SQL: `{}`", twin.template);
+    for (when, template) in twin.forms {
+        let when = match when {
+            When::Given(index) => format!("with argument {}", index + 1),
+            When::Choice(_, name) => format!("with `{name}`"),
+            When::List(_) => "for a list".to_owned(),
+            When::Map(_) => "for a map".to_owned(),
+            When::Number(_) => "for a number".to_owned(),
+            When::Regex(_) => "for a regex".to_owned(),
+            When::Lambda(_) => "with a lambda".to_owned(),
+        };
+        if template.is_empty() {
+            let _ = write!(out, "; {when} not at all");
+        } else {
+            let _ = write!(out, "; {when} `{template}`");
+        }
+    }
+    match twin.nulls {
+        Nulls::Pass => {}
+        Nulls::Wrap => out.push_str("; null where an argument is null"),
+        Nulls::Answer => out.push_str("; also for null"),
+    }
+    if !twin.note.is_empty() {
+        let _ = write!(out, " ({})", twin.note);
+    }
+    out.push('.');
+    out
 }
 
 fn title(family: Family) -> &'static str {
@@ -308,6 +346,8 @@ fn param(param: &Param) -> String {
         Takes::Detectors([]) => "list of regexes".to_owned(),
         Takes::Detectors(names) => format!("list of regexes and {}", names.join(", ")),
         Takes::Pattern => "pattern".to_owned(),
+        Takes::Grok => "grok".to_owned(),
+        Takes::Secret => "secret".to_owned(),
         Takes::Lambda(_) => "lambda".to_owned(),
         Takes::TextOrLambda => "string | lambda".to_owned(),
     };
@@ -332,6 +372,8 @@ fn stands_for(takes: Takes) -> Option<Type> {
         | Takes::Regex
         | Takes::Detectors(_)
         | Takes::Pattern
+        | Takes::Grok
+        | Takes::Secret
         | Takes::Lambda(_) => None,
     }
 }

@@ -39,6 +39,10 @@ impl Reader for WithoutLock {
     fn read(&self, path: &Path) -> Result<String, String> {
         FileSystem.read(path)
     }
+
+    fn secret(&self, name: &str) -> Result<String, String> {
+        FileSystem.secret(name)
+    }
 }
 
 fn run(arguments: &Arguments) -> Result<Exit, Exit> {

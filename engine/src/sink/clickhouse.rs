@@ -23,6 +23,7 @@ mod pool;
 mod read;
 mod rest;
 pub mod schema;
+mod stored;
 mod straight;
 mod text;
 mod time;

@@ -25,6 +25,8 @@ mod mmdb;
 #[cfg(test)]
 mod pages;
 #[cfg(test)]
+mod sql;
+#[cfg(test)]
 mod tidy;
 #[cfg(test)]
 mod tls;

@@ -29,6 +29,8 @@ const DSL: &[(&str, &[&str])] = &[
         "test_block",
         &["column", "diagnostic", "eval", "functions", "plan", "span", "state", "types"],
     ),
+    ("sql", &["column", "diagnostic", "functions", "plan", "span", "types"]),
+    ("search", &["diagnostic", "plan", "program", "span", "syntax"]),
     ("explain", &["check", "column", "functions", "plan", "types"]),
     (
         "assist",

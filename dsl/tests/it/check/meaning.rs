@@ -180,3 +180,64 @@ fn a_wrong_expectation_is_a_failure() {
     let test = "test \"t\" { given { a: 1 }  expect routed { .a == 2 } }\n";
     assert_eq!(failures(&[("main.rules", &format!("{world}{test}"))]).len(), 1);
 }
+
+#[test]
+fn tables_secrets_and_grok() {
+    let rows: String = (0..500).map(|n| format!("svc-{n},team-{n},{n}\n")).collect();
+    let table = format!("service,team,cost\n\"a,b\",core,1\n{rows}");
+    holds(&[
+        (
+            "main.rules",
+            r#"source app
+sink logs : table("logs")
+const OWNERS = table("owners.csv", key: "service")
+const LINE = grok"%{IP:client:ip} %{WORD:verb} %{INT:status:int}"
+
+rule own {
+  .team = get(OWNERS, .service).team
+  .who = pseudonymize(.user, secret("example"))
+  let line = parse_grok(.message, LINE)
+  .status = line.status
+  .client = line.client
+  .by = rule_name()
+  .old = has_tag("old")
+  .count = weight()
+  .from = host()
+}
+default route to logs
+
+test "owners" {
+  given {
+    service: "svc-499",
+    user: "bob",
+    message: "10.0.0.1 GET 503",
+    tags: ["new", "old"],
+    sample_weight: 4,
+    host: "web-1",
+  }
+  expect routed {
+    .team == "team-499"
+    len(.who) == 32
+    .status == 503
+    .client in cidr"10.0.0.0/8"
+    .by == "own"
+    .old
+    .count == 4.0
+    .from == "web-1"
+  }
+}
+
+test "nobody" {
+  given { service: "a,b", message: "hello" }
+  expect routed {
+    .team == "core"
+    .status is missing
+    not .old
+    .count == 1.0
+  }
+}
+"#,
+        ),
+        ("owners.csv", &table),
+    ]);
+}

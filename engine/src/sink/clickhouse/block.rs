@@ -11,6 +11,7 @@ use super::{
     pool::{self, Pool},
     schema::quote,
     text::{put_text, put_varint, put_words},
+    types::Type,
 };
 
 /// A block whose rows are fixed but whose bytes are not made yet. Encoding it needs nothing else, so any thread may do it.
@@ -49,6 +50,8 @@ pub struct Block {
     pub rows: usize,
     /// A digest of the partition value; `None` where the server computes the partition.
     pub partition: Option<u128>,
+    /// Whether a column is `JSON`, whose text the server reads with settings of its own.
+    pub has_json: bool,
     /// How the body is compressed.
     pub compression: Compression,
     /// The Native block, in frames if compressed.
@@ -105,6 +108,7 @@ impl Finished {
             columns: self.sent().map(|(column, _)| column.name.clone()).collect(),
             rows: self.rows,
             partition: self.partition,
+            has_json: self.sent().any(|(column, _)| column.ty == Type::Json),
             compression,
             body: pool::body(body, &self.pool),
             raw_bytes,

@@ -68,6 +68,12 @@ impl Inserter {
             parameters.push(("max_partitions_per_insert_block", "1"));
             parameters.push(("throw_on_max_partitions_per_insert_block", "1"));
         }
+        if block.has_json {
+            // Text stays text, also where it looks like a date, and a key with a dot is not the path of two keys.
+            parameters.push(("input_format_try_infer_dates", "0"));
+            parameters.push(("input_format_try_infer_datetimes", "0"));
+            parameters.push(("json_type_escape_dots_in_keys", "1"));
+        }
         if block.compression != Compression::None {
             parameters.push(("decompress", "1"));
         }

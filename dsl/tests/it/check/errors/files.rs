@@ -254,3 +254,121 @@ fn a_library_checked_alone() {
         &expect![[""]],
     );
 }
+
+#[test]
+fn tables_secrets_and_grok() {
+    check_files(
+        &[
+            (
+                "main.rules",
+                r#"source app
+sink logs : table("logs")
+const A = table("a.csv")
+const B = table("a.csv", key: "nme")
+const C = table("short.csv", key: "x")
+const D = table("twice.csv", key: "x")
+const S = secret("example")
+
+rule r {
+  .a = hmac(.m, "text")
+  .b = hmac(.m, secret("other"))
+  .c = secret("example")
+  .d = S
+  .e = parse_grok(.m, grok"%{NUMBR:n}")
+  .f = parse_grok(.m, grok"%{WORD:n}(?!x)")
+  .g = parse_grok(.m, "%{WORD:n}")
+  .h = grok"%{WORD:n}"
+  .i = hmac(.m, S)
+}
+default route to logs
+"#,
+            ),
+            ("a.csv", "name,x\n1,2\n"),
+            ("short.csv", "x,y\n1\n"),
+            ("twice.csv", "x,y\n1,2\n1,3\n"),
+        ],
+        &expect![[r#"
+            error[E102]: `table` takes a path and `key`: `table("hosts.csv", key: "name")`
+             --> main.rules:3:11
+              |
+            3 | const A = table("a.csv")
+              |           ^^^^^^^^^^^^^^
+
+            error[E120]: `a.csv` has no column `nme`: its first line names name, x
+             --> main.rules:4:31
+              |
+            4 | const B = table("a.csv", key: "nme")
+              |                               ^^^^^
+
+            error[E120]: row 2 of `short.csv` has 1 columns, the first has 2
+             --> main.rules:5:17
+              |
+            5 | const C = table("short.csv", key: "x")
+              |                 ^^^^^^^^^^^
+
+            error[E120]: row 3 of `twice.csv` repeats the key `1`
+             --> main.rules:6:17
+              |
+            6 | const D = table("twice.csv", key: "x")
+              |                 ^^^^^^^^^^^
+
+            error[E101]: `key` of `hmac` takes `secret("name")`: a key must not stand in rules
+              --> main.rules:10:17
+               |
+            10 |   .a = hmac(.m, "text")
+               |                 ^^^^^^
+
+            error[E109]: there is no secret `other`: nobody set it
+              --> main.rules:11:24
+               |
+            11 |   .b = hmac(.m, secret("other"))
+               |                        ^^^^^^^
+
+            error[E101]: a secret is no value
+              --> main.rules:12:8
+               |
+            12 |   .c = secret("example")
+               |        ^^^^^^^^^^^^^^^^^
+               |
+               = help: use it as the key of `hmac` or `pseudonymize`
+
+            error[E101]: a secret is no value
+              --> main.rules:13:8
+               |
+            13 |   .d = S
+               |        ^
+               |
+               = help: use it with `hmac` or `pseudonymize`
+
+            error[E120]: this grok pattern is wrong: there is no pattern `NUMBR`
+              --> main.rules:14:28
+               |
+            14 |   .e = parse_grok(.m, grok"%{NUMBR:n}")
+               |                            ^^^^^^^^^^
+               |
+               = help: a pattern with a similar name exists: `NUMBER`
+
+            error[E121]: look-around is not supported: regexes run in linear time
+              --> main.rules:15:37
+               |
+            15 |   .f = parse_grok(.m, grok"%{WORD:n}(?!x)")
+               |                                     ^^^
+               |
+               = help: leave it out and add a second condition: `and not (x matches re"…")`
+
+            error[E101]: `grok` of `parse_grok` takes `grok"…"`
+              --> main.rules:16:23
+               |
+            16 |   .g = parse_grok(.m, "%{WORD:n}")
+               |                       ^^^^^^^^^^^
+
+            error[E101]: a grok pattern is no value
+              --> main.rules:17:8
+               |
+            17 |   .h = grok"%{WORD:n}"
+               |        ^^^^^^^^^^^^^^^
+               |
+               = help: use it with `parse_grok`
+        "#]],
+    );
+}

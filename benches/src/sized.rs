@@ -1,6 +1,8 @@
 //! Events of a size and a number of members, with all that the ten rules read.
 
-use super::{Json, Line, METHODS, NAMES, PARTS, Part, RESOURCES, Random, SERVICES, message};
+use crate::events::{
+    Json, Line, METHODS, NAMES, PARTS, Part, RESOURCES, Random, SERVICES, message,
+};
 
 /// What events are to be like.
 #[derive(Debug, Clone, Copy, serde::Serialize)]
