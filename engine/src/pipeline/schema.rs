@@ -144,7 +144,7 @@ mod tests {
         let said = compare(&lock, "logs", &live).expect_err("it differs").to_string();
         for part in [
             "error[E403]: the table default.logs differs from the pulled schema",
-            "schemas/clickhouse.lock:4:30",
+            "schemas/clickhouse.lock:4:29",
             "the server says `UInt32` for `status`",
             "the server's table has no column `gone`",
             "the server has a column `new String` more",
