@@ -37,7 +37,10 @@ const DSL: &[(&str, &[&str])] = &[
         &["catalog", "check", "column", "functions", "plan", "program", "span", "syntax", "types"],
     ),
     ("accept", &["program", "span", "syntax", "test_block"]),
-    ("coverage", &["column", "plan", "program", "span", "syntax", "test_block", "types"]),
+    (
+        "coverage",
+        &["column", "diagnostic", "plan", "program", "span", "syntax", "test_block", "types"],
+    ),
     ("import", &["functions", "span", "syntax"]),
     ("infer", &["column", "types"]),
     ("trace", &["column", "eval", "plan", "program", "span", "syntax"]),
