@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     diagnostic::{Code, Diagnostic},
-    plan::{SinkId, SinkType},
+    plan::{ExprId, SinkId, SinkType},
     program::SinkSettings,
     schema::{Column, Table},
     span::Span,
@@ -29,9 +29,22 @@ const OWN: &[&str] = &[
     "source",
 ];
 
+/// What every row of a window has, whether the table wants it or not.
+const BOUNDS: &[&str] = &["window_start", "window_end", "timestamp"];
+
+/// What a route sends.
+pub(super) struct Sent<'s> {
+    /// The event as it may be there, source by source, or the row.
+    pub(super) shapes: &'s [Arc<Shape>],
+    /// What the route sets in the copy.
+    pub(super) set: &'s [(Vec<Arc<str>>, ExprId)],
+    /// Whether a window sends it.
+    pub(super) is_row: bool,
+}
+
 impl Checker<'_> {
-    /// Compares the event as it is at a route with the table that it goes to.
-    pub(super) fn fits_table(&mut self, sink: SinkId, at: Span) {
+    /// Compares what a route sends with the table that it goes to.
+    pub(super) fn fits_table(&mut self, sink: SinkId, at: Span, sent: &Sent<'_>) {
         let decl = &self.world.sinks[sink.0 as usize];
         let SinkType::Table(declared) = &decl.ty else { return };
         let (name, sink_at) = (decl.name.clone(), decl.span);
@@ -48,16 +61,16 @@ impl Checker<'_> {
         };
         let mut misfits = BTreeSet::new();
         let mut lost = BTreeSet::new();
-        for source in self.place.on.clone() {
-            let shape = self.flow.shapes[source].clone();
-            misfit(table, &settings, &shape, &mut misfits);
+        for shape in sent.shapes {
+            misfit(table, &settings, shape, sent.set, &mut misfits);
             let rest = settings.rest.clone().or_else(|| {
                 let own = table.column("attributes")?;
                 (own.ty.starts_with("Map(") || own.ty.starts_with("JSON")).then(|| own.name.clone())
             });
             if rest.is_none() {
-                leaves(&shape, &mut Vec::new(), &mut |keys| {
-                    if !is_taken(table, &settings, keys) && !self.is_removed(keys) {
+                leaves(shape, &mut Vec::new(), &mut |keys| {
+                    let is_bound = sent.is_row && keys.len() == 1 && BOUNDS.contains(&&*keys[0]);
+                    if !is_taken(table, &settings, keys) && !self.is_removed(keys) && !is_bound {
                         lost.insert(dotted(keys));
                     }
                 });
@@ -102,8 +115,18 @@ impl Checker<'_> {
 }
 
 /// What does not fit, a sentence each.
-fn misfit(table: &Table, settings: &SinkSettings, shape: &Shape, found: &mut BTreeSet<String>) {
+fn misfit(
+    table: &Table,
+    settings: &SinkSettings,
+    shape: &Shape,
+    set: &[(Vec<Arc<str>>, ExprId)],
+    found: &mut BTreeSet<String>,
+) {
     for column in &table.columns {
+        // The checker knows what a route sets itself; the sink takes it or leaves it.
+        if set.iter().any(|(keys, _)| keys.last().is_some_and(|key| **key == *column.name)) {
+            continue;
+        }
         let (keys, known) = value_of(column, settings, shape);
         let name = &column.name;
         let needed = settings.absent_is_error && !column.is_nullable() && column.default.is_none();

@@ -144,3 +144,33 @@ fn a_file_that_is_none() {
         "#]],
     );
 }
+
+const ROWS: &str = r#"[[table]]
+name = "logs"
+columns = [
+  { name = "timestamp", type = "DateTime64(9, 'UTC')" },
+  { name = "host", type = "String" },
+  { name = "http_class", type = "UInt16" },
+  { name = "n", type = "UInt64" },
+]
+"#;
+
+#[test]
+fn rows_of_windows_are_what_is_compared() {
+    check(
+        ROWS,
+        SinkSettings::default(),
+        "source web : { host: string, n: list<int>, http: { class: int } }\nsink logs : table(\"logs\")\nsink all : { ... }\nwindow w on web {\n  over 1m\n  by .host, .http.class\n  let n = count()\n  let worst = max(.host)\n  route to logs, logs\n}\ndefault route to all\n",
+        &expect![[""]],
+    );
+}
+
+#[test]
+fn what_a_route_sets_fills_its_column() {
+    check(
+        ROWS,
+        SinkSettings { absent_is_error: true, ..SinkSettings::default() },
+        "source web : { timestamp: timestamp, host: string, n: int }\nsink logs : table(\"logs\")\nrule send { route to logs(http_class: 2) }\n",
+        &expect![[""]],
+    );
+}

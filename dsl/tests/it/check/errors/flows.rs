@@ -136,3 +136,39 @@ fn reads_that_come_too_early() {
         "rule a when .took > 5 { tag \"x\" }\nrule b { .took = 3 }\ntest \"t\" { given { took: 7 } expect routed }"
     ));
 }
+
+#[test]
+fn sensitive_values_are_followed_into_rows_and_elements() {
+    let rules = r#"window clients on web {
+  over 1m
+  by .client.ip
+  let last_secret = last(.secret)
+  let different = uniq(.secret)
+  let n = count()
+  route to logs
+}
+rule thin on web {
+  limit 10/s by .client.ip else {
+    route to dlq(reason: "limit", raw: .secret)
+    drop
+  }
+  dedup by .secret within 1m else {
+    del .client, .secret
+    route to logs
+    drop
+  }
+  del .client, .secret
+}
+default route to logs
+"#;
+    expect![[""]].assert_eq(&codes(rules));
+    let elements = r#"source shop : { items: list<string>? sensitive, ... }
+sink logs : { ... }
+rule each on shop {
+  emit each .items as .item
+  del .items
+}
+default route to logs
+"#;
+    check(elements, &expect![[""]]);
+}

@@ -224,3 +224,22 @@ fn hard_questions_end() {
     let said = said(&format!("rule r when {} {{ tag \"x\" }}", parts.join(" and ")));
     assert!(!said.contains("W301"), "{said}");
 }
+
+#[test]
+fn members_of_an_enum_are_all_that_there_is() {
+    let program = |rules: &str| {
+        format!(
+            "enum tier {{ free, trial, paid }}\nsource app : {{ tier: tier, ... }}\nsink logs : {{ ... }}\ngroup g first {{\n{rules}\n}}\ndefault route to logs\n"
+        )
+    };
+    let drawn = |rules: &str| {
+        let compilation = compile_text(&program(rules), Mode::Test);
+        crate::check::drawn(&compilation)
+    };
+    let whole = drawn(
+        "rule a when .tier == free { route to logs }\nrule b when .tier in [trial, paid] { route to logs }",
+    );
+    assert!(!whole.contains("E304"), "{whole}");
+    let open = drawn("rule a when .tier == free { route to logs }\nrule b when .tier == trial { route to logs }");
+    assert!(open.contains("for example one in which `.tier` is \"paid\""), "{open}");
+}
