@@ -161,7 +161,24 @@ fn rows_of_windows_are_what_is_compared() {
         ROWS,
         SinkSettings::default(),
         "source web : { host: string, n: list<int>, http: { class: int } }\nsink logs : table(\"logs\")\nsink all : { ... }\nwindow w on web {\n  over 1m\n  by .host, .http.class\n  let n = count()\n  let worst = max(.host)\n  route to logs, logs\n}\ndefault route to all\n",
-        &expect![[""]],
+        &expect![[r#"
+            warning[W402]: one field of this event reaches no column
+             --> rules/main.rules:9:12
+              |
+            9 |   route to logs, logs
+              |            ^^^^ the table `logs` has no column for the rest
+              |
+              = note: `.worst`
+              = help: add the columns, or a `Map(String, String)` called `attributes`
+
+            warning[W111]: `logs` is named twice in one route
+             --> rules/main.rules:9:18
+              |
+            9 |   route to logs, logs
+              |                  ^^^^ gets the event once
+              |
+              = help: leave it out
+        "#]],
     );
 }
 

@@ -161,7 +161,10 @@ rule thin on web {
 }
 default route to logs
 "#;
-    expect![[""]].assert_eq(&codes(rules));
+    expect![[r#"
+        E501: what is set here comes from `.secret`, which is sensitive, and `dlq` does not accept that
+        E501: `.client.ip` is sensitive and reaches `logs`, which does not accept that
+    "#]].assert_eq(&codes(rules));
     let elements = r#"source shop : { items: list<string>? sensitive, ... }
 sink logs : { ... }
 rule each on shop {
@@ -170,5 +173,22 @@ rule each on shop {
 }
 default route to logs
 "#;
-    check(elements, &expect![[""]]);
+    check(
+        elements,
+        &expect![[r#"
+        error[E501]: `.item` is sensitive and reaches `logs`, which does not accept that
+         --> t.rules:7:18
+          |
+        1 | source shop : { items: list<string>? sensitive, ... }
+          |                 ------------------------------ declared sensitive here
+        2 | sink logs : { ... }
+          |      ---- without `@accepts_sensitive`
+        ...
+        7 | default route to logs
+          |                  ^^^^
+          |
+          = note: its value comes from `.items`
+          = help: remove it before (`del .item`), mask it (`redact`, `ip_mask`, a hash), or mark the sink `@accepts_sensitive`
+    "#]],
+    );
 }

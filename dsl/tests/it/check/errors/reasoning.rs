@@ -237,9 +237,11 @@ fn members_of_an_enum_are_all_that_there_is() {
         crate::check::drawn(&compilation)
     };
     let whole = drawn(
-        "rule a when .tier == free { route to logs }\nrule b when .tier in [trial, paid] { route to logs }",
+        "rule a when .tier == free { route to logs }\nrule b when .tier in [trial, paid] { route to logs }\nrule c when .tier is absent { drop }",
     );
     assert!(!whole.contains("E304"), "{whole}");
-    let open = drawn("rule a when .tier == free { route to logs }\nrule b when .tier == trial { route to logs }");
+    let open = drawn(
+        "rule a when .tier == free { route to logs }\nrule b when .tier == trial { route to logs }\nrule c when .tier is absent { drop }",
+    );
     assert!(open.contains("for example one in which `.tier` is \"paid\""), "{open}");
 }
