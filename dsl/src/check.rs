@@ -5,6 +5,7 @@
 mod aggregate;
 mod arith;
 mod call;
+mod columns;
 mod compare;
 mod constant;
 mod declare;
@@ -37,7 +38,9 @@ use std::{
 
 pub(crate) use constant::duration_text;
 pub(crate) use declare::attr_texts;
+pub(crate) use event::declares;
 pub use notes::{Noted, Notes, Point};
+pub(crate) use path::dotted;
 pub(crate) use pool::{Checked, Pool, operands};
 
 use crate::{
@@ -49,7 +52,7 @@ use crate::{
         Aggregate, ExprId, LocalId, LookupDecl, Metric, Plan, Rule, RuleId, SinkDecl, Site, SiteId,
         SourceDecl, Step, Store, Target, Window,
     },
-    program::{Loaded, Mode, Reader},
+    program::{Loaded, LockFile, Mode, Options, Reader, SinkSettings},
     span::Span,
     syntax::ast,
     test_block::Test,
@@ -68,7 +71,13 @@ pub(crate) struct Output {
 }
 
 /// Checks all files of a program; keeps what was known at each place if somebody wants to know.
-pub(crate) fn check(loaded: &Loaded, reader: &dyn Reader, mode: Mode, with_notes: bool) -> Output {
+pub(crate) fn check(
+    loaded: &Loaded,
+    reader: &dyn Reader,
+    mode: Mode,
+    options: &Options,
+    with_notes: bool,
+) -> Output {
     let (catalog, diagnostics) = Catalog::new(loaded);
     let mut checker = Checker {
         loaded,
@@ -85,6 +94,12 @@ pub(crate) fn check(loaded: &Loaded, reader: &dyn Reader, mode: Mode, with_notes
         pending_w312: Vec::new(),
         written: BTreeSet::new(),
         groups: BTreeMap::new(),
+        conditions: Vec::new(),
+        said_at: HashMap::new(),
+        now: options.now,
+        lock: loaded.lock.clone(),
+        removed: BTreeSet::new(),
+        sinks: &options.sinks,
         notes: with_notes.then(Notes::default),
     };
     // What the parser said of a place need not be said again.
@@ -236,6 +251,17 @@ pub(crate) struct Checker<'a> {
     pub(crate) written: BTreeSet<NodeId>,
     /// Names of groups, by the place of their step.
     groups: BTreeMap<usize, Span>,
+    /// Conditions of rules, groups and `if`s, in the order of the text.
+    pub(crate) conditions: Vec<(ExprId, Span)>,
+    /// Where each predicate is written: equal ones have one number, but many places.
+    pub(crate) said_at: HashMap<ExprId, Vec<Span>>,
+    /// The time, where whoever compiles says it: nanoseconds since 1970.
+    pub(crate) now: Option<i64>,
+    /// The columns of the sinks' tables, where a lock file lies beside the entry.
+    lock: Option<Arc<LockFile>>,
+    /// Paths that some rule removes.
+    removed: BTreeSet<NodeId>,
+    sinks: &'a BTreeMap<String, SinkSettings>,
     /// What was known where, for whoever asked for it.
     notes: Option<Notes>,
 }
@@ -301,6 +327,11 @@ impl Checker<'_> {
     /// Whether some statement may be missing from the plan because it is wrong.
     pub(crate) fn has_unread(&self) -> bool {
         has_errors(&self.diagnostics) || has_errors(&self.loaded.diagnostics)
+    }
+
+    /// The regex of the literal at that place, if it compiled.
+    pub(crate) fn compiled_regex(&self, at: Span) -> Option<&Arc<crate::functions::Regex>> {
+        self.caches.regexes.get(&at)?.as_ref()
     }
 
     /// Where the group of that step is named.
@@ -375,8 +406,10 @@ impl Checker<'_> {
             windows,
             metrics,
         };
+        let mut diagnostics = self.diagnostics;
+        lints::silence(self.loaded, &mut diagnostics);
         let notes = self.notes.unwrap_or_default();
-        Output { plan, tests, lists: self.lists, diagnostics: self.diagnostics, notes }
+        Output { plan, tests, lists: self.lists, diagnostics, notes }
     }
 }
 

@@ -7,11 +7,12 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
     column::Absence,
+    diagnostic::{Code, Diagnostic},
     plan::{Expr, ExprId, Literal, LocalId, Op, Plan, RuleId, Site, SiteId, Stmt},
     program::Analysis,
     span::Span,
     syntax::ast::{self, Block, Else, Item, StmtKind},
-    test_block::{Test, run_test},
+    test_block::{Test, TestStep, run_test},
     types::{Ty, Type},
 };
 
@@ -68,6 +69,41 @@ pub fn measure<'t>(analysis: &Analysis, tests: impl IntoIterator<Item = &'t Test
     let rules = (0..plan.rules.len() as u32).map(RuleId);
     branches.sort_by_key(|branch| (branch.at.file, branch.at.start));
     Coverage { rules: rules.map(|rule| (rule, reached.contains(&rule))).collect(), branches }
+}
+
+/// W701: rules and branches that no test reaches, and tests that expect nothing. The program must be without errors.
+pub fn untested(analysis: &Analysis) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    for test in &analysis.tests {
+        if !test.steps.iter().any(|step| matches!(step, TestStep::Expect { .. })) {
+            found.push(
+                Diagnostic::new(Code::W701, test.span, "this test expects nothing")
+                    .advise("add an `expect`: without one it cannot fail"),
+            );
+        }
+    }
+    let coverage = measure(analysis, &analysis.tests);
+    for (id, reached) in &coverage.rules {
+        let rule = analysis.plan.rule(*id);
+        if !reached {
+            let message = format!("no test reaches the rule `{}`", rule.name);
+            found.push(
+                Diagnostic::new(Code::W701, rule.span, message)
+                    .advise("give an event that it takes, and say what becomes of it"),
+            );
+            continue;
+        }
+        // Of a rule that nothing reached no branch need be named.
+        for branch in coverage.branches.iter().filter(|one| one.rule == *id && !one.reached) {
+            let what = if branch.is_else { "`else`" } else { "branch" };
+            let message = format!("no test reaches this {what} of `{}`", rule.name);
+            found.push(
+                Diagnostic::new(Code::W701, branch.at, message)
+                    .advise("give an event that comes here, and say what becomes of it"),
+            );
+        }
+    }
+    found
 }
 
 struct Marker {

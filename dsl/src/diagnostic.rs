@@ -8,6 +8,7 @@ use crate::span::{Place, Sources, Span};
 
 mod code;
 mod nearest;
+mod pages;
 
 pub use self::{code::Code, nearest::nearest};
 

@@ -18,6 +18,7 @@ pub mod lints;
 pub mod plan;
 pub mod program;
 pub mod render;
+pub mod schema;
 pub mod search;
 pub mod span;
 pub mod sql;

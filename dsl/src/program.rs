@@ -4,7 +4,11 @@
 
 mod load;
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 pub(crate) use load::beside;
 pub use load::{Link, Loaded, Role, Unit};
@@ -13,7 +17,8 @@ use crate::{
     check::{self, Notes},
     diagnostic::{Code, Diagnostic, has_errors},
     plan::Plan,
-    span::{FileId, Sources},
+    schema::{FILE, Lock},
+    span::{FileId, Sources, Span},
     syntax::{ast::Item, parse_file},
     test_block::Test,
 };
@@ -23,8 +28,8 @@ pub trait Reader {
     /// The text of that file, or what a person should read about why not.
     fn read(&self, path: &Path) -> Result<String, String>;
 
-    /// The time, nanoseconds since 1970: what `@expires` is held against. Without it nothing expires.
-    fn now(&self) -> Option<i64> {
+    /// The lock file of the tables, with its path. Whoever has one usually answers [`lock_beside`].
+    fn lock(&self, _entry: &Path) -> Option<(PathBuf, String)> {
         None
     }
 
@@ -34,6 +39,14 @@ pub trait Reader {
     }
 }
 
+/// The lock file in the entry's folder or in the one above.
+pub fn lock_beside(reader: &dyn Reader, entry: &Path) -> Option<(PathBuf, String)> {
+    [FILE.to_owned(), format!("../{FILE}")].into_iter().find_map(|name| {
+        let path = beside(entry, &name);
+        reader.read(&path).ok().map(|text| (path, text))
+    })
+}
+
 /// What a program is compiled for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
@@ -41,6 +54,28 @@ pub enum Mode {
     Run,
     /// To be checked or tested: tests come with it, and a file that another one includes may stand alone.
     Test,
+}
+
+/// What compiling may know of the world; without it the checks that need it stay quiet.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// The time, nanoseconds since 1970: says which rules have expired.
+    pub now: Option<i64>,
+    /// What the configuration says of sinks, by name.
+    pub sinks: BTreeMap<String, SinkSettings>,
+}
+
+/// What the configuration says of a sink's columns.
+#[derive(Debug, Clone, Default)]
+pub struct SinkSettings {
+    /// The table, where it is not the one that the rules name.
+    pub table: Option<String>,
+    /// Columns that take another path than that of their name.
+    pub columns: Vec<(String, String)>,
+    /// The column that takes what no other takes.
+    pub rest: Option<String>,
+    /// Whether an absent value for a column that cannot be NULL is a mistake.
+    pub absent_is_error: bool,
 }
 
 /// What came of compiling.
@@ -65,20 +100,63 @@ pub struct Program {
     pub files: Vec<(PathBuf, blake3::Hash)>,
     /// The hash over all of them: names the bundle.
     pub hash: blake3::Hash,
+    /// The columns of the sinks' tables that it was checked against.
+    pub lock: Option<Arc<LockFile>>,
+}
+
+/// A lock file as it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockFile {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// Its text.
+    pub text: Arc<str>,
+    /// What it says.
+    pub lock: Lock,
 }
 
 /// Compiles the program that a file is the entry of.
 pub fn compile(entry: &Path, reader: &dyn Reader, mode: Mode) -> Compilation {
+    compile_with(entry, reader, mode, &Options::default())
+}
+
+/// Compiles the program that a file is the entry of, knowing more of the world.
+pub fn compile_with(
+    entry: &Path,
+    reader: &dyn Reader,
+    mode: Mode,
+    options: &Options,
+) -> Compilation {
     let mut loaded = load::load(entry, reader);
-    let checked = check::check(&loaded, reader, mode, false);
+    lock(entry, reader, &mut loaded);
+    let checked = check::check(&loaded, reader, mode, options, false);
     let diagnostics = in_order(std::mem::take(&mut loaded.diagnostics), checked.diagnostics);
     let program = (!has_errors(&diagnostics)).then(|| {
         let mut texts = loaded.texts;
         texts.extend(checked.lists);
         texts.dedup_by(|a, b| a.0 == b.0);
-        bundle(entry, checked.plan, checked.tests, &texts)
+        bundle(entry, checked.plan, checked.tests, &texts, loaded.lock)
     });
     Compilation { sources: loaded.sources, diagnostics, program }
+}
+
+/// Reads the lock file.
+fn lock(entry: &Path, reader: &dyn Reader, loaded: &mut Loaded) {
+    let Some((path, text)) = reader.lock(entry) else { return };
+    let file = loaded.sources.add(path.to_string_lossy(), text.as_str());
+    match Lock::parse(&text) {
+        Ok(lock) => {
+            loaded.lock = Some(Arc::new(LockFile { path, text: text.into(), lock }));
+        }
+        Err(why) => loaded.diagnostics.push(
+            Diagnostic::new(
+                Code::E109,
+                Span::new(file, 0, 0),
+                format!("this is no lock file: {why}"),
+            )
+            .advise("`logmon-engine schema pull` writes it anew"),
+        ),
+    }
 }
 
 /// Everything that is known of a program, whether it is right or wrong: for editors and for explaining.
@@ -98,8 +176,14 @@ pub struct Analysis {
 
 /// Compiles the program that a file is the entry of, and keeps what was learned on the way.
 pub fn analyze(entry: &Path, reader: &dyn Reader) -> Analysis {
+    analyze_with(entry, reader, &Options::default())
+}
+
+/// Compiles the program that a file is the entry of, knowing more of the world, and keeps what was learned on the way.
+pub fn analyze_with(entry: &Path, reader: &dyn Reader, options: &Options) -> Analysis {
     let mut loaded = load::load(entry, reader);
-    let checked = check::check(&loaded, reader, Mode::Test, true);
+    lock(entry, reader, &mut loaded);
+    let checked = check::check(&loaded, reader, Mode::Test, options, true);
     let said = std::mem::take(&mut loaded.diagnostics);
     let check::Output { plan, tests, notes, diagnostics, .. } = checked;
     Analysis { loaded, diagnostics: in_order(said, diagnostics), plan, tests, notes }
@@ -129,7 +213,13 @@ fn in_order(mut diagnostics: Vec<Diagnostic>, checked: Vec<Diagnostic>) -> Vec<D
 }
 
 /// Names a program by its texts. Paths count as seen from the entry, so that a moved folder keeps its name.
-fn bundle(entry: &Path, plan: Plan, tests: Vec<Test>, texts: &[(PathBuf, String)]) -> Program {
+fn bundle(
+    entry: &Path,
+    plan: Plan,
+    tests: Vec<Test>,
+    texts: &[(PathBuf, String)],
+    lock: Option<Arc<LockFile>>,
+) -> Program {
     let home = entry.parent().unwrap_or(Path::new(""));
     let mut all = blake3::Hasher::new();
     let mut files = Vec::with_capacity(texts.len());
@@ -141,5 +231,5 @@ fn bundle(entry: &Path, plan: Plan, tests: Vec<Test>, texts: &[(PathBuf, String)
         all.update(text.as_bytes());
         files.push((path.clone(), blake3::hash(text.as_bytes())));
     }
-    Program { plan, tests, files, hash: all.finalize() }
+    Program { plan, tests, files, hash: all.finalize(), lock }
 }

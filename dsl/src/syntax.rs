@@ -7,6 +7,7 @@ mod fmt;
 mod parse;
 pub(crate) mod scan;
 mod split;
+pub(crate) mod walk;
 
 pub use self::fmt::format;
 pub use parse::{MAX_FILE_BYTES, parse_expr, parse_file};

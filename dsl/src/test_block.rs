@@ -4,10 +4,12 @@ mod counts;
 mod failure;
 mod given;
 mod run;
+mod shadowed;
 mod windows;
 
 pub use failure::{Failure, Observed, TestResult};
 pub use run::run_test;
+pub use shadowed::shadowed;
 
 use std::sync::Arc;
 

@@ -18,6 +18,7 @@ mod given;
 mod import;
 mod infer;
 mod lsp;
+mod pull;
 mod repl;
 mod run;
 mod schema;
@@ -33,7 +34,7 @@ use std::{
 use clap::{Parser, Subcommand};
 use logmon_dsl::{
     diagnostic::{Code, Diagnostic},
-    program::{self, Compilation, Mode, Program, Reader},
+    program::{self, Analysis, Compilation, Mode, Options, Program, Reader},
     render::render,
     span::Sources,
 };
@@ -42,6 +43,7 @@ use crate::{
     clock::{Clock as _, SystemClock},
     config::{self, Config},
     error::Exit,
+    pipeline::schema::sink_settings,
 };
 
 /// Runs rules over Kafka partitions and delivers the outcome to ClickHouse.
@@ -124,8 +126,8 @@ impl Reader for FileSystem {
             .map_err(|error| format!("byte {} is not UTF-8", error.utf8_error().valid_up_to()))
     }
 
-    fn now(&self) -> Option<i64> {
-        Some(SystemClock::new().now())
+    fn lock(&self, entry: &Path) -> Option<(PathBuf, String)> {
+        program::lock_beside(self, entry)
     }
 
     fn secret(&self, name: &str) -> Result<String, String> {
@@ -159,9 +161,29 @@ fn draw(diagnostics: &[Diagnostic], sources: &Sources) {
     }
 }
 
+/// What is known here of the world around a program.
+fn options(now: Option<i64>, config: Option<&Config>) -> Options {
+    Options { now, sinks: config.map(sink_settings).unwrap_or_default() }
+}
+
+/// The configuration of a program, where there is one that can be read.
+fn configuration_of(entry: &Path) -> Option<Config> {
+    config::find(entry, None).and_then(|path| Config::load(&path).ok())
+}
+
+/// Compiles a file and keeps what was learned on the way.
+fn analysis(entry: &Path) -> Analysis {
+    let now = SystemClock::new().now();
+    let options = options(Some(now), configuration_of(entry).as_ref());
+    program::analyze_with(entry, &FileSystem, &options)
+}
+
 /// Compiles a file. A sink that only the configuration uses, as the dead letter, is not unused.
 fn compilation(entry: &Path, mode: Mode) -> Compilation {
-    let mut compilation = program::compile(entry, &FileSystem, mode);
+    // What has expired is said where somebody looks; it stops no engine.
+    let now = (mode == Mode::Test).then(|| SystemClock::new().now());
+    let options = options(now, configuration_of(entry).as_ref());
+    let mut compilation = program::compile_with(entry, &FileSystem, mode, &options);
     let dead_letter = dead_letter(entry);
     let sources = &compilation.sources;
     compilation.diagnostics.retain(|diagnostic| {
@@ -172,8 +194,7 @@ fn compilation(entry: &Path, mode: Mode) -> Compilation {
 
 /// The sink that takes dead letters: the configuration's, where there is one, otherwise a sink called `dlq`.
 fn dead_letter(entry: &Path) -> String {
-    config::find(entry, None)
-        .and_then(|path| Config::load(&path).ok())
+    configuration_of(entry)
         .and_then(|config| config.dead_letter)
         .map_or_else(|| "dlq".to_owned(), |dead_letter| dead_letter.sink.to_string())
 }

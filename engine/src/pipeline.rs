@@ -10,6 +10,7 @@ pub mod lanes;
 pub mod observe;
 pub mod outlets;
 pub mod reload;
+pub mod schema;
 pub mod worker;
 
 use std::{

@@ -433,7 +433,7 @@ impl Checker<'_> {
                     Literal::Timestamp(nanos) => Some(nanos),
                     _ => None,
                 });
-                if let (Some(time), Some(now)) = (time, self.reader.now()) {
+                if let (Some(time), Some(now)) = (time, self.now) {
                     self.expired(attr.span, now.saturating_sub(time));
                 }
                 true

@@ -54,6 +54,16 @@ pub(super) fn look(shape: &Shape, path: &[Arc<str>]) -> Known {
     Known::Typed { ty: Ty::required(Type::Record(Arc::new(shape.clone()))), coerce: false }
 }
 
+/// Whether a shape declares a path, or something that may hold anything below it.
+pub(crate) fn declares(shape: &Shape, path: &[Arc<str>]) -> bool {
+    (1..=path.len()).any(|end| match look(shape, &path[..end]) {
+        Known::Typed { ty, .. } => end == path.len() || matches!(ty.base, Type::Map(_) | Type::Any),
+        Known::Open { .. } => false,
+        // What cannot be there is reported where it is read.
+        Known::Closed { .. } | Known::Scalar { .. } => true,
+    })
+}
+
 /// The shape after a path was written.
 pub(super) fn write(shape: &Arc<Shape>, path: &[Arc<str>], ty: &Ty) -> Arc<Shape> {
     let Some((key, rest)) = path.split_first() else { return shape.clone() };

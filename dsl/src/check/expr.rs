@@ -460,7 +460,8 @@ impl Checker<'_> {
                     self.fail::<()>(Code::E101, pattern.span, message);
                     return Err(Reported);
                 }
-                if literal_type(&from).is_number() != literal_type(&to).is_number() {
+                let (a, b) = (literal_type(&from), literal_type(&to));
+                if a != b && !(a.is_number() && b.is_number()) {
                     self.fail::<()>(Code::E101, pattern.span, "both ends of a range have one type");
                     return Err(Reported);
                 }

@@ -340,7 +340,7 @@ pub(super) fn leading(segs: &[Seg]) -> Vec<(&str, Span)> {
 }
 
 /// A path as rules write it.
-pub(super) fn dotted(keys: &[Arc<str>]) -> String {
+pub(crate) fn dotted(keys: &[Arc<str>]) -> String {
     let mut text = String::new();
     for key in keys {
         text.push('.');

@@ -18,7 +18,7 @@ use crate::{
 pub(crate) const DEPTH_MAX: u16 = 256;
 
 /// How many distinct expressions a program may have. Functions that call functions twice could otherwise double without end.
-pub(crate) const EXPRS_MAX: usize = 50_000;
+pub(crate) const EXPRS_MAX: usize = 200_000;
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Pool {
@@ -78,7 +78,12 @@ impl Pool {
 
     /// Paths that an expression reads.
     pub(crate) fn reads(&self, id: ExprId) -> BTreeSet<NodeId> {
-        let mut nodes = BTreeSet::new();
+        self.reads_at(id).into_iter().map(|(node, _)| node).collect()
+    }
+
+    /// Paths that an expression reads, each with where it is read first.
+    pub(crate) fn reads_at(&self, id: ExprId) -> Vec<(NodeId, Span)> {
+        let mut nodes = Vec::new();
         let mut seen = BTreeSet::new();
         let mut open = vec![id];
         while let Some(id) = open.pop() {
@@ -86,7 +91,7 @@ impl Pool {
                 continue;
             }
             if let Op::Field(node) = self.op(id) {
-                nodes.insert(*node);
+                nodes.push((*node, self.get(id).span));
             }
             open.extend(operands(self.op(id)));
         }

@@ -13,7 +13,14 @@ impl Checker<'_> {
     /// An expression as a condition: a predicate, or a truth value that counts as false where it is absent.
     pub(super) fn condition(&mut self, e: &Expr, place: &str) -> Option<ExprId> {
         let value = self.expr(e, Some(&Type::Bool))?;
-        self.as_condition(value, place)
+        let id = self.as_condition(value, place)?;
+        if !self.place.in_test {
+            if place.starts_with("the condition") {
+                self.conditions.push((id, e.span));
+            }
+            self.said_at.entry(id).or_default().push(e.span);
+        }
+        Some(id)
     }
 
     pub(super) fn as_condition(&mut self, value: Checked, place: &str) -> Option<ExprId> {

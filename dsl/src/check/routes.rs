@@ -2,19 +2,51 @@
 
 use std::sync::Arc;
 
-use super::Checker;
+use super::{Checker, columns::Sent};
 use crate::{
     catalog::{Space, nearest},
     diagnostic::{Code, Diagnostic},
     plan::{ExprId, SinkId, SinkType, Target},
+    span::Span,
     syntax::ast,
     types::{Ty, Type},
 };
 
 impl Checker<'_> {
-    /// The sinks of a route; what is wrong with one leaves the others.
+    /// The sinks of a route for events; what is wrong with one leaves the others.
     pub(super) fn targets(&mut self, targets: &[ast::Target]) -> Vec<Target> {
-        targets.iter().filter_map(|target| self.route_target(target)).collect()
+        let (made, _) = self.sinks_of(targets);
+        let shapes: Vec<_> =
+            self.place.on.iter().map(|source| self.flow.shapes[*source].clone()).collect();
+        for (target, at) in &made {
+            let sent = Sent { shapes: &shapes, set: &target.args, is_row: false };
+            self.fits_table(target.sink, *at, &sent);
+        }
+        made.into_iter().map(|(target, _)| target).collect()
+    }
+
+    /// The sinks of a route with where each is named, and whether nothing is wrong with any.
+    pub(super) fn sinks_of(&mut self, targets: &[ast::Target]) -> (Vec<(Target, Span)>, bool) {
+        let mut made: Vec<(Target, Span)> = Vec::with_capacity(targets.len());
+        let mut whole = true;
+        for target in targets {
+            let Some(found) = self.route_target(target) else {
+                whole = false;
+                continue;
+            };
+            // The same row twice is never meant; with other arguments it is another row.
+            if made.iter().any(|(known, _)| *known == found) {
+                let message = format!("`{}` is named twice in one route", target.sink.written());
+                self.report(
+                    Diagnostic::new(Code::W111, target.span, message)
+                        .label("gets the event once")
+                        .advise("leave it out"),
+                );
+                continue;
+            }
+            made.push((found, target.span));
+        }
+        (made, whole)
     }
 
     /// The sink of that name.

@@ -6,6 +6,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::{Checked, Checker, event, path::leading, stmt::Exits, write::Target};
 use crate::{
+    column::NodeId,
     diagnostic::{Code, Diagnostic},
     plan::{AssignOp, ExprId, Limit, Metric, MetricId, Op, Stmt, Store, StoreId, StoreKind},
     span::Span,
@@ -134,6 +135,8 @@ impl Checker<'_> {
                 );
                 return None;
             }
+            // Every path may be another one from here on.
+            self.written.insert(NodeId::ROOT);
             self.flow.present.clear();
             for source in self.place.on.clone() {
                 let mut shape = (*event::every_optional(&self.flow.shapes[source])).clone();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Checked, Checker, Named, path::leading, rule::attributes_of};
+use super::{Checked, Checker, Named, columns::Sent, path::leading, rule::attributes_of};
 use crate::{
     column::NodeId,
     diagnostic::{Code, Diagnostic},
@@ -11,7 +11,7 @@ use crate::{
     },
     span::Span,
     syntax::ast::{self, ClauseKind, Expr, ExprKind, MetaKind, PathRoot},
-    types::{Ty, Type},
+    types::{FieldType, Shape, Ty, Type},
 };
 
 /// How many windows an event may lie in: each of them is added up of so many panes.
@@ -26,7 +26,7 @@ struct Clauses<'a> {
     by: Vec<(NodeId, ExprId)>,
     by_spans: Vec<Span>,
     lets: Vec<WindowLet>,
-    route: Vec<Target>,
+    route: Vec<(Target, Span)>,
     fire: Option<(&'a Expr, i64, i64)>,
     meta: Vec<(MetaKind, &'a [Expr], Span)>,
     whole: bool,
@@ -120,6 +120,11 @@ impl Checker<'_> {
             node
         };
         let bounds = [bound("window_start"), bound("window_end"), bound("timestamp")];
+        let row = [self.row(&clauses, &bounds)];
+        for (target, at) in &clauses.route {
+            let sent = Sent { shapes: &row, set: &target.args, is_row: true };
+            self.fits_table(target.sink, *at, &sent);
+        }
         Some(Window {
             label: label.into(),
             name: it.name.name.as_str().into(),
@@ -131,10 +136,26 @@ impl Checker<'_> {
             aggregates,
             lets: clauses.lets,
             bounds,
-            route: clauses.route,
+            route: clauses.route.into_iter().map(|(target, _)| target).collect(),
             alert,
             span: it.name.span,
         })
+    }
+
+    /// What a row of a window holds: its times, its keys, its sums.
+    fn row(&self, clauses: &Clauses<'_>, bounds: &[NodeId]) -> Arc<Shape> {
+        let mut row = Shape::default();
+        let mut put_at = |node: NodeId, ty: Ty| put(&mut row, &self.build.layout.path(node), ty);
+        for node in bounds {
+            put_at(*node, Ty::required(Type::Timestamp));
+        }
+        for (node, value) in &clauses.by {
+            put_at(*node, self.build.pool.get(*value).ty.clone());
+        }
+        for bound in &clauses.lets {
+            put_at(bound.node, self.build.pool.get(bound.value).ty.clone());
+        }
+        Arc::new(row)
     }
 
     /// When an event happened: its `.timestamp`, if that is one.
@@ -178,11 +199,10 @@ impl Checker<'_> {
                 Some(())
             }
             ClauseKind::Route(targets) if !is_alert => {
-                let made = self.targets(targets);
+                let (made, whole) = self.sinks_of(targets);
                 let args: Vec<_> =
-                    made.iter().flat_map(|target| &target.args).map(|(_, id)| *id).collect();
-                let whole = made.len() == targets.len()
-                    && args.iter().all(|id| self.single(*id, &out.by, clause.span));
+                    made.iter().flat_map(|(target, _)| &target.args).map(|(_, id)| *id).collect();
+                let whole = args.iter().all(|id| self.single(*id, &out.by, clause.span)) && whole;
                 out.route.extend(made);
                 whole.then_some(())
             }
@@ -315,15 +335,6 @@ impl Checker<'_> {
         if !self.single(condition_id, &clauses.by, condition.span) {
             return None;
         }
-        if let Some((spans, _)) = clauses.over
-            && hold > 0
-            && hold < spans.every
-        {
-            self.report(
-                Diagnostic::new(Code::W601, condition.span, "`for` is shorter than `every`")
-                    .label("is asked only once in that time"),
-            );
-        }
         let mut alert = Alert {
             condition: condition_id,
             hold,
@@ -404,5 +415,27 @@ fn word(kind: MetaKind) -> &'static str {
         MetaKind::Runbook => "runbook",
         MetaKind::Notify => "notify",
         MetaKind::Labels => "labels",
+    }
+}
+
+/// Adds a field to a shape, or to a record in it.
+fn put(shape: &mut Shape, keys: &[&str], ty: Ty) {
+    let field =
+        |name: &str, ty| FieldType { name: name.into(), ty, coerce: false, sensitive: false };
+    match keys {
+        [] => {}
+        [name] => shape.fields.push(field(name, ty)),
+        [name, below @ ..] => match shape.fields.iter_mut().find(|known| *known.name == **name) {
+            Some(known) => {
+                if let Type::Record(inner) = &mut known.ty.base {
+                    put(Arc::make_mut(inner), below, ty);
+                }
+            }
+            None => {
+                let mut inner = Shape::default();
+                put(&mut inner, below, ty);
+                shape.fields.push(field(name, Ty::required(Type::Record(Arc::new(inner)))));
+            }
+        },
     }
 }

@@ -131,6 +131,7 @@ impl Checker<'_> {
     /// Notes that a path is perhaps gone.
     pub(super) fn removed(&mut self, node: NodeId, keys: &[Arc<str>]) {
         self.forget(node);
+        self.removed.insert(node);
         for source in self.place.on.clone() {
             self.flow.shapes[source] = event::remove(&self.flow.shapes[source], keys);
         }
@@ -139,6 +140,7 @@ impl Checker<'_> {
     /// Notes that everything but some paths is gone.
     pub(super) fn kept(&mut self, kept: &[Target]) {
         self.flow.present.clear();
+        self.removed.insert(NodeId::ROOT);
         for source in self.place.on.clone() {
             let old = self.flow.shapes[source].clone();
             let mut shape = event::every_optional(&old);

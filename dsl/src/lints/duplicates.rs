@@ -51,7 +51,7 @@ pub(super) fn report(checker: &mut Checker<'_>) {
 }
 
 /// A rule without its name and the places where it counts.
-fn normal(rule: &Rule) -> String {
+pub(super) fn normal(rule: &Rule) -> String {
     let text = format!("{:?} {:?} {:?}", rule.on, rule.when, rule.body);
     let own_reason = format!("reason: {:?}", rule.name);
     let text = text.replace(&own_reason, "reason: its own");

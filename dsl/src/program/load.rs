@@ -1,8 +1,11 @@
 //! Reading an entry file and all it uses and includes.
 
-use std::path::{Component, Path, PathBuf};
+use std::{
+    path::{Component, Path, PathBuf},
+    sync::Arc,
+};
 
-use super::Reader;
+use super::{LockFile, Reader};
 use crate::{
     diagnostic::{Code, Diagnostic},
     span::{FileId, Sources, Span},
@@ -62,6 +65,8 @@ pub struct Loaded {
     pub diagnostics: Vec<Diagnostic>,
     /// Paths and texts, in the order in which they were read.
     pub texts: Vec<(PathBuf, String)>,
+    /// The columns of the sinks' tables, where somebody pulled them.
+    pub lock: Option<Arc<LockFile>>,
 }
 
 /// Loads an entry file and everything it names.
@@ -71,6 +76,7 @@ pub(super) fn load(entry: &Path, reader: &dyn Reader) -> Loaded {
         units: Vec::new(),
         diagnostics: Vec::new(),
         texts: Vec::new(),
+        lock: None,
     };
     let mut loader = Loader { reader, loaded, open: Vec::new(), links_at: Vec::new() };
     if let Err(why) = loader.file(&normal(entry), Role::Entry, None) {

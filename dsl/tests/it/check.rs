@@ -17,7 +17,7 @@ use std::{
 };
 
 use logmon_dsl::{
-    program::{Compilation, Mode, Reader, compile},
+    program::{Compilation, Mode, Reader, compile, lock_beside},
     render::render,
 };
 
@@ -35,6 +35,10 @@ impl Files {
 impl Reader for Files {
     fn read(&self, path: &Path) -> Result<String, String> {
         self.0.get(path).cloned().ok_or_else(|| "no such file".to_owned())
+    }
+
+    fn lock(&self, entry: &Path) -> Option<(PathBuf, String)> {
+        lock_beside(self, entry)
     }
 
     fn secret(&self, name: &str) -> Result<String, String> {

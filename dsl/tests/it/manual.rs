@@ -5,13 +5,20 @@
 
 mod blocks;
 
-use std::{collections::HashMap, fmt::Write as _, path::Path, sync::Arc};
+use std::{
+    collections::HashMap,
+    fmt::Write as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use expect_test::expect_file;
 use logmon_dsl::{
+    diagnostic::Code,
     functions::{self, Family, Function, Nulls, Param, Sql, Takes, When},
-    program::{Compilation, Mode, Reader, compile},
+    program::{Compilation, Mode, Options, Reader, compile, compile_with, lock_beside},
     render::render,
+    schema,
     span::Sources,
     syntax,
     test_block::run_test,
@@ -27,6 +34,10 @@ impl Reader for Shelf {
         let name = path.to_string_lossy();
         self.0.get(&*name).cloned().ok_or_else(|| format!("there is no file {name}"))
     }
+
+    fn lock(&self, entry: &Path) -> Option<(PathBuf, String)> {
+        lock_beside(self, entry)
+    }
 }
 
 /// A page, from the root of the checkout.
@@ -35,8 +46,21 @@ fn page(path: &str) -> String {
         .expect("a page of the manual")
 }
 
+/// The day on which the pages are read: 2026-06-01.
+const TODAY: i64 = 1_780_272_000_000_000_000;
+
+fn compiled(name: &str, shelf: &Shelf) -> Compilation {
+    let options = Options { now: Some(TODAY), ..Options::default() };
+    compile_with(Path::new(name), shelf, Mode::Test, &options)
+}
+
 /// Compiles every program of a page and runs its tests. Returns the page with its diagnostics as they are drawn.
 fn hold(path: &str) -> String {
+    try_hold(path).unwrap_or_else(|wrong| panic!("{wrong}"))
+}
+
+/// The same, with what is wrong as text.
+fn try_hold(path: &str) -> Result<String, String> {
     let text = page(path);
     let mut shelf = Shelf::default();
     let (mut wrong, mut programs) = (Vec::new(), 0);
@@ -51,7 +75,7 @@ fn hold(path: &str) -> String {
                     wrong.push(format!("{place}\nnot in the style that `fmt` writes"));
                 }
                 shelf.0.insert(name.clone(), blocks::whole(&block.text));
-                let compiled = compile(Path::new(&name), &shelf, Mode::Test);
+                let compiled = compiled(&name, &shelf);
                 if !compiled.diagnostics.is_empty() {
                     wrong.push(format!(
                         "{place}\n{}",
@@ -64,9 +88,15 @@ fn hold(path: &str) -> String {
             }
             "rules wrong" => {
                 shelf.0.insert("example.rules".to_owned(), block.text);
-                let compiled = compile(Path::new("example.rules"), &shelf, Mode::Test);
-                assert!(compiled.program.is_none(), "{place}: nothing is wrong with this program");
+                let compiled = compiled("example.rules", &shelf);
+                assert!(
+                    !compiled.diagnostics.is_empty(),
+                    "{place}: nothing is wrong with this program"
+                );
                 drawn = Some(render(&compiled.diagnostics, &compiled.sources, false));
+            }
+            "toml lock" => {
+                shelf.0.insert(schema::FILE.to_owned(), block.text);
             }
             "diagnostic" => {
                 let said = drawn
@@ -78,8 +108,10 @@ fn hold(path: &str) -> String {
         }
     }
     assert!(programs > 0, "{path} shows no program");
-    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
-    blocks::with_texts(&text, &texts)
+    if !wrong.is_empty() {
+        return Err(wrong.join("\n\n"));
+    }
+    Ok(blocks::with_texts(&text, &texts))
 }
 
 /// Whether `fmt` would leave it alone.
@@ -155,6 +187,36 @@ fn readme() {
 #[test]
 fn writing_rules() {
     expect_file!["../../../docs/writing-rules.md"].assert_eq(&hold("docs/writing-rules.md"));
+}
+
+#[test]
+fn a_page_for_every_code() {
+    let (mut known, mut wrong) = (Vec::new(), Vec::new());
+    for code in Code::ALL {
+        let Some(text) = code.page() else { continue };
+        known.push(format!("{code}.md"));
+        assert!(text.starts_with(&format!("# {code}: ")), "the page of {code} names it");
+        let path = format!("docs/diagnostics/{code}.md");
+        let held = match try_hold(&path) {
+            Ok(held) => held,
+            Err(why) => {
+                wrong.push(why);
+                continue;
+            }
+        };
+        let drawn = format!("[{code}]: ");
+        if held.contains("```diagnostic") && !held.contains(&drawn) {
+            wrong.push(format!("{path} does not draw {code}:\n{held}"));
+            continue;
+        }
+        expect_file![format!("../../../{path}")].assert_eq(&held);
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/diagnostics");
+    for entry in std::fs::read_dir(folder).expect("the pages") {
+        let name = entry.expect("a readable entry").file_name().to_string_lossy().into_owned();
+        assert!(known.contains(&name), "{name} is the page of no code");
+    }
 }
 
 #[test]

@@ -135,6 +135,8 @@ rule sample_ok_requests on k8s
   }
 }
 
+rule protect on k8s { del .client.ip }
+
 default route to app_logs
 
 test "health checks go, failing health checks stay" {

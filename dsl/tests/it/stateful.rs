@@ -6,7 +6,7 @@ use logmon_dsl::{
     column::{Absence, Batch, Names, View, load},
     eval::{Evaluator, NoLookups, Outcome, Routed, print_event},
     plan::Plan,
-    program::{Mode, Reader, compile},
+    program::{Mode, Options, Reader, compile_with},
     state,
 };
 use proptest::prelude::*;
@@ -448,16 +448,12 @@ test "what is no member is absent" {
     assert_eq!(failures(&[("main.rules", rules)]), Vec::<String>::new());
 }
 
-/// A text that is read at some time.
-struct At(&'static str, i64);
+/// A text.
+struct Only(&'static str);
 
-impl Reader for At {
+impl Reader for Only {
     fn read(&self, _path: &Path) -> Result<String, String> {
         Ok(self.0.to_owned())
-    }
-
-    fn now(&self) -> Option<i64> {
-        Some(self.1)
     }
 }
 
@@ -466,7 +462,9 @@ fn rules_expire_with_a_warning_and_then_for_good() {
     let rules = "source app\nsink a : { ... }\n@expires(t\"2026-01-01T00:00:00Z\")\nrule r { .x = 1 }\ndefault route to a\n";
     let days = |n: i64| T0 + n * 86_400 * SECOND;
     let said = |now: i64| {
-        let compiled = compile(Path::new("main.rules"), &At(rules, now), Mode::Run);
+        let options = Options { now: Some(now), ..Options::default() };
+        let entry = Path::new("main.rules");
+        let compiled = compile_with(entry, &Only(rules), Mode::Test, &options);
         let codes: Vec<_> = compiled.diagnostics.iter().map(|it| it.code.name()).collect();
         (codes.join(" "), compiled.program.is_some())
     };

@@ -8,7 +8,7 @@ use std::{
 use expect_test::expect;
 use logmon_dsl::{
     accept::{accept, edited},
-    coverage::measure,
+    coverage::{measure, untested},
     diagnostic::has_errors,
     eval::NoLookups,
     infer::{Seen, draft},
@@ -323,4 +323,21 @@ fn a_draft_fits_the_events_it_was_made_of() {
     let plan = std::sync::Arc::new(analysis.plan.clone());
     let failures = run_test(&plan, &analysis.tests[0]).failures;
     assert!(failures.is_empty(), "{failures:?}\n{text}");
+}
+
+#[test]
+fn what_no_test_reaches_is_warned_of() {
+    let analysis = program(&format!(
+        "{RULES}\ntest \"one\" {{\n  given on web {{ service: \"edge\", http: {{ status: 503 }} }}\n}}\n"
+    ));
+    let said: Vec<String> =
+        untested(&analysis).iter().map(|one| format!("{}: {}", one.code, one.message)).collect();
+    expect![[r#"
+        W701: this test expects nothing
+        W701: no test reaches the rule `health`
+        W701: no test reaches this branch of `mark`
+        W701: no test reaches this `else` of `mark`
+        W701: no test reaches the rule `two`
+        W701: no test reaches the rule `elsewhere`"#]]
+    .assert_eq(&said.join("\n"));
 }

@@ -13,12 +13,12 @@ use logmon_dsl::{
     eval::Evaluator,
     infer::{Misfit, Seen, misfits},
     plan::SiteId,
-    program::{self, Analysis},
+    program::Analysis,
     span::Place,
 };
 
 use super::{
-    Entry, FileSystem, draw,
+    Entry, analysis, draw,
     given::{Around, Options},
     read_input, refused, say,
 };
@@ -78,7 +78,7 @@ struct Site {
 const TOGETHER: usize = 512;
 
 pub(super) fn doctor(arguments: &Arguments) -> Exit {
-    let mut analysis = program::analyze(&arguments.entry.rules, &FileSystem);
+    let mut analysis = analysis(&arguments.entry.rules);
     if has_errors(&analysis.diagnostics) {
         analysis.diagnostics.retain(|one| one.severity == Severity::Error);
         draw(&analysis.diagnostics, &analysis.loaded.sources);

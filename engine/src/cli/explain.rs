@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use logmon_dsl::{
     diagnostic::{Severity, has_errors},
     plan::{Plan, RuleId},
-    program::{self, Mode},
+    program::Mode,
     trace::{self, Given, Met},
 };
 
-use super::{Entry, FileSystem, compile, draw, given::Options, refused, say};
+use super::{Entry, analysis, compile, draw, given::Options, refused, say};
 use crate::error::Exit;
 
 #[derive(Debug, clap::Args)]
@@ -58,7 +58,7 @@ fn known(plan: &Plan, name: Option<&str>) -> Result<(), Exit> {
 
 /// One event's way through the rules.
 fn on(arguments: &Arguments, event: &Path) -> Exit {
-    let mut analysis = program::analyze(&arguments.entry.rules, &FileSystem);
+    let mut analysis = analysis(&arguments.entry.rules);
     if has_errors(&analysis.diagnostics) {
         analysis.diagnostics.retain(|one| one.severity == Severity::Error);
         draw(&analysis.diagnostics, &analysis.loaded.sources);

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use logmon_dsl::{
     accept,
     diagnostic::{Resolved, has_errors},
-    program::{self, Mode},
+    program::Mode,
     test_block::{self, Failure, Test},
 };
 
-use super::{Entry, FileSystem, compilation, draw, refused, say};
+use super::{Entry, analysis, compilation, draw, refused, say};
 use crate::error::Exit;
 
 #[derive(Debug, clap::Args)]
@@ -107,7 +107,7 @@ fn round(arguments: &Arguments) -> Exit {
         report.tests.push(Line { name: test.name.to_string(), passed, failures });
     }
     if arguments.coverage {
-        let analysis = program::analyze(entry, &FileSystem);
+        let analysis = analysis(entry);
         let wanted = analysis.tests.iter().filter(|test| is_wanted(arguments, test));
         report.coverage = Some(coverage::Report::new(&analysis, wanted));
     }
@@ -129,7 +129,7 @@ const ROUNDS_MAX: usize = 100;
 fn accept(arguments: &Arguments) -> Exit {
     let mut n_accepted = 0;
     for _ in 0..ROUNDS_MAX {
-        let analysis = program::analyze(&arguments.entry.rules, &FileSystem);
+        let analysis = analysis(&arguments.entry.rules);
         if has_errors(&analysis.diagnostics) {
             break;
         }

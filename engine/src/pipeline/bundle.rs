@@ -13,7 +13,7 @@ use std::{
 
 use logmon_dsl::{
     plan::{Plan, SinkId, SinkType},
-    program::Program,
+    program::{LockFile, Program},
 };
 use rdkafka::ClientConfig;
 use tokio::runtime::Handle;
@@ -22,6 +22,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     budget::Budget,
     deliver::{Carrier, Outbox},
+    schema,
 };
 use crate::{
     clock::SystemClock,
@@ -210,14 +211,14 @@ impl World {
         program: Program,
         previous: Option<&Bundle>,
     ) -> Result<Bundle, Vec<BindError>> {
-        let Program { mut plan, files, hash, .. } = program;
+        let Program { mut plan, files, hash, lock, .. } = program;
         let mut errors = self.names(&plan);
         if !errors.is_empty() {
             return Err(errors);
         }
         let mut bound = Vec::with_capacity(plan.sinks.len());
         for index in 0..plan.sinks.len() {
-            match self.outlet(&mut plan, SinkId(index as u32)) {
+            match self.outlet(&mut plan, SinkId(index as u32), lock.as_deref()) {
                 Ok(outlet) => bound.push(outlet),
                 Err(error) => errors.push(error),
             }
@@ -286,7 +287,12 @@ impl World {
             .collect()
     }
 
-    fn outlet(self: &Arc<Self>, plan: &mut Plan, sink: SinkId) -> Result<Unsealed, BindError> {
+    fn outlet(
+        self: &Arc<Self>,
+        plan: &mut Plan,
+        sink: SinkId,
+        lock: Option<&LockFile>,
+    ) -> Result<Unsealed, BindError> {
         let decl = &plan.sinks[sink.0 as usize];
         let name = Arc::clone(&decl.name);
         let settings = &self.config.sinks[&name];
@@ -306,6 +312,9 @@ impl World {
                     self.make_dead_letter_table(&client, at)?;
                 }
                 let read = self.runtime.block_on(Table::read(&client, at)).map_err(world)?;
+                if let Some(lock) = lock {
+                    schema::compare(lock, at, &read)?;
+                }
                 let binding = bind_named(&mut plan.layout, &name, &Arc::new(read), &options(table))
                     .map_err(world)?;
                 let outbox = self.outbox(&name, || Ok(carrier(client, settings.compression)))?;
@@ -452,7 +461,7 @@ enum Unsealed {
     Topic { outbox: Arc<Outbox> },
 }
 
-fn client(name: &Arc<str>, sink: &ClickHouseSink) -> Result<Arc<Client>, BindError> {
+pub(super) fn client(name: &Arc<str>, sink: &ClickHouseSink) -> Result<Arc<Client>, BindError> {
     let endpoint = Endpoint {
         sink: name.to_string(),
         url: sink.url.clone(),
@@ -486,7 +495,7 @@ fn options(sink: &ClickHouseSink) -> Options {
     }
 }
 
-fn world(error: SinkError) -> BindError {
+pub(super) fn world(error: SinkError) -> BindError {
     BindError::World(error.sentence)
 }
 

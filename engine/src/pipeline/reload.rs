@@ -15,7 +15,7 @@ use arc_swap::ArcSwap;
 use logmon_dsl::{
     diagnostic::{Resolved, has_errors},
     plan::{Plan, Rule},
-    program::{self, Compilation, Mode, Program, Reader},
+    program::{self, Compilation, Mode, Options, Program, Reader},
     render::render,
     state, test_block,
 };
@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     bundle::{Bundle, World},
     crew::Crew,
+    schema::sink_settings,
 };
 use crate::{
     http::Part,
@@ -176,8 +177,9 @@ impl Reloader {
 
     fn reload_rules(&self) {
         let started = Instant::now();
+        let options = Options { sinks: sink_settings(&self.world.config), ..Options::default() };
         let Compilation { sources, diagnostics, program } =
-            program::compile(&self.entry, self.reader, Mode::Test);
+            program::compile_with(&self.entry, self.reader, Mode::Test, &options);
         let resolved: Vec<Resolved> =
             diagnostics.iter().map(|diagnostic| diagnostic.resolve(&sources)).collect();
         let refuse = |message: String| {
@@ -197,7 +199,7 @@ impl Reloader {
             return refuse(failure);
         }
         // Only what was tested may run.
-        let again = program::compile(&self.entry, self.reader, Mode::Run).program;
+        let again = program::compile_with(&self.entry, self.reader, Mode::Run, &options).program;
         let Some(program) = again.filter(|program| program.hash == tested.hash) else {
             return refuse("the files changed again while they were read".to_owned());
         };

@@ -175,3 +175,48 @@ fn output_that_nobody_reads_is_no_failure() {
         assert_eq!(output.status.code(), Some(0), "{arguments:?}: {said}");
     }
 }
+
+#[test]
+fn sure_repairs_are_written() {
+    let text = "source app\nsink logs : table(\"logs\")\nrule a when .a = 1 && .message matches re\"^GET \" { drop }\nrule b when !(.b == 'x') { drop }\ndefault route to logs\n";
+    let folder = Folder::new("fix").with("t.rules", text);
+    let seen = folder.run(&["check", "--fix", "t.rules"], b"");
+    assert_eq!(seen.code(), Some(0), "{}", seen.err());
+    let repaired = fs::read_to_string(folder.0.join("t.rules")).expect("the file is there");
+    assert_eq!(
+        repaired,
+        "source app\nsink logs : table(\"logs\")\nrule a when .a == 1 and .message starts_with \"GET \" { drop }\nrule b when not (.b == \"x\") { drop }\ndefault route to logs\n"
+    );
+    assert!(!seen.err().contains("error["), "{}", seen.err());
+}
+
+#[test]
+fn what_cannot_be_read_is_not_repaired() {
+    let text = "source app\nsink logs : table(\"logs\")\nrule a when .a && .b { drop }\nrule b when { drop\n";
+    let folder = Folder::new("unread").with("t.rules", text);
+    let seen = folder.run(&["check", "--fix", "t.rules"], b"");
+    assert_eq!(seen.code(), Some(1));
+    let left = fs::read_to_string(folder.0.join("t.rules")).expect("the file is there");
+    assert_eq!(left, text);
+}
+
+#[test]
+fn codes_are_explained() {
+    let folder = Folder::new("codes");
+    let seen = folder.run(&["check", "--explain", "e304"], b"");
+    assert_eq!(seen.code(), Some(0));
+    assert!(seen.out().starts_with("# E304: "), "{}", seen.out());
+    assert_eq!(folder.run(&["check", "--explain", "E999"], b"").code(), Some(2));
+}
+
+#[test]
+fn tests_are_looked_at_when_asked() {
+    let text = "source app\nsink logs : table(\"logs\")\ndefault route to logs\ngroup g first {\n  rule all when .a is present { tag \"all\" }\n  rule five when .a > 5 and .b is present { tag \"five\" }\n}\nrule never when .z == 1 { tag \"z\" }\ntest \"five\" { given x5 { a: 7, b: 1 } given { a: 8, b: 1 } given { a: 9, b: 1 } given { a: 7, b: 2 } given { a: 7, b: 3 } expect routed }\ntest \"nothing\" { given { a: 1 } }\n";
+    let folder = Folder::new("looked").with("t.rules", text);
+    let plain = folder.run(&["check", "t.rules"], b"");
+    assert!(!plain.err().contains("W701"), "{}", plain.err());
+    let seen = folder.run(&["check", "--tests", "t.rules"], b"").err();
+    assert!(seen.contains("W701]: no test reaches the rule `never`"), "{seen}");
+    assert!(seen.contains("W701]: this test expects nothing"), "{seen}");
+    assert!(seen.contains("W303]: of 5 events that `five` asks for"), "{seen}");
+}

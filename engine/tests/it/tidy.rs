@@ -17,6 +17,7 @@ const DSL: &[(&str, &[&str])] = &[
     ("types", &[]),
     ("diagnostic", &["span"]),
     ("column", &["types"]),
+    ("schema", &["column", "types"]),
     ("render", &["diagnostic", "span"]),
     ("state", &["column", "plan"]),
     ("syntax", &["diagnostic", "span"]),
@@ -36,7 +37,10 @@ const DSL: &[(&str, &[&str])] = &[
         &["catalog", "check", "column", "functions", "plan", "program", "span", "syntax", "types"],
     ),
     ("accept", &["program", "span", "syntax", "test_block"]),
-    ("coverage", &["column", "plan", "program", "span", "syntax", "test_block", "types"]),
+    (
+        "coverage",
+        &["column", "diagnostic", "plan", "program", "span", "syntax", "test_block", "types"],
+    ),
     ("import", &["functions", "span", "syntax"]),
     ("infer", &["column", "types"]),
     ("trace", &["column", "eval", "plan", "program", "span", "syntax"]),
@@ -51,6 +55,7 @@ const DSL: &[(&str, &[&str])] = &[
             "lints",
             "plan",
             "program",
+            "schema",
             "span",
             "syntax",
             "test_block",
@@ -72,7 +77,7 @@ const DSL: &[(&str, &[&str])] = &[
             "types",
         ],
     ),
-    ("program", &["check", "diagnostic", "plan", "span", "syntax", "test_block"]),
+    ("program", &["check", "diagnostic", "plan", "schema", "span", "syntax", "test_block"]),
 ];
 
 /// The engine's modules, likewise. Sources, decoders, lookups and sinks do not know each other; only the pipeline knows them all.

@@ -294,7 +294,7 @@ pub enum PatternKind {
     Any,
     /// A literal.
     Literal(Expr),
-    /// `400..=499`, `0..10`: literals; without `=` the end is excluded.
+    /// `400..=499`, `warn..=error`: literals, constants or enum members; without `=` the end is excluded.
     Range {
         /// The first value.
         from: Expr,

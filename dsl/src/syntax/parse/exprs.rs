@@ -303,20 +303,27 @@ impl Lower<'_> {
         let mut inner = parts(pair);
         let kind = if pair.as_rule() == Rule::any_pattern {
             PatternKind::Any
-        } else if let Some(name) = inner.pick(Rule::qname) {
-            PatternKind::Name(self.qname(&name))
         } else {
-            let from = self.pattern_literal(&inner.need());
-            match inner.pick(Rule::range_op) {
-                None => PatternKind::Literal(from),
-                Some(op) => PatternKind::Range {
+            let from = self.pattern_end(&inner.need());
+            match (inner.pick(Rule::range_op), from) {
+                (None, Expr { kind: ExprKind::Name(name), .. }) => PatternKind::Name(name),
+                (None, from) => PatternKind::Literal(from),
+                (Some(op), from) => PatternKind::Range {
                     from,
-                    to: self.pattern_literal(&inner.need()),
+                    to: self.pattern_end(&inner.need()),
                     inclusive: op.as_str() == "..=",
                 },
             }
         };
         Pattern { kind, span }
+    }
+
+    /// A literal or a name: what a pattern is, and what a range goes from and to.
+    fn pattern_end(&mut self, pair: &Pair<'_>) -> Expr {
+        if pair.as_rule() == Rule::qname {
+            return Expr { kind: ExprKind::Name(self.qname(pair)), span: self.span(pair) };
+        }
+        self.pattern_literal(pair)
     }
 
     fn pattern_literal(&mut self, pair: &Pair<'_>) -> Expr {

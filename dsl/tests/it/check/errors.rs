@@ -1,8 +1,12 @@
 //! What is said of mistakes, code by code.
 
+mod columns;
 mod files;
+mod flows;
 mod literals;
 mod names;
+mod reasoning;
+mod regexes;
 mod rules;
 mod tests;
 mod types;

@@ -275,7 +275,7 @@ fn the_smallest_program_becomes_a_plan() {
 
 #[test]
 fn the_samples_become_a_program() {
-    check_files(&files(PROD), &expect_test::expect![[""]]);
+    check_files(&files(PROD), &expect_test::expect![""]);
     let files = Files::of(&files(PROD));
     let compilation = compile(Path::new("main.rules"), &files, Mode::Test);
     let program = compilation.program.unwrap();

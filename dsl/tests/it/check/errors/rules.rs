@@ -33,6 +33,7 @@ group g first {
               |       ^
               |
               = note: nothing takes every event of app
+              = note: for example one in which `.x` is absent and `.y` is absent
               = help: end it with a rule that has no `when`
         "#]],
     );
@@ -111,6 +112,31 @@ rule e on web when .host not in ["v"] { drop }
               |
             8 | rule a on web when .host != "x" and .host is present { drop }
               |                                 ++++++++++++++++++++
+
+            warning[W302]: the rule `c` can never match
+              --> t.rules:10:6
+               |
+             8 | rule a on web when .host != "x" { drop }
+               |      - comes first
+             9 | rule b on web when .host != "y" and .host is present { drop }
+               |      - comes first
+            10 | rule c on web when .host is present and not (.host contains "z") { drop }
+               |      ^ `a` and `b` drop every event that this rule asks for
+               |
+               = help: remove the rule, or move it before `a`
+
+            warning[W302]: the rule `e` can never match
+              --> t.rules:13:6
+               |
+             8 | rule a on web when .host != "x" { drop }
+               |      - comes first
+             9 | rule b on web when .host != "y" and .host is present { drop }
+               |      - comes first
+            ...
+            13 | rule e on web when .host not in ["v"] { drop }
+               |      ^ `a` and `b` drop every event that this rule asks for
+               |
+               = help: remove the rule, or move it before `a`
         "#]],
     );
 }
@@ -133,6 +159,17 @@ rule b on web when .severity >= critical { drop }
               |
             8 | @owner("…") rule a on web when .severity >= error { drop }
               | +++++++++++
+
+            warning[W302]: the rule `b` can never match
+              --> t.rules:10:6
+               |
+             8 | rule a on web when .severity >= error { drop }
+               |      - comes first
+             9 | @owner("me")
+            10 | rule b on web when .severity >= critical { drop }
+               |      ^ `a` drops every event that this rule asks for
+               |
+               = help: remove the rule, or move it before `a`
         "#]],
     );
 }
