@@ -425,17 +425,16 @@ fn put(shape: &mut Shape, keys: &[&str], ty: Ty) {
     match keys {
         [] => {}
         [name] => shape.fields.push(field(name, ty)),
-        [name, below @ ..] => match shape.fields.iter_mut().find(|known| *known.name == **name) {
-            Some(known) => {
+        [name, below @ ..] => {
+            if let Some(known) = shape.fields.iter_mut().find(|known| *known.name == **name) {
                 if let Type::Record(inner) = &mut known.ty.base {
                     put(Arc::make_mut(inner), below, ty);
                 }
+                return;
             }
-            None => {
-                let mut inner = Shape::default();
-                put(&mut inner, below, ty);
-                shape.fields.push(field(name, Ty::required(Type::Record(Arc::new(inner)))));
-            }
-        },
+            let mut inner = Shape::default();
+            put(&mut inner, below, ty);
+            shape.fields.push(field(name, Ty::required(Type::Record(Arc::new(inner)))));
+        }
     }
 }

@@ -332,12 +332,12 @@ fn what_no_test_reaches_is_warned_of() {
     ));
     let said: Vec<String> =
         untested(&analysis).iter().map(|one| format!("{}: {}", one.code, one.message)).collect();
-    expect![[r#"
+    expect![[r"
         W701: this test expects nothing
         W701: no test reaches the rule `health`
         W701: no test reaches this branch of `mark`
         W701: no test reaches this `else` of `mark`
         W701: no test reaches the rule `two`
-        W701: no test reaches the rule `elsewhere`"#]]
+        W701: no test reaches the rule `elsewhere`"]]
     .assert_eq(&said.join("\n"));
 }
