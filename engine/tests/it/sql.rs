@@ -243,7 +243,7 @@ fn seed() -> u64 {
 /// The trials of one table; the environment variable `LOGMON_SQL_TRIALS` asks for more, `LOGMON_SEED` for the same again.
 fn run(stored: &Stored) {
     let wanted =
-        std::env::var("LOGMON_SQL_TRIALS").ok().and_then(|text| text.parse().ok()).unwrap_or(1500);
+        std::env::var("LOGMON_SQL_TRIALS").ok().and_then(|text| text.parse().ok()).unwrap_or(700);
     let seed = seed();
     let tally = trials(stored, seed, wanted);
     println!(
