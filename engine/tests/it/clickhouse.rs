@@ -1,6 +1,5 @@
 //! Rows into a real ClickHouse and back.
 mod inserts;
-mod pulled;
 mod rows;
 mod search;
 mod types;
