@@ -1,5 +1,6 @@
 //! Rows into a real ClickHouse and back.
 mod inserts;
+mod pulled;
 mod rows;
 mod search;
 mod types;
