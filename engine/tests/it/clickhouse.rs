@@ -1,4 +1,5 @@
 //! Rows into a real ClickHouse and back.
+mod errors;
 mod inserts;
 mod rows;
 mod search;
@@ -40,6 +41,7 @@ fn endpoint() -> Endpoint {
         database: "default".into(),
         user: server.user().into(),
         password: server.password().into(),
+        ..Endpoint::default()
     }
 }
 
