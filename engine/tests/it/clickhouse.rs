@@ -1,6 +1,7 @@
 //! Rows into a real ClickHouse and back.
 mod errors;
 mod inserts;
+mod pulled;
 mod rows;
 mod search;
 mod types;
