@@ -8,6 +8,7 @@ mod ledger;
 mod lifecycle;
 mod order;
 mod project;
+mod refused;
 mod remembers;
 mod secure;
 
