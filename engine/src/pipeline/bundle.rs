@@ -468,6 +468,8 @@ pub(super) fn client(name: &Arc<str>, sink: &ClickHouseSink) -> Result<Arc<Clien
         database: sink.database.clone(),
         user: sink.user.clone(),
         password: sink.password.expose().to_owned(),
+        ca: sink.ca.clone(),
+        ..Endpoint::default()
     };
     Client::new(endpoint).map(Arc::new).map_err(world)
 }
