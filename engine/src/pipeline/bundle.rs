@@ -172,7 +172,7 @@ impl World {
         let (budget, shelf) = (Budget::new(share(COUNTED_SHARE)), Shelf::new(share(KEPT_SHARE)));
         let clock = SystemClock::new();
         let metrics = Arc::clone(status.metrics());
-        let office = Office::new(clock.clone(), Arc::clone(&budget), metrics, incarnation);
+        let office = Office::new(clock, Arc::clone(&budget), metrics, incarnation);
         Arc::new(Self {
             config,
             clock,
@@ -397,12 +397,13 @@ impl World {
             let statement = ddl::dead_letters(&client.endpoint().database, name);
             client.query(&statement, &[]).await
         };
-        self.ask_all(clients, make).map(drop)
+        self.ask_all(clients, &make).map(drop)
     }
 
     /// Reads a table, which must be the same on every server.
     fn read_table(&self, clients: &[Arc<Client>], at: &str) -> Result<Table, BindError> {
-        let mut read = self.ask_all(clients, async |client| Table::read(client, at).await)?;
+        let mut read =
+            self.ask_all(clients, &async |client: &Client| Table::read(client, at).await)?;
         let (first, others) = read.split_first().expect("at least one server answered");
         if others.iter().any(|other| {
             (&other.columns, &other.partition_key) != (&first.columns, &first.partition_key)
@@ -419,7 +420,7 @@ impl World {
     fn ask_all<T>(
         &self,
         clients: &[Arc<Client>],
-        ask: impl AsyncFn(&Client) -> Result<T, SinkError>,
+        ask: &impl AsyncFn(&Client) -> Result<T, SinkError>,
     ) -> Result<Vec<T>, BindError> {
         let mut answers = Vec::new();
         let mut unreachable = Vec::new();

@@ -81,16 +81,16 @@ fn a_table_that_is_gone_stops_its_sink_until_it_is_back() {
     let payloads = events(200, &[]);
     project.produce(payloads.iter().map(|payload| Some(&payload[..])));
     wait_for("the sink says that it stands still", 30, || {
-        engine.metric("logmon_sink_stopped", &["sink=\"strict\""]) == 1.0
+        engine.metric("logmon_sink_stopped", &["sink=\"strict\""]) > 0.5
     });
     let (code, reasons) = engine.get("/readyz");
     assert!(code == 503 && reasons.contains("the table does not exist; create it"), "{reasons}");
     wait_for("the other sink goes on", 30, || {
         project.count("SELECT uniqExact(kafka_offset) FROM {db}.logs") == 200
     });
-    assert_eq!(engine.metric("logmon_events_total", &[]), 0.0, "no fate without its rows");
+    assert_eq!(engine.metric("logmon_events_total", &[]) as usize, 0, "no fate without its rows");
     project.sql("RENAME TABLE {db}.away TO {db}.strict");
-    wait_for("the sink goes on", 60, || engine.metric("logmon_events_total", &[]) == 200.0);
+    wait_for("the sink goes on", 60, || engine.metric("logmon_events_total", &[]) as usize == 200);
     assert_eq!(project.count("SELECT count() FROM {db}.strict"), 200);
     assert_eq!(engine.get("/readyz").0, 200);
     let log = engine.log();
