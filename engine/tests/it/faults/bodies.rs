@@ -35,3 +35,10 @@ fn f6_bodies_are_cut() {
     }
     campaign("f6", Plan { faults, inserts: 50, queries: 10 }, Promise::Once);
 }
+
+/// The server dies between two writes, and afterwards knows the rows but not the token: nothing is lost.
+#[test]
+fn f4_rows_are_stored_and_their_token_is_not() {
+    let faults = vec![Fault::RowsOnly];
+    campaign("f4_rows", Plan { faults, inserts: 30, queries: 0 }, Promise::AtLeastOnce);
+}

@@ -160,7 +160,7 @@ impl<'a> Stage<'a> {
             .create()
             .unwrap();
         let (topic, partitions) = (self.topic.clone(), self.partitions);
-        Feed { producer, topic, partitions, sent: 0 }
+        Feed { producer, topic, partitions, sent: 0, event: |id| entry(id).0 }
     }
 
     /// Asserts that the topic holds exactly that many events.
@@ -199,8 +199,8 @@ impl<'a> Stage<'a> {
             .unwrap()
     }
 
-    /// Whether every partition has an owner: the engines' own pages say so together.
-    pub(crate) fn owned(&self, engines: &[&Engine]) -> u64 {
+    /// How many partitions have an owner: what the engines' own pages say together.
+    pub(crate) fn owned(engines: &[&Engine]) -> u64 {
         let held = |engine: &&Engine| {
             let (_, text) = engine.get("/metrics");
             let prefix = "logmon_source_offset{";
@@ -252,13 +252,15 @@ pub(crate) struct Feed {
     topic: String,
     partitions: u64,
     sent: u64,
+    /// The payload of the n-th event.
+    pub(crate) event: fn(u64) -> Option<Vec<u8>>,
 }
 
 impl Feed {
     /// Sends the next events; they are on their way when it returns.
     pub(crate) fn send(&mut self, count: u64) {
         for id in self.sent..self.sent + count {
-            let (payload, _) = entry(id);
+            let payload = (self.event)(id);
             let partition = (id % self.partitions) as i32;
             let mut record = BaseRecord::<str, [u8]>::to(&self.topic).partition(partition);
             if let Some(payload) = &payload {
@@ -276,12 +278,7 @@ impl Feed {
     }
 
     /// Sends so many a second for so long; `disturb` is called in between with the time that is left.
-    pub(crate) fn run(
-        &mut self,
-        rate: u64,
-        time: Duration,
-        mut disturb: impl FnMut(Duration),
-    ) {
+    pub(crate) fn run(&mut self, rate: u64, time: Duration, mut disturb: impl FnMut(Duration)) {
         let start = std::time::Instant::now();
         let before = self.sent;
         while start.elapsed() < time {

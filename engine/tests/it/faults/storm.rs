@@ -62,7 +62,7 @@ fn storm(name: &str, source: impl Fn(usize) -> String) {
     }
     let last = Instant::now();
     let members: Vec<&Engine> = engines.iter().collect();
-    wait_for("every partition has an owner", 60, || stage.owned(&members) == stage.partitions);
+    wait_for("every partition has an owner", 60, || Stage::owned(&members) == stage.partitions);
     let owned = last.elapsed();
     let events = feed.flush();
     stage.settle(events, 90);

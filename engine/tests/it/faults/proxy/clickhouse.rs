@@ -40,6 +40,7 @@ pub(crate) enum Fault {
     /// The server hears nothing, and this is answered.
     Lie(Lie),
     /// A crash between the entry in the server's memory of tokens and the rows: from now on the token counts as stored.
+    #[expect(dead_code, reason = "only exactly-once survives it")]
     TokenOnly,
     /// A crash between the rows and the entry: the rows are stored, and the token is not remembered.
     RowsOnly,
@@ -107,25 +108,17 @@ impl Shared {
     fn choose(&self, request: &Request) -> Option<Fault> {
         let mut state = self.state();
         let State { plan, dice, tries, .. } = &mut *state;
-        let fault = match &request.token {
-            Some(token) => {
-                let tries = tries.entry(token.clone()).or_default();
-                *tries += 1;
-                if plan.faults.is_empty() || !dice.percent(plan.inserts) {
-                    return None;
-                }
-                dice.pick(&plan.faults)
+        let fault = if let Some(token) = &request.token {
+            *tries.entry(token.clone()).or_default() += 1;
+            if plan.faults.is_empty() || !dice.percent(plan.inserts) {
+                return None;
             }
-            None => {
-                if !dice.percent(plan.queries) {
-                    return None;
-                }
-                dice.pick(&[
-                    Fault::LoseAnswer(End::Reset),
-                    Fault::HangUp(End::Close),
-                    Fault::Late(300),
-                ])
+            dice.pick(&plan.faults)
+        } else {
+            if !dice.percent(plan.queries) {
+                return None;
             }
+            dice.pick(&[Fault::LoseAnswer(End::Reset), Fault::HangUp(End::Close), Fault::Late(300)])
         };
         drop(state);
         self.tally.add(fault.name());
@@ -137,12 +130,8 @@ impl ClickHouseProxy {
     /// In front of the server with that URL.
     pub(crate) fn before(url: &str, dice: Dice) -> Self {
         let target = url.strip_prefix("http://").expect("a plain URL").to_owned();
-        let state = State {
-            plan: Plan::default(),
-            dice,
-            ghosts: BTreeSet::new(),
-            tries: BTreeMap::new(),
-        };
+        let state =
+            State { plan: Plan::default(), dice, ghosts: BTreeSet::new(), tries: BTreeMap::new() };
         let shared = Arc::new(Shared { target, state: Mutex::new(state), tally: Tally::default() });
         let serving = Arc::clone(&shared);
         let door = Door::open(move |stream| serve(Arc::clone(&serving), stream));
