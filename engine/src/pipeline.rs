@@ -9,6 +9,7 @@ pub mod gate;
 pub mod lanes;
 pub mod observe;
 pub mod outlets;
+pub mod poison;
 pub mod reload;
 pub mod schema;
 pub mod worker;
