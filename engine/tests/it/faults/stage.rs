@@ -16,6 +16,7 @@ use rdkafka::{
     topic_partition_list::TopicPartitionListElem,
 };
 
+use super::oracle::{Promise, TABLES};
 use crate::e2e::{
     engine_process::Engine, ledger::entry, lifecycle::RULES, project::create_topic, wait_for,
 };
@@ -48,6 +49,8 @@ pub(crate) struct Setup {
     pub(crate) source: String,
     /// Lines for each ClickHouse sink.
     pub(crate) sink: String,
+    /// What the sinks promise.
+    pub(crate) promise: Promise,
 }
 
 impl<'a> Stage<'a> {
@@ -102,12 +105,14 @@ impl<'a> Stage<'a> {
             memory: 64,
             source: String::new(),
             sink: String::new(),
+            promise: Promise::usual(),
         }
     }
 
     /// Writes the configuration.
     pub(crate) fn configure(&self, setup: &Setup) {
-        let Setup { url, brokers, memory, source, sink } = setup;
+        let Setup { url, brokers, memory, source, sink, promise } = setup;
+        let delivery = promise.name();
         let (topic, group, database) = (&self.topic, &self.group, &self.database);
         let (user, password) = (self.clickhouse.user(), self.clickhouse.password());
         let mut text = format!(
@@ -116,7 +121,7 @@ impl<'a> Stage<'a> {
         );
         for name in ["logs", "errors", "dlq"] {
             text.push_str(&format!(
-                "[sink.{name}]\nkind = \"clickhouse\"\nurl = \"{url}\"\nuser = \"{user}\"\npassword = \"{password}\"\ndatabase = \"{database}\"\nbatch = {{ age = \"250ms\" }}\n{sink}\n\n"
+                "[sink.{name}]\nkind = \"clickhouse\"\nurl = \"{url}\"\nuser = \"{user}\"\npassword = \"{password}\"\ndatabase = \"{database}\"\nbatch = {{ age = \"250ms\" }}\ndelivery = \"{delivery}\"\n{sink}\n\n"
             ));
         }
         text.push_str("[dead_letter]\nsink = \"dlq\"\n");
@@ -211,10 +216,9 @@ impl<'a> Stage<'a> {
 
     /// Waits until all of the first `events` have arrived somewhere; says what is missing if they do not.
     pub(crate) fn settle(&self, events: u64, seconds: u64) {
-        let tables = super::oracle::TABLES;
         let mut missing = Vec::new();
         let done = || {
-            missing = tables
+            missing = TABLES
                 .iter()
                 .map(|table| {
                     let found = self.ask(&format!(

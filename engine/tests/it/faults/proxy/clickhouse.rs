@@ -5,7 +5,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -15,6 +15,7 @@ use super::{
     Door, End, Tally, connect, end,
     http::{Head, Rest, answer, pass, some, swallow},
     lie::Lie,
+    trace::Trace,
 };
 use crate::faults::seed::Dice;
 
@@ -88,6 +89,7 @@ struct Shared {
     target: String,
     state: Mutex<State>,
     tally: Tally,
+    trace: OnceLock<Arc<Trace>>,
 }
 
 #[derive(Debug)]
@@ -132,7 +134,12 @@ impl ClickHouseProxy {
         let target = url.strip_prefix("http://").expect("a plain URL").to_owned();
         let state =
             State { plan: Plan::default(), dice, ghosts: BTreeSet::new(), tries: BTreeMap::new() };
-        let shared = Arc::new(Shared { target, state: Mutex::new(state), tally: Tally::default() });
+        let shared = Arc::new(Shared {
+            target,
+            state: Mutex::new(state),
+            tally: Tally::default(),
+            trace: OnceLock::new(),
+        });
         let serving = Arc::clone(&shared);
         let door = Door::open(move |stream| serve(Arc::clone(&serving), stream));
         Self { door, shared }
@@ -141,6 +148,11 @@ impl ClickHouseProxy {
     /// Where engines find it.
     pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.door.port())
+    }
+
+    /// Tells of every insert from now on.
+    pub(crate) fn tell(&self, trace: Arc<Trace>) {
+        self.shared.trace.set(trace).expect("one listener");
     }
 
     /// What is done from now on.
@@ -208,6 +220,9 @@ async fn serve(shared: Arc<Shared>, mut engine: TcpStream) {
         };
         let Ok(Some(head)) = head else { return };
         let request = Request::new(head);
+        if let (Some(trace), Some(token)) = (shared.trace.get(), &request.token) {
+            trace.insert(token);
+        }
         let fault = shared.choose(&request);
         let way = Way { shared: &shared, up: &mut up, down: &mut down, request };
         match way.go(&mut engine, &mut server, fault).await {
