@@ -4,7 +4,6 @@
 
 mod cache;
 mod file;
-mod front;
 mod geoip;
 mod http;
 mod row;
@@ -12,13 +11,15 @@ mod row;
 use std::{
     collections::BTreeMap,
     fmt,
+    net::IpAddr,
     path::{Path, PathBuf},
     sync::Arc,
     time::Instant,
 };
 
 use logmon_dsl::{
-    eval::{Answer, Lookups},
+    column::value::u128_to_ip,
+    eval::{Answer, Holds, Lookups},
     plan::LookupDecl,
 };
 use serde::Serialize;
@@ -29,13 +30,27 @@ use crate::{
     error::WorldError,
     metrics::{LookupMetrics, Metrics},
 };
-use cache::AnswerCache;
-use front::Front;
+use cache::{AnswerCache, Life};
+
+/// A thread remembers an answer at most this much longer than the shared cache.
+const REMEMBERED_MS: u64 = 1_000;
 
 /// Where answers come from.
 pub trait Lookup: fmt::Debug + Send + Sync {
     /// Answers for distinct keys, in their order. May block up to the lookup's timeout.
     fn fetch(&self, keys: &[&str]) -> Vec<Answer>;
+
+    /// The same for keys that are addresses, IPv4 never in mapped form.
+    fn fetch_addresses(&self, addresses: &[IpAddr]) -> Vec<Answer> {
+        let keys: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        self.fetch(&keys)
+    }
+
+    /// Whether its data are in memory: asking costs less than a cache, and an answer holds until a reload.
+    fn is_local(&self) -> bool {
+        false
+    }
 
     /// Looks whether the data behind it changed, and takes the new data if they are sound.
     fn reload(&self) -> Result<Reloaded, WorldError>;
@@ -91,8 +106,12 @@ pub enum OpenError {
 #[derive(Debug, Clone, Default)]
 pub struct LookupSet {
     lookups: Vec<Arc<OpenLookup>>,
-    fronts: Vec<Front>,
+    clock: Clock,
 }
+
+/// Milliseconds since the set was opened.
+#[derive(Debug, Clone)]
+struct Clock(Instant);
 
 #[derive(Debug)]
 struct OpenLookup {
@@ -193,7 +212,30 @@ pub fn files(config: &Config) -> Vec<PathBuf> {
 
 impl Lookups for LookupSet {
     fn resolve(&mut self, lookup: usize, keys: &[&str]) -> Vec<Answer> {
-        self.lookups[lookup].resolve(keys, &mut self.fronts[lookup])
+        self.lookups[lookup].resolve(keys)
+    }
+
+    fn resolve_addresses(&mut self, lookup: usize, keys: &[u128]) -> Vec<Answer> {
+        let keys: Vec<IpAddr> = keys.iter().map(|key| u128_to_ip(*key)).collect();
+        self.lookups[lookup].resolve_addresses(&keys)
+    }
+
+    fn holds(&mut self, lookup: usize) -> Holds {
+        let lookup = &self.lookups[lookup];
+        let version = lookup.cache.version();
+        // From 1 on: a slot of time 0 holds nothing.
+        let now = self.clock.0.elapsed().as_millis() as u64 + 1;
+        if lookup.source.is_local() {
+            return Holds { version, now, found: u64::MAX, missed: u64::MAX };
+        }
+        let life = |answer| (lookup.cache.life(answer).as_millis() as u64).min(REMEMBERED_MS);
+        Holds { version, now, found: life(Life::Found), missed: life(Life::Missed) }
+    }
+
+    fn recalled(&mut self, lookup: usize, found: usize, missed: usize) {
+        let metrics = &self.lookups[lookup].metrics;
+        metrics.hits.inc_by((found + missed) as u64);
+        metrics.negative.inc_by(missed as u64);
     }
 }
 
@@ -211,29 +253,37 @@ impl OpenLookup {
         Arc::new(lookup)
     }
 
-    fn resolve(&self, keys: &[&str], front: &mut Front) -> Vec<Answer> {
-        let (version, now) = (self.cache.version(), Instant::now());
-        let mut answers: Vec<Option<Answer>> =
-            keys.iter().map(|key| front.get(key, version, now)).collect();
-        let open: Vec<usize> = (0..keys.len()).filter(|at| answers[*at].is_none()).collect();
-        let mut fetched = 0;
-        if !open.is_empty() {
-            let wanted: Vec<&str> = open.iter().map(|at| keys[*at]).collect();
-            let found = self.cache.resolve(&wanted, |missing| {
-                fetched = missing.len();
-                let started = Instant::now();
-                let answers = self.source.fetch(missing);
-                self.metrics.seconds.observe(started.elapsed().as_secs_f64());
-                answers
-            });
-            for (at, answer) in open.into_iter().zip(found) {
-                front.put(keys[at], &answer, version, now, self.cache.life(&answer));
-                answers[at] = Some(answer);
-            }
+    fn resolve(&self, keys: &[&str]) -> Vec<Answer> {
+        if self.source.is_local() {
+            return self.fetch(keys.len(), || self.source.fetch(keys));
         }
-        let answers: Vec<Answer> =
-            answers.into_iter().map(|answer| answer.unwrap_or(Answer::Failed)).collect();
+        let mut fetched = 0;
+        let answers = self.cache.resolve(keys, |missing| {
+            fetched = missing.len();
+            let started = Instant::now();
+            let answers = self.source.fetch(missing);
+            self.metrics.seconds.observe(started.elapsed().as_secs_f64());
+            answers
+        });
         self.count(&answers, fetched);
+        answers
+    }
+
+    fn resolve_addresses(&self, addresses: &[IpAddr]) -> Vec<Answer> {
+        if self.source.is_local() {
+            return self.fetch(addresses.len(), || self.source.fetch_addresses(addresses));
+        }
+        let keys: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        self.resolve(&keys)
+    }
+
+    /// Asks data in memory: no cache could be faster.
+    fn fetch(&self, keys: usize, fetch: impl FnOnce() -> Vec<Answer>) -> Vec<Answer> {
+        let started = Instant::now();
+        let answers = fetch();
+        self.metrics.seconds.observe(started.elapsed().as_secs_f64());
+        self.count(&answers, keys);
         answers
     }
 
@@ -245,7 +295,7 @@ impl OpenLookup {
         self.metrics.hits.inc_by((answers.len() - fetched) as u64);
         self.metrics.negative.inc_by(count(|answer| matches!(answer, Answer::Miss)));
         self.metrics.errors.inc_by(count(|answer| matches!(answer, Answer::Failed)));
-        if fetched > 0 {
+        if fetched > 0 && !self.source.is_local() {
             self.metrics.entries.set(self.cache.entries() as i64);
         }
     }
@@ -254,13 +304,24 @@ impl OpenLookup {
         if let Some(made) = self.source.holds().made {
             self.metrics.data_timestamp.set(made as f64);
         }
-        self.metrics.entries.set(self.cache.entries() as i64);
+        let rows = self.source.holds().rows;
+        self.metrics.entries.set(rows.unwrap_or_else(|| self.cache.entries()) as i64);
+    }
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self(Instant::now())
     }
 }
 
 impl Lookup for Silent {
     fn fetch(&self, keys: &[&str]) -> Vec<Answer> {
         vec![Answer::Miss; keys.len()]
+    }
+
+    fn is_local(&self) -> bool {
+        true
     }
 
     fn reload(&self) -> Result<Reloaded, WorldError> {
@@ -300,8 +361,7 @@ fn collect(
     if !errors.is_empty() {
         return Err(errors);
     }
-    let fronts = vec![Front::default(); lookups.len()];
-    Ok(LookupSet { lookups, fronts })
+    Ok(LookupSet { lookups, clock: Clock::default() })
 }
 
 /// What tells that a file was replaced, without reading it.

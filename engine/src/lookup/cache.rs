@@ -41,6 +41,13 @@ struct Flight {
     landed: Condvar,
 }
 
+/// The two lives of answers that others may remember.
+#[derive(Clone, Copy)]
+pub(super) enum Life {
+    Found,
+    Missed,
+}
+
 #[derive(Clone, Copy)]
 struct Lives {
     found: Duration,
@@ -80,8 +87,11 @@ impl AnswerCache {
     }
 
     /// How long an answer is kept.
-    pub(super) fn life(&self, answer: &Answer) -> Duration {
-        self.lives.of(answer)
+    pub(super) fn life(&self, life: Life) -> Duration {
+        match life {
+            Life::Found => self.lives.found,
+            Life::Missed => self.lives.missed,
+        }
     }
 
     /// From now on no answer given before counts.

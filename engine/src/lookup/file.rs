@@ -14,7 +14,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use logmon_dsl::{
-    eval::Answer,
+    eval::{Answer, Row},
     plan::LookupDecl,
     types::{Ty, Type},
 };
@@ -51,7 +51,7 @@ struct Rows {
 }
 
 /// Rows as JSON text, by key.
-type RowMap = HashMap<Box<str>, Arc<str>>;
+type RowMap = HashMap<Box<str>, Row>;
 
 /// Members of a JSON row, still as they were written.
 type Members = BTreeMap<String, Box<RawValue>>;
@@ -90,10 +90,14 @@ impl Lookup for Table {
     fn fetch(&self, keys: &[&str]) -> Vec<Answer> {
         let current = self.current.load();
         let answer = |key: &&str| match current.rows.get(*key) {
-            Some(row) => Answer::Found(Arc::clone(row)),
+            Some(row) => Answer::Found(row.clone()),
             None => Answer::Miss,
         };
         keys.iter().map(answer).collect()
+    }
+
+    fn is_local(&self) -> bool {
+        true
     }
 
     fn reload(&self) -> Result<Reloaded, WorldError> {
@@ -276,7 +280,7 @@ fn ndjson_rows(decl: &LookupDecl, text: &str, key: &[String]) -> Result<RowMap, 
 }
 
 /// A row that holds its key; its text is kept as it was written.
-fn json_row(decl: &LookupDecl, text: &str, key: &[String]) -> Result<(String, Arc<str>), String> {
+fn json_row(decl: &LookupDecl, text: &str, key: &[String]) -> Result<(String, Row), String> {
     let members: Members = serde_json::from_str(text).map_err(|error| error.to_string())?;
     let mut parts = Vec::with_capacity(key.len());
     for name in key {

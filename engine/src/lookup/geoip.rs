@@ -119,10 +119,16 @@ impl Databases {
     }
 
     fn answer(&self, databases: &[Database], key: &str) -> Answer {
-        let Ok(address) = key.trim().parse::<IpAddr>() else { return Answer::Miss };
+        match key.trim().parse::<IpAddr>() {
+            Ok(address) => self.place(databases, address.to_canonical()),
+            Err(_) => Answer::Miss,
+        }
+    }
+
+    fn place(&self, databases: &[Database], address: IpAddr) -> Answer {
         let mut records = Vec::with_capacity(databases.len());
         for database in databases {
-            match database.record(address.to_canonical()) {
+            match database.record(address) {
                 Ok(Some(record)) => records.push(record),
                 Ok(None) => {}
                 Err(error) => {
@@ -148,6 +154,15 @@ impl Lookup for Databases {
     fn fetch(&self, keys: &[&str]) -> Vec<Answer> {
         let databases = self.current.load();
         keys.iter().map(|key| self.answer(&databases, key)).collect()
+    }
+
+    fn fetch_addresses(&self, addresses: &[IpAddr]) -> Vec<Answer> {
+        let databases = self.current.load();
+        addresses.iter().map(|address| self.place(&databases, *address)).collect()
+    }
+
+    fn is_local(&self) -> bool {
+        true
     }
 
     fn reload(&self) -> Result<Reloaded, WorldError> {
