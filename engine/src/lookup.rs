@@ -2,6 +2,7 @@
 //!
 //! Invariant: a lookup never stops a batch. What cannot be answered in time is `Failed`, and counted.
 
+mod blocks;
 mod cache;
 mod file;
 mod geoip;

@@ -18,6 +18,7 @@ use axum::{
     response::IntoResponse,
 };
 use logmon_dsl::{
+    column::value::ip_to_u128,
     eval::{Answer, Lookups},
     plan::LookupDecl,
     span::Span,
@@ -253,6 +254,42 @@ fn tables_in_files() {
     let host = decl("host", Type::Ip, Type::Text);
     let set = world.open(&folder.0, &[host], config, None).unwrap();
     assert_eq!(ask(&set, &["10.0.0.1", "2001:db8::1"]), json!(["db", "web"]));
+}
+
+#[test]
+fn tables_of_address_blocks() {
+    let (world, folder) = (World::new(), Folder::new("blocks"));
+    folder.file(
+        "nets.csv",
+        "net,owner\n10.0.0.0/8,lab\n10.1.0.0/16,office\n10.1.2.3,printer\n2001:DB8::/32,docs\n",
+    );
+    let config = "[lookup.nets]\nkind = \"file\"\npath = \"nets.csv\"\nkey = \"net\"";
+    let nets = decl("nets", Type::Ip, Type::Text);
+    let mut set = world.open(&folder.0, &[nets], config, None).unwrap();
+    assert_eq!(
+        ask(&set, &["10.9.9.9", "10.1.9.9", "::ffff:10.1.2.3", "2001:db8::1", "11.1.1.1", "x"]),
+        json!(["lab", "office", "printer", "docs", null, null])
+    );
+    let address = |text: &str| ip_to_u128(text.parse().unwrap());
+    assert_eq!(
+        set.resolve_addresses(0, &[address("10.1.2.3"), address("2001:db8::1"), address("::1")]),
+        [Answer::Found("\"printer\"".into()), Answer::Found("\"docs\"".into()), Answer::Miss]
+    );
+    assert_eq!(set.states()[0].holding.rows, Some(4));
+    // Blocks asked for as blocks are keys like any other, whatever their host bits.
+    folder.file("exact.csv", "net,owner\n10.1.0.7/16,office\n");
+    let config = "[lookup.nets]\nkind = \"file\"\npath = \"exact.csv\"\nkey = \"net\"";
+    let exact = decl("nets", Type::Cidr, Type::Text);
+    let set = world.open(&folder.0, &[exact], config, None).unwrap();
+    assert_eq!(ask(&set, &["10.1.0.0/16", "10.1.0.0/17"]), json!(["office", null]));
+    folder.file("wrong.csv", "net,owner\n10.0.0.0/8,lab\n10.0.0.0/33,what\n");
+    let config = "[lookup.nets]\nkind = \"file\"\npath = \"wrong.csv\"\nkey = \"net\"";
+    let nets = decl("nets", Type::Ip, Type::Text);
+    let refusal = world.open(&folder.0, &[nets], config, None).unwrap_err();
+    assert_eq!(
+        refusal,
+        "world: [lookup.nets] wrong.csv: the key `10.0.0.0/33` is neither an address nor a block of addresses such as 10.0.0.0/8"
+    );
 }
 
 #[test]
