@@ -414,6 +414,51 @@ fn a_web_service() {
 }
 
 #[test]
+fn old_answers_are_renewed_behind_the_batch() {
+    let (world, folder) = (World::new(), Folder::new("stale"));
+    let asked = Arc::new(AtomicUsize::new(0));
+    let listener = world.runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (renewed, when_renewed) = std::sync::mpsc::channel();
+    let count = Arc::clone(&asked);
+    let answer = move || {
+        let (count, renewed) = (Arc::clone(&count), renewed.clone());
+        async move {
+            let number = count.fetch_add(1, Ordering::SeqCst);
+            if number > 0 {
+                renewed.send(number).unwrap();
+            }
+            format!("{{\"id\":\"ann\",\"age\":{number}}}")
+        }
+    };
+    let router = Router::new().fallback(answer);
+    world.runtime.spawn(async move { axum::serve(listener, router).await });
+    folder.file("keys.txt", "ann\n\nann\n");
+    let config = web_config(port, "token") + "cache = { ttl = \"1ms\", stale = \"1h\" }\n";
+    let declared = [decl("users", Type::Text, user())];
+    let set = world.open(&folder.0, &declared, &config, None).unwrap();
+    assert_eq!(ask(&set, &["ann"]), json!([{"id": "ann", "age": 0}]));
+    // Whatever the service does meanwhile, the batch gets what is there.
+    let mut age = 0;
+    while age == 0 {
+        let answer = ask(&set, &["ann"]);
+        age = answer[0]["age"].as_i64().expect("every batch has an answer");
+    }
+    let totals = world.metrics.lookup_totals("users");
+    assert!(totals.errors == 0 && totals.misses == 1, "{totals:?}");
+    // Keys that are known to come are asked for at the start.
+    let config = web_config(port, "token") + "cache = { warm = \"keys.txt\" }\n";
+    let before = asked.load(Ordering::SeqCst);
+    let set = world.open(&folder.0, &declared, &config, None).unwrap();
+    while when_renewed.recv().expect("the key of the list is asked for") < before {}
+    assert!(ask(&set, &["ann"])[0]["age"].is_i64());
+    let config = web_config(port, "token") + "cache = { rate = 1 }\n";
+    let set = world.open(&folder.0, &declared, &config, None).unwrap();
+    assert_eq!(ask(&set, &["x", "y", "z"])[2], json!("failed"));
+    assert!(world.metrics.text().contains("logmon_lookup_refused_total{lookup=\"users\"} 2"));
+}
+
+#[test]
 fn a_service_that_is_not_there_fails_and_does_not_stop() {
     let (world, folder) = (World::new(), Folder::new("down"));
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
