@@ -39,7 +39,7 @@ pub(super) struct Builtin {
 #[derive(Debug)]
 enum Look {
     /// A pattern (its group `secret`, if it has one), and whether a match is what it looks like.
-    Pattern(Regex, fn(&str) -> bool),
+    Pattern(Box<Regex>, fn(&str) -> bool),
     /// A search of its own, for what no pattern tells.
     Scan(fn(&str, &mut dyn FnMut(Range<usize>))),
 }
@@ -98,7 +98,7 @@ const CLOUD: [&str; 7] =
 static LOOKS: LazyLock<Vec<(&'static str, Look)>> = LazyLock::new(|| {
     let compiled = |&(name, regex, check): &Row| {
         let regex = Regex::compile(regex, "").expect("a built-in regex compiles");
-        (name, Look::Pattern(regex, check))
+        (name, Look::Pattern(Box::new(regex), check))
     };
     let scans = [("card", Look::Scan(card::find)), ("iban", Look::Scan(iban::find))];
     PATTERNS.iter().map(compiled).chain(scans).collect()

@@ -14,6 +14,7 @@ mod manual;
 mod parse;
 mod plans;
 mod programs;
+mod recall;
 mod recovery;
 mod robust;
 mod stateful;
