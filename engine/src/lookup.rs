@@ -2,6 +2,7 @@
 //!
 //! Invariant: a lookup never stops a batch. What cannot be answered in time is `Failed`, and counted.
 
+mod blocks;
 mod cache;
 mod file;
 mod geoip;
@@ -13,7 +14,10 @@ use std::{
     fmt,
     net::IpAddr,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Instant,
 };
 
@@ -21,6 +25,7 @@ use logmon_dsl::{
     column::value::u128_to_ip,
     eval::{Answer, Holds, Lookups},
     plan::LookupDecl,
+    types::Type,
 };
 use serde::Serialize;
 use tokio::runtime::Handle;
@@ -30,10 +35,17 @@ use crate::{
     error::WorldError,
     metrics::{LookupMetrics, Metrics},
 };
-use cache::{AnswerCache, Life};
+use cache::{AnswerCache, Life, Renewal};
 
 /// A thread remembers an answer at most this much longer than the shared cache.
 const REMEMBERED_MS: u64 = 1_000;
+
+/// Calls at once that renew old answers of one lookup: enough for all keys of a batch, and no stampede after an outage.
+const RENEWALS_MAX: usize = 4;
+/// Keys that are asked for together at the start.
+const WARM_KEYS: usize = 500;
+/// A list of keys to start with; more would be a table.
+const WARM_BYTES_MAX: u64 = 16 << 20;
 
 /// Where answers come from.
 pub trait Lookup: fmt::Debug + Send + Sync {
@@ -49,6 +61,11 @@ pub trait Lookup: fmt::Debug + Send + Sync {
 
     /// Whether its data are in memory: asking costs less than a cache, and an answer holds until a reload.
     fn is_local(&self) -> bool {
+        false
+    }
+
+    /// Whether the back end is left alone for now, because it did not answer.
+    fn is_paused(&self) -> bool {
         false
     }
 
@@ -119,6 +136,10 @@ struct OpenLookup {
     source: Box<dyn Lookup>,
     cache: AnswerCache,
     metrics: LookupMetrics,
+    /// Where work goes on that no batch waits for.
+    runtime: Option<Handle>,
+    /// Calls that renew answers.
+    renewing: AtomicUsize,
 }
 
 /// Answers nothing: stands for a lookup that `eval` was given no file for.
@@ -151,8 +172,11 @@ impl LookupSet {
                     config.path.display()
                 )));
             };
+            let warm = bound.cache.warm.as_deref().map(|path| keys_in(decl, path)).transpose()?;
             let source = connect(decl, bound, runtime)?;
-            Ok(OpenLookup::new(decl, source, &bound.cache, metrics))
+            let lookup = OpenLookup::new(decl, source, &bound.cache, metrics, Some(runtime));
+            lookup.warm(warm.unwrap_or_default());
+            Ok(lookup)
         };
         collect(declared.iter().map(open))
     }
@@ -168,7 +192,7 @@ impl LookupSet {
                 Some(path) => Box::new(file::Table::open(decl, path, "", FileFormat::Json)?),
                 None => Box::new(Silent),
             };
-            Ok(OpenLookup::new(decl, source, &config::Cache::default(), &metrics))
+            Ok(OpenLookup::new(decl, source, &config::Cache::default(), &metrics, None))
         };
         collect(declared.iter().map(open))
     }
@@ -245,31 +269,70 @@ impl OpenLookup {
         source: Box<dyn Lookup>,
         cache: &config::Cache,
         metrics: &Metrics,
+        runtime: Option<&Handle>,
     ) -> Arc<Self> {
-        let cache = AnswerCache::new(cache);
-        let metrics = metrics.lookup(&decl.name);
-        let lookup = Self { decl: decl.clone(), source, cache, metrics };
+        let lookup = Self {
+            decl: decl.clone(),
+            source,
+            cache: AnswerCache::new(cache),
+            metrics: metrics.lookup(&decl.name),
+            runtime: runtime.cloned(),
+            renewing: AtomicUsize::new(0),
+        };
         lookup.gauge();
         Arc::new(lookup)
     }
 
-    fn resolve(&self, keys: &[&str]) -> Vec<Answer> {
+    fn resolve(self: &Arc<Self>, keys: &[&str]) -> Vec<Answer> {
         if self.source.is_local() {
             return self.fetch(keys.len(), || self.source.fetch(keys));
         }
-        let mut fetched = 0;
-        let answers = self.cache.resolve(keys, |missing| {
-            fetched = missing.len();
-            let started = Instant::now();
-            let answers = self.source.fetch(missing);
-            self.metrics.seconds.observe(started.elapsed().as_secs_f64());
-            answers
+        let resolved = self.cache.resolve(keys, |missing| self.fetch_timed(missing));
+        self.count(&resolved.answers, resolved.fetched);
+        self.metrics.stale.inc_by(resolved.stale as u64);
+        self.metrics.refused.inc_by(resolved.refused as u64);
+        if let Some(renewal) = resolved.renewal {
+            self.renew(renewal);
+        }
+        resolved.answers
+    }
+
+    /// Renews old answers while batches go on with them. What finds no room is tried again by the next batch that sees it.
+    fn renew(self: &Arc<Self>, renewal: Renewal) {
+        let Some(runtime) = &self.runtime else { return };
+        if self.renewing.fetch_add(1, Ordering::AcqRel) >= RENEWALS_MAX {
+            self.renewing.fetch_sub(1, Ordering::AcqRel);
+            return;
+        }
+        let lookup = Arc::clone(self);
+        runtime.spawn_blocking(move || {
+            lookup.cache.renew(renewal, |keys| lookup.fetch_timed(keys));
+            lookup.renewing.fetch_sub(1, Ordering::AcqRel);
         });
-        self.count(&answers, fetched);
+    }
+
+    /// Asks for keys ahead of their first event, beside everything else.
+    fn warm(self: &Arc<Self>, keys: Vec<String>) {
+        let Some(runtime) = self.runtime.as_ref().filter(|_| !keys.is_empty()) else { return };
+        let lookup = Arc::clone(self);
+        runtime.spawn_blocking(move || {
+            for keys in keys.chunks(WARM_KEYS) {
+                let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+                lookup.cache.warm(&keys, |missing| lookup.fetch_timed(missing));
+            }
+            tracing::info!(lookup = &*lookup.decl.name, keys = keys.len(), "the cache is warm");
+        });
+    }
+
+    fn fetch_timed(&self, keys: &[&str]) -> Vec<Answer> {
+        let started = Instant::now();
+        let answers = self.source.fetch(keys);
+        self.metrics.seconds.observe(started.elapsed().as_secs_f64());
+        self.metrics.paused.set(i64::from(self.source.is_paused()));
         answers
     }
 
-    fn resolve_addresses(&self, addresses: &[IpAddr]) -> Vec<Answer> {
+    fn resolve_addresses(self: &Arc<Self>, addresses: &[IpAddr]) -> Vec<Answer> {
         if self.source.is_local() {
             return self.fetch(addresses.len(), || self.source.fetch_addresses(addresses));
         }
@@ -295,8 +358,13 @@ impl OpenLookup {
         self.metrics.hits.inc_by((answers.len() - fetched) as u64);
         self.metrics.negative.inc_by(count(|answer| matches!(answer, Answer::Miss)));
         self.metrics.errors.inc_by(count(|answer| matches!(answer, Answer::Failed)));
-        if fetched > 0 && !self.source.is_local() {
-            self.metrics.entries.set(self.cache.entries() as i64);
+        if !self.source.is_local() {
+            self.metrics.flights.set(self.cache.flights() as i64);
+            if fetched > 0 {
+                self.metrics.entries.set(self.cache.entries() as i64);
+                self.metrics.bytes.set(self.cache.bytes() as i64);
+                self.metrics.evicted.inc_by(self.cache.take_evicted());
+            }
         }
     }
 
@@ -345,6 +413,35 @@ fn connect(
         }
         LookupKind::Http(service) => Box::new(http::Service::open(decl, service, runtime)?),
     })
+}
+
+/// The keys to start with, a line each, as rules would ask for them.
+fn keys_in(decl: &LookupDecl, path: &Path) -> Result<Vec<String>, WorldError> {
+    let (name, at) = (&decl.name, path.display());
+    let unreadable = |error: std::io::Error| {
+        let sentence = format!("[lookup.{name}] cache.warm: {at} cannot be read: {error}");
+        WorldError::because(sentence, error)
+    };
+    if std::fs::metadata(path).map_err(unreadable)?.len() > WARM_BYTES_MAX {
+        let sentence = format!("[lookup.{name}] cache.warm: {at} is larger than 16 MiB");
+        return Err(WorldError::new(sentence));
+    }
+    let text = std::fs::read_to_string(path).map_err(unreadable)?;
+    let mut keys: Vec<String> = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .map(|line| match line.parse::<IpAddr>() {
+            Ok(address) if matches!(decl.keys.as_slice(), [key] if key.base == Type::Ip) => {
+                address.to_canonical().to_string()
+            }
+            _ => line.to_owned(),
+        })
+        .collect();
+    // A flight has each key once.
+    keys.sort_unstable();
+    keys.dedup();
+    Ok(keys)
 }
 
 fn collect(

@@ -14,6 +14,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use logmon_dsl::{
+    column::Cidr,
     eval::{Answer, Row},
     plan::LookupDecl,
     types::{Ty, Type},
@@ -21,7 +22,7 @@ use logmon_dsl::{
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 
-use super::{Fingerprint, Holding, Lookup, OpenError, Reloaded, row};
+use super::{Fingerprint, Holding, Lookup, OpenError, Reloaded, blocks::Blocks, row};
 use crate::{config::FileFormat, error::WorldError};
 
 /// A table of a million rows takes about a tenth of this; larger ones belong into a database.
@@ -46,8 +47,16 @@ pub(super) struct Table {
 
 #[derive(Debug)]
 struct Rows {
-    rows: RowMap,
+    rows: Keyed,
     fingerprint: Fingerprint,
+}
+
+/// Rows as they are asked for.
+#[derive(Debug)]
+enum Keyed {
+    Text(RowMap),
+    /// The key is one address: the table may hold blocks of addresses, and the longest one wins.
+    Address(Blocks),
 }
 
 /// Rows as JSON text, by key.
@@ -89,11 +98,30 @@ impl Table {
 impl Lookup for Table {
     fn fetch(&self, keys: &[&str]) -> Vec<Answer> {
         let current = self.current.load();
-        let answer = |key: &&str| match current.rows.get(*key) {
-            Some(row) => Answer::Found(row.clone()),
-            None => Answer::Miss,
+        let answer = |key: &&str| match &current.rows {
+            Keyed::Text(rows) => {
+                rows.get(*key).map_or(Answer::Miss, |row| Answer::Found(row.clone()))
+            }
+            Keyed::Address(blocks) => match key.trim().parse::<IpAddr>() {
+                Ok(address) => blocks.find(address.to_canonical()),
+                Err(_) => Answer::Miss,
+            },
         };
         keys.iter().map(answer).collect()
+    }
+
+    fn fetch_addresses(&self, addresses: &[IpAddr]) -> Vec<Answer> {
+        let current = self.current.load();
+        match &current.rows {
+            Keyed::Address(blocks) => {
+                addresses.iter().map(|address| blocks.find(*address)).collect()
+            }
+            Keyed::Text(rows) => {
+                let row = |address: &IpAddr| rows.get(address.to_string().as_str());
+                let answer = |address| row(address).cloned().map_or(Answer::Miss, Answer::Found);
+                addresses.iter().map(answer).collect()
+            }
+        }
     }
 
     fn is_local(&self) -> bool {
@@ -115,7 +143,10 @@ impl Lookup for Table {
     fn holds(&self) -> Holding {
         let current = self.current.load();
         Holding {
-            rows: Some(current.rows.len() as u64),
+            rows: Some(match &current.rows {
+                Keyed::Text(rows) => rows.len() as u64,
+                Keyed::Address(blocks) => blocks.len() as u64,
+            }),
             made: current.fingerprint.made(),
             version: self.version.load(Ordering::Acquire),
         }
@@ -143,8 +174,33 @@ fn read(
         FileFormat::Json => json_rows(decl, text, key),
         FileFormat::Ndjson => ndjson_rows(decl, text, key),
     };
+    let rows = rows.and_then(|rows| keyed(decl, rows));
     let rows = rows.map_err(|reason| WorldError::new(format!("[lookup.{name}] {at}{reason}")))?;
     Ok(Rows { rows, fingerprint })
+}
+
+/// The rows, ready to be asked.
+fn keyed(decl: &LookupDecl, rows: RowMap) -> Result<Keyed, String> {
+    if !matches!(decl.keys.as_slice(), [key] if key.base == Type::Ip) {
+        return Ok(Keyed::Text(rows));
+    }
+    let mut blocks = Vec::with_capacity(rows.len());
+    // Which of two wrong keys is named must not depend on the order of a hash table.
+    let mut wrong: Option<Box<str>> = None;
+    #[expect(clippy::iter_over_hash_type, reason = "blocks are sorted, and keys are distinct")]
+    for (key, row) in rows {
+        match Cidr::parse(key.trim()) {
+            Some(block) => blocks.push((block, row)),
+            None => wrong = Some(wrong.map_or(key.clone(), |other| other.min(key))),
+        }
+    }
+    match wrong {
+        Some(key) => Err(format!(
+            ": the key `{}` is neither an address nor a block of addresses such as 10.0.0.0/8",
+            shortened(&key)
+        )),
+        None => Ok(Keyed::Address(Blocks::new(blocks))),
+    }
 }
 
 fn csv_rows(decl: &LookupDecl, text: &str, key: &[String]) -> Result<RowMap, String> {
@@ -323,16 +379,20 @@ fn is_blank(value: &Value) -> bool {
     value.as_str().is_some_and(|text| text.trim().is_empty())
 }
 
-/// A key as rules ask for it: addresses in their canonical form, parts joined.
+/// A key as rules ask for it: addresses and blocks in their canonical form, parts joined.
 fn key_text<'a>(decl: &LookupDecl, parts: impl Iterator<Item = &'a str>) -> String {
     let mut key = String::new();
     for (index, part) in parts.enumerate() {
         if index > 0 {
             key.push_str(KEY_JOINT);
         }
-        let is_address = decl.keys.get(index).is_some_and(|ty| ty.base == Type::Ip);
-        match part.trim().parse::<IpAddr>() {
-            Ok(address) if is_address => key.push_str(&address.to_canonical().to_string()),
+        let ty = decl.keys.get(index).map(|ty| &ty.base);
+        match (ty, part.trim().parse::<IpAddr>(), Cidr::parse(part.trim())) {
+            (Some(Type::Ip), Ok(address), _) => {
+                key.push_str(&address.to_canonical().to_string());
+            }
+            (Some(Type::Ip | Type::Cidr), Err(_), Some(block))
+            | (Some(Type::Cidr), Ok(_), Some(block)) => key.push_str(&block.to_string()),
             _ => key.push_str(part),
         }
     }
