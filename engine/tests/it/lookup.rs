@@ -63,6 +63,7 @@ fn decl(name: &str, key: Type, yields: Type) -> LookupDecl {
         keys: vec![Ty::required(key)],
         yields: Ty::optional(yields),
         span: Span::default(),
+        fields: Vec::new(),
     }
 }
 

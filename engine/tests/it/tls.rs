@@ -92,6 +92,7 @@ fn only_the_named_authority_is_trusted_and_only_for_its_host() {
             keys: vec![Ty::required(Type::Text)],
             yields: Ty::optional(Type::Text),
             span: Span::default(),
+            fields: Vec::new(),
         };
         LookupSet::open(&[decl], &config, runtime.handle(), &Metrics::new(), None)
     };
