@@ -3,21 +3,29 @@
 //! Invariant: a lookup never stops a batch. What cannot be answered in time is `Failed`, and counted.
 
 mod cache;
+mod clickhouse;
 mod file;
 mod front;
 mod geoip;
 mod http;
+mod postgres;
+mod remote;
 mod row;
+mod shape;
+mod table;
+mod topic;
+mod valkey;
 
 use std::{
     collections::BTreeMap,
     fmt,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use logmon_dsl::{
+    diagnostic::Diagnostic,
     eval::{Answer, Lookups},
     plan::LookupDecl,
 };
@@ -31,17 +39,37 @@ use crate::{
 };
 use cache::AnswerCache;
 use front::Front;
+use shape::Bound;
+
+/// How long a server may take to be there when lookups are opened.
+const CONNECT: Duration = Duration::from_secs(10);
 
 /// Where answers come from.
 pub trait Lookup: fmt::Debug + Send + Sync {
     /// Answers for distinct keys, in their order. May block up to the lookup's timeout.
     fn fetch(&self, keys: &[&str]) -> Vec<Answer>;
 
+    /// What it learned that nobody waits for. Asked before every batch, so cheap where there is none.
+    fn news(&self) -> News {
+        News::None
+    }
+
     /// Looks whether the data behind it changed, and takes the new data if they are sound.
     fn reload(&self) -> Result<Reloaded, WorldError>;
 
     /// What it holds now.
     fn holds(&self) -> Holding;
+}
+
+/// What a lookup learned that nobody waits for.
+#[derive(Debug)]
+pub enum News {
+    /// Nothing.
+    None,
+    /// Answers that came after their batch had gone on, or that changed.
+    Answers(Vec<(Arc<str>, Answer)>),
+    /// So much changed that nothing said before counts.
+    Everything,
 }
 
 /// What a reload found.
@@ -82,9 +110,22 @@ pub enum OpenError {
     /// The configuration lacks it, or does not fit what the rules declare.
     #[error("{0}")]
     Config(String),
+    /// The back end does not have what the rules declare: a mistake each, drawn where it is declared.
+    #[error("{}", .0.iter().map(|wrong| wrong.message.as_str()).collect::<Vec<_>>().join("\n"))]
+    Shape(Vec<Diagnostic>),
     /// The file or service is not as it should be.
     #[error(transparent)]
     World(#[from] WorldError),
+}
+
+impl OpenError {
+    /// The same, where nothing is drawn: at a reload of data.
+    fn into_world(self) -> WorldError {
+        match self {
+            Self::World(error) => error,
+            error @ (Self::Config(_) | Self::Shape(_)) => WorldError::new(error.to_string()),
+        }
+    }
 }
 
 /// Every lookup of a plan, by number. Clones share caches and data; one a thread.
@@ -146,7 +187,10 @@ impl LookupSet {
         let metrics = Metrics::new();
         let open = |decl: &LookupDecl| {
             let source: Box<dyn Lookup> = match files.get(&*decl.name) {
-                Some(path) => Box::new(file::Table::open(decl, path, "", FileFormat::Json)?),
+                Some(path) => {
+                    let bound = Bound::new(decl, &BTreeMap::new()).map_err(OpenError::Shape)?;
+                    Box::new(file::Table::open(bound, path, "", FileFormat::Json)?)
+                }
                 None => Box::new(Silent),
             };
             Ok(OpenLookup::new(decl, source, &config::Cache::default(), &metrics))
@@ -185,7 +229,11 @@ pub fn files(config: &Config) -> Vec<PathBuf> {
         match &lookup.kind {
             LookupKind::MaxMind { paths } => files.extend(paths.iter().cloned()),
             LookupKind::File { path, .. } => files.push(path.clone()),
-            LookupKind::Http(_) => {}
+            LookupKind::Http(_)
+            | LookupKind::Postgres(_)
+            | LookupKind::ClickHouse(_)
+            | LookupKind::Redis(_)
+            | LookupKind::Kafka(_) => {}
         }
     }
     files
@@ -212,6 +260,11 @@ impl OpenLookup {
     }
 
     fn resolve(&self, keys: &[&str], front: &mut Front) -> Vec<Answer> {
+        match self.source.news() {
+            News::None => {}
+            News::Answers(answers) => self.cache.learn(answers),
+            News::Everything => self.cache.forget(),
+        }
         let (version, now) = (self.cache.version(), Instant::now());
         let mut answers: Vec<Option<Answer>> =
             keys.iter().map(|key| front.get(key, version, now)).collect();
@@ -277,12 +330,19 @@ fn connect(
     bound: &config::Lookup,
     runtime: &Handle,
 ) -> Result<Box<dyn Lookup>, OpenError> {
+    let fitted = || Bound::new(decl, &bound.fields).map_err(OpenError::Shape);
     Ok(match &bound.kind {
-        LookupKind::MaxMind { paths } => Box::new(geoip::Databases::open(decl, paths)?),
+        LookupKind::MaxMind { paths } => Box::new(geoip::Databases::open(decl, fitted()?, paths)?),
         LookupKind::File { path, key, format } => {
-            Box::new(file::Table::open(decl, path, key, *format)?)
+            Box::new(file::Table::open(fitted()?, path, key, *format)?)
         }
-        LookupKind::Http(service) => Box::new(http::Service::open(decl, service, runtime)?),
+        LookupKind::Http(service) => Box::new(http::open(decl, service, runtime)?),
+        LookupKind::Postgres(table) => Box::new(postgres::open(decl, fitted()?, table, runtime)?),
+        LookupKind::ClickHouse(table) => {
+            Box::new(clickhouse::open(decl, fitted()?, table, runtime)?)
+        }
+        LookupKind::Redis(server) => Box::new(valkey::open(decl, fitted()?, server, runtime)?),
+        LookupKind::Kafka(topic) => Box::new(topic::Topic::open(decl, fitted()?, topic)?),
     })
 }
 

@@ -117,6 +117,7 @@ impl World {
                 let text = |error: &OpenError| {
                     let kind = match error {
                         OpenError::Config(_) => "config",
+                        OpenError::Shape(_) => "shape",
                         OpenError::World(_) => "world",
                     };
                     format!("{kind}: {error}").replace(&format!("{}/", folder.display()), "")
@@ -292,11 +293,11 @@ fn what_is_wrong_with_a_lookup_is_one_sentence_each() {
         config: [lookup.scores] is a MaxMind database, which yields a record, not `int?`
         world: [lookup.gone_csv] path: gone.csv cannot be read: No such file or directory (os error 2)
         world: [lookup.short_csv] short.csv:3: has 1 cells, but the heading has 2
-        world: [lookup.typed_csv] typed.csv:2: column `age` holds `old`, which is no int
+        shape: [lookup.typed_csv] typed.csv:2: column `age` holds `old`, which is no int
         world: [lookup.column_csv] column.csv:1: has no column `id`; it has name, age
         world: [lookup.quote_csv] quote.csv:2: a quoted cell does not end
         world: [lookup.broken_json] broken.json:2: key must be a string at line 2 column 2
-        world: [lookup.typed_ndjson] typed.ndjson:2: member `age` is no int
+        shape: [lookup.typed_ndjson] typed.ndjson:2: member `age` is no int
         world: [lookup.text] path: text.mmdb is no sound MaxMind database: invalid database: could not find MaxMind DB metadata in file"#]].assert_eq(&errors);
 }
 
