@@ -192,7 +192,11 @@ impl ClickHouse {
                     array.push(',');
                 }
                 if *is_quoted {
-                    let escaped = part.replace('\\', "\\\\").replace('\'', "\\'");
+                    let escaped = part
+                        .replace('\\', "\\\\")
+                        .replace('\'', "\\'")
+                        .replace('\t', "\\t")
+                        .replace('\n', "\\n");
                     // Writing to a text cannot fail.
                     let _ = write!(array, "'{escaped}'");
                 } else {
@@ -204,8 +208,6 @@ impl ClickHouse {
             }
         }
         array.push(']');
-        // Once for the address; the server takes parameters as it takes texts in a file, escaped once more.
-        let array = array.replace('\\', "\\\\").replace('\t', "\\t").replace('\n', "\\n");
         let array = utf8_percent_encode(&array, NON_ALPHANUMERIC);
         format!("{}/?param_keys={array}", self.address).parse().ok()
     }

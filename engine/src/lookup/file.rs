@@ -191,13 +191,13 @@ fn read(bound: &Bound, path: &Path, key: &[String], format: FileFormat) -> Resul
 #[cfg(feature = "parquet")]
 fn parquet_rows(bound: &Bound, bytes: Vec<u8>, key: &[String]) -> Result<RowMap, Wrong> {
     let mut rows = RowMap::new();
-    let told = parquet::each_row(bytes, |number, members| {
+    parquet::each_row(bytes, |number, members| {
         let (row_key, row) = json_row(bound, &Value::Object(members).to_string(), key)
             .map_err(|wrong| wrong.at(format!(": row {number}: ")))?;
         rows.insert(row_key.into(), row);
         Ok(())
-    });
-    told.map(|()| rows)
+    })?;
+    Ok(rows)
 }
 
 #[cfg(not(feature = "parquet"))]

@@ -57,7 +57,7 @@ pub(super) fn open(
     )?;
     let service = Service {
         url: config.url.clone(),
-        client: client.headers(&config.headers),
+        client: if config.in_body { client.json() } else { client }.headers(&config.headers),
         in_body: config.in_body,
         parts: decl.keys.len(),
         object: matches!(decl.yields.base, Type::Record(_) | Type::Map(_)),

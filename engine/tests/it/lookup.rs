@@ -2,6 +2,10 @@
 
 #![expect(clippy::needless_raw_string_hashes, reason = "expected texts are rewritten that way")]
 
+mod files;
+mod servers;
+mod web;
+
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
