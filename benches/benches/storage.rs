@@ -86,6 +86,7 @@ fn main() -> anyhow::Result<()> {
         database: DATABASE.to_owned(),
         user: clickhouse.user().to_owned(),
         password: clickhouse.password().to_owned(),
+        ..Endpoint::default()
     })?);
     let bound = bound_to(&ten_rules(), |sink| {
         runtime.block_on(Table::read(&client, sink)).map_err(anyhow::Error::from)

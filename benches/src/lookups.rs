@@ -4,7 +4,7 @@ use std::{fmt::Write as _, fs, path::PathBuf};
 
 use anyhow::{Context as _, anyhow};
 use logmon_dsl::{
-    eval::{Answer, Lookups},
+    eval::{Answer, Holds, Lookups},
     plan::Plan,
 };
 use logmon_engine::{config::Config, lookup::LookupSet, metrics::Metrics};
@@ -107,6 +107,23 @@ impl Lookups for Clocked {
         self.spent += thread_cpu() - start;
         self.found += answers.iter().filter(|answer| matches!(answer, Answer::Found(_))).count();
         answers
+    }
+
+    fn resolve_addresses(&mut self, lookup: usize, keys: &[u128]) -> Vec<Answer> {
+        let start = thread_cpu();
+        let answers = self.set.resolve_addresses(lookup, keys);
+        self.spent += thread_cpu() - start;
+        self.found += answers.iter().filter(|answer| matches!(answer, Answer::Found(_))).count();
+        answers
+    }
+
+    fn holds(&mut self, lookup: usize) -> Holds {
+        self.set.holds(lookup)
+    }
+
+    fn recalled(&mut self, lookup: usize, found: usize, missed: usize) {
+        self.found += found;
+        self.set.recalled(lookup, found, missed);
     }
 }
 

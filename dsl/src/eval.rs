@@ -14,13 +14,16 @@ mod memos;
 mod order;
 mod output;
 mod predicates;
+mod recall;
 mod remember;
+mod row;
 mod run;
 mod shadow;
 mod windows;
 
 pub use call::{CallContext, RowContext};
 pub use output::{print_event, print_routed, read};
+pub use row::Row;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -36,13 +39,42 @@ use machine::{Machine, State};
 pub trait Lookups {
     /// Answers for distinct keys of one lookup, in their order. A key of several parts is joined by U+001F.
     fn resolve(&mut self, lookup: usize, keys: &[&str]) -> Vec<Answer>;
+
+    /// The same for a lookup whose one key is an address, as columns hold it: IPv4 in mapped form.
+    fn resolve_addresses(&mut self, lookup: usize, keys: &[u128]) -> Vec<Answer> {
+        let keys: Vec<String> =
+            keys.iter().map(|key| crate::column::value::u128_to_ip(*key).to_string()).collect();
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        self.resolve(lookup, &keys)
+    }
+
+    /// How long answers may be remembered by who asked; unless told otherwise, not at all.
+    fn holds(&mut self, _lookup: usize) -> Holds {
+        Holds::default()
+    }
+
+    /// Is told how many keys of a batch were not asked for because their answers were remembered: rows, and misses.
+    fn recalled(&mut self, _lookup: usize, _found: usize, _missed: usize) {}
+}
+
+/// How long answers may be remembered, in milliseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Holds {
+    /// Another number than before: nothing that was remembered holds any longer.
+    pub version: u64,
+    /// The time now, since any moment that stays the same.
+    pub now: u64,
+    /// How long a row holds; 0: it must not be remembered.
+    pub found: u64,
+    /// How long "no such key" holds.
+    pub missed: u64,
 }
 
 /// What a lookup says of one key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
     /// The row as JSON: an object for a record, otherwise the value.
-    Found(Arc<str>),
+    Found(Row),
     /// There is no such key.
     Miss,
     /// The back end failed or was too slow.

@@ -2,10 +2,10 @@
 //!
 //! Invariant: a lookup never stops a batch. What cannot be answered in time is `Failed`, and counted.
 
+mod blocks;
 mod cache;
 mod clickhouse;
 mod file;
-mod front;
 mod geoip;
 mod http;
 mod postgres;
@@ -19,15 +19,21 @@ mod valkey;
 use std::{
     collections::BTreeMap,
     fmt,
+    net::IpAddr,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use logmon_dsl::{
+    column::value::u128_to_ip,
     diagnostic::Diagnostic,
-    eval::{Answer, Lookups},
+    eval::{Answer, Holds, Lookups},
     plan::LookupDecl,
+    types::Type,
 };
 use serde::Serialize;
 use tokio::runtime::Handle;
@@ -37,12 +43,21 @@ use crate::{
     error::WorldError,
     metrics::{LookupMetrics, Metrics},
 };
-use cache::AnswerCache;
-use front::Front;
+use cache::{AnswerCache, Life, Renewal};
 use shape::Bound;
 
 /// How long a server may take to be there when lookups are opened.
 const CONNECT: Duration = Duration::from_secs(10);
+
+/// A thread remembers an answer at most this much longer than the shared cache.
+const REMEMBERED_MS: u64 = 1_000;
+
+/// Calls at once that renew old answers of one lookup: enough for all keys of a batch, and no stampede after an outage.
+const RENEWALS_MAX: usize = 4;
+/// Keys that are asked for together at the start.
+const WARM_KEYS: usize = 500;
+/// A list of keys to start with; more would be a table.
+const WARM_BYTES_MAX: u64 = 16 << 20;
 
 /// Where answers come from.
 pub trait Lookup: fmt::Debug + Send + Sync {
@@ -52,6 +67,23 @@ pub trait Lookup: fmt::Debug + Send + Sync {
     /// What it learned that nobody waits for. Asked before every batch, so cheap where there is none.
     fn news(&self) -> News {
         News::None
+    }
+
+    /// The same for keys that are addresses, IPv4 never in mapped form.
+    fn fetch_addresses(&self, addresses: &[IpAddr]) -> Vec<Answer> {
+        let keys: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        self.fetch(&keys)
+    }
+
+    /// Whether its data are in memory: asking costs less than a cache, and an answer holds until a reload.
+    fn is_local(&self) -> bool {
+        false
+    }
+
+    /// Whether the back end is left alone for now, because it did not answer.
+    fn is_paused(&self) -> bool {
+        false
     }
 
     /// Looks whether the data behind it changed, and takes the new data if they are sound.
@@ -132,8 +164,12 @@ impl OpenError {
 #[derive(Debug, Clone, Default)]
 pub struct LookupSet {
     lookups: Vec<Arc<OpenLookup>>,
-    fronts: Vec<Front>,
+    clock: Clock,
 }
+
+/// Milliseconds since the set was opened.
+#[derive(Debug, Clone)]
+struct Clock(Instant);
 
 #[derive(Debug)]
 struct OpenLookup {
@@ -141,6 +177,10 @@ struct OpenLookup {
     source: Box<dyn Lookup>,
     cache: AnswerCache,
     metrics: LookupMetrics,
+    /// Where work goes on that no batch waits for.
+    runtime: Option<Handle>,
+    /// Calls that renew answers.
+    renewing: AtomicUsize,
 }
 
 /// Answers nothing: stands for a lookup that `eval` was given no file for.
@@ -173,8 +213,11 @@ impl LookupSet {
                     config.path.display()
                 )));
             };
+            let warm = bound.cache.warm.as_deref().map(|path| keys_in(decl, path)).transpose()?;
             let source = connect(decl, bound, runtime)?;
-            Ok(OpenLookup::new(decl, source, &bound.cache, metrics))
+            let lookup = OpenLookup::new(decl, source, &bound.cache, metrics, Some(runtime));
+            lookup.warm(warm.unwrap_or_default());
+            Ok(lookup)
         };
         collect(declared.iter().map(open))
     }
@@ -193,7 +236,7 @@ impl LookupSet {
                 }
                 None => Box::new(Silent),
             };
-            Ok(OpenLookup::new(decl, source, &config::Cache::default(), &metrics))
+            Ok(OpenLookup::new(decl, source, &config::Cache::default(), &metrics, None))
         };
         collect(declared.iter().map(open))
     }
@@ -241,7 +284,30 @@ pub fn files(config: &Config) -> Vec<PathBuf> {
 
 impl Lookups for LookupSet {
     fn resolve(&mut self, lookup: usize, keys: &[&str]) -> Vec<Answer> {
-        self.lookups[lookup].resolve(keys, &mut self.fronts[lookup])
+        self.lookups[lookup].resolve(keys)
+    }
+
+    fn resolve_addresses(&mut self, lookup: usize, keys: &[u128]) -> Vec<Answer> {
+        let keys: Vec<IpAddr> = keys.iter().map(|key| u128_to_ip(*key)).collect();
+        self.lookups[lookup].resolve_addresses(&keys)
+    }
+
+    fn holds(&mut self, lookup: usize) -> Holds {
+        let lookup = &self.lookups[lookup];
+        let version = lookup.cache.version();
+        // From 1 on: a slot of time 0 holds nothing.
+        let now = self.clock.0.elapsed().as_millis() as u64 + 1;
+        if lookup.source.is_local() {
+            return Holds { version, now, found: u64::MAX, missed: u64::MAX };
+        }
+        let life = |answer| (lookup.cache.life(answer).as_millis() as u64).min(REMEMBERED_MS);
+        Holds { version, now, found: life(Life::Found), missed: life(Life::Missed) }
+    }
+
+    fn recalled(&mut self, lookup: usize, found: usize, missed: usize) {
+        let metrics = &self.lookups[lookup].metrics;
+        metrics.hits.inc_by((found + missed) as u64);
+        metrics.negative.inc_by(missed as u64);
     }
 }
 
@@ -251,42 +317,92 @@ impl OpenLookup {
         source: Box<dyn Lookup>,
         cache: &config::Cache,
         metrics: &Metrics,
+        runtime: Option<&Handle>,
     ) -> Arc<Self> {
-        let cache = AnswerCache::new(cache);
-        let metrics = metrics.lookup(&decl.name);
-        let lookup = Self { decl: decl.clone(), source, cache, metrics };
+        let lookup = Self {
+            decl: decl.clone(),
+            source,
+            cache: AnswerCache::new(cache),
+            metrics: metrics.lookup(&decl.name),
+            runtime: runtime.cloned(),
+            renewing: AtomicUsize::new(0),
+        };
         lookup.gauge();
         Arc::new(lookup)
     }
 
-    fn resolve(&self, keys: &[&str], front: &mut Front) -> Vec<Answer> {
+    fn resolve(self: &Arc<Self>, keys: &[&str]) -> Vec<Answer> {
+        if self.source.is_local() {
+            return self.fetch(keys.len(), || self.source.fetch(keys));
+        }
         match self.source.news() {
             News::None => {}
-            News::Answers(answers) => self.cache.learn(answers),
+            News::Answers(answers) => {
+                self.metrics.late.inc_by(answers.len() as u64);
+                self.cache.learn(answers);
+            }
             News::Everything => self.cache.forget(),
         }
-        let (version, now) = (self.cache.version(), Instant::now());
-        let mut answers: Vec<Option<Answer>> =
-            keys.iter().map(|key| front.get(key, version, now)).collect();
-        let open: Vec<usize> = (0..keys.len()).filter(|at| answers[*at].is_none()).collect();
-        let mut fetched = 0;
-        if !open.is_empty() {
-            let wanted: Vec<&str> = open.iter().map(|at| keys[*at]).collect();
-            let found = self.cache.resolve(&wanted, |missing| {
-                fetched = missing.len();
-                let started = Instant::now();
-                let answers = self.source.fetch(missing);
-                self.metrics.seconds.observe(started.elapsed().as_secs_f64());
-                answers
-            });
-            for (at, answer) in open.into_iter().zip(found) {
-                front.put(keys[at], &answer, version, now, self.cache.life(&answer));
-                answers[at] = Some(answer);
-            }
+        let resolved = self.cache.resolve(keys, |missing| self.fetch_timed(missing));
+        self.count(&resolved.answers, resolved.fetched);
+        self.metrics.stale.inc_by(resolved.stale as u64);
+        self.metrics.refused.inc_by(resolved.refused as u64);
+        if let Some(renewal) = resolved.renewal {
+            self.renew(renewal);
         }
-        let answers: Vec<Answer> =
-            answers.into_iter().map(|answer| answer.unwrap_or(Answer::Failed)).collect();
-        self.count(&answers, fetched);
+        resolved.answers
+    }
+
+    /// Renews old answers while batches go on with them. What finds no room is tried again by the next batch that sees it.
+    fn renew(self: &Arc<Self>, renewal: Renewal) {
+        let Some(runtime) = &self.runtime else { return };
+        if self.renewing.fetch_add(1, Ordering::AcqRel) >= RENEWALS_MAX {
+            self.renewing.fetch_sub(1, Ordering::AcqRel);
+            return;
+        }
+        let lookup = Arc::clone(self);
+        runtime.spawn_blocking(move || {
+            lookup.cache.renew(renewal, |keys| lookup.fetch_timed(keys));
+            lookup.renewing.fetch_sub(1, Ordering::AcqRel);
+        });
+    }
+
+    /// Asks for keys ahead of their first event, beside everything else.
+    fn warm(self: &Arc<Self>, keys: Vec<String>) {
+        let Some(runtime) = self.runtime.as_ref().filter(|_| !keys.is_empty()) else { return };
+        let lookup = Arc::clone(self);
+        runtime.spawn_blocking(move || {
+            for keys in keys.chunks(WARM_KEYS) {
+                let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+                lookup.cache.warm(&keys, |missing| lookup.fetch_timed(missing));
+            }
+            tracing::info!(lookup = &*lookup.decl.name, keys = keys.len(), "the cache is warm");
+        });
+    }
+
+    fn fetch_timed(&self, keys: &[&str]) -> Vec<Answer> {
+        let started = Instant::now();
+        let answers = self.source.fetch(keys);
+        self.metrics.seconds.observe(started.elapsed().as_secs_f64());
+        self.metrics.paused.set(i64::from(self.source.is_paused()));
+        answers
+    }
+
+    fn resolve_addresses(self: &Arc<Self>, addresses: &[IpAddr]) -> Vec<Answer> {
+        if self.source.is_local() {
+            return self.fetch(addresses.len(), || self.source.fetch_addresses(addresses));
+        }
+        let keys: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        self.resolve(&keys)
+    }
+
+    /// Asks data in memory: no cache could be faster.
+    fn fetch(&self, keys: usize, fetch: impl FnOnce() -> Vec<Answer>) -> Vec<Answer> {
+        let started = Instant::now();
+        let answers = fetch();
+        self.metrics.seconds.observe(started.elapsed().as_secs_f64());
+        self.count(&answers, keys);
         answers
     }
 
@@ -298,22 +414,39 @@ impl OpenLookup {
         self.metrics.hits.inc_by((answers.len() - fetched) as u64);
         self.metrics.negative.inc_by(count(|answer| matches!(answer, Answer::Miss)));
         self.metrics.errors.inc_by(count(|answer| matches!(answer, Answer::Failed)));
-        if fetched > 0 {
-            self.metrics.entries.set(self.cache.entries() as i64);
+        if !self.source.is_local() {
+            self.metrics.flights.set(self.cache.flights() as i64);
+            if fetched > 0 {
+                self.metrics.entries.set(self.cache.entries() as i64);
+                self.metrics.bytes.set(self.cache.bytes() as i64);
+                self.metrics.evicted.inc_by(self.cache.take_evicted());
+            }
         }
     }
 
     fn gauge(&self) {
-        if let Some(made) = self.source.holds().made {
+        let holding = self.source.holds();
+        self.metrics.data_version.set(holding.version as i64);
+        if let Some(made) = holding.made {
             self.metrics.data_timestamp.set(made as f64);
         }
-        self.metrics.entries.set(self.cache.entries() as i64);
+        self.metrics.entries.set(holding.rows.unwrap_or_else(|| self.cache.entries()) as i64);
+    }
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self(Instant::now())
     }
 }
 
 impl Lookup for Silent {
     fn fetch(&self, keys: &[&str]) -> Vec<Answer> {
         vec![Answer::Miss; keys.len()]
+    }
+
+    fn is_local(&self) -> bool {
+        true
     }
 
     fn reload(&self) -> Result<Reloaded, WorldError> {
@@ -346,6 +479,35 @@ fn connect(
     })
 }
 
+/// The keys to start with, a line each, as rules would ask for them.
+fn keys_in(decl: &LookupDecl, path: &Path) -> Result<Vec<String>, WorldError> {
+    let (name, at) = (&decl.name, path.display());
+    let unreadable = |error: std::io::Error| {
+        let sentence = format!("[lookup.{name}] cache.warm: {at} cannot be read: {error}");
+        WorldError::because(sentence, error)
+    };
+    if std::fs::metadata(path).map_err(unreadable)?.len() > WARM_BYTES_MAX {
+        let sentence = format!("[lookup.{name}] cache.warm: {at} is larger than 16 MiB");
+        return Err(WorldError::new(sentence));
+    }
+    let text = std::fs::read_to_string(path).map_err(unreadable)?;
+    let mut keys: Vec<String> = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .map(|line| match line.parse::<IpAddr>() {
+            Ok(address) if matches!(decl.keys.as_slice(), [key] if key.base == Type::Ip) => {
+                address.to_canonical().to_string()
+            }
+            _ => line.to_owned(),
+        })
+        .collect();
+    // A flight has each key once.
+    keys.sort_unstable();
+    keys.dedup();
+    Ok(keys)
+}
+
 fn collect(
     opened: impl Iterator<Item = Result<Arc<OpenLookup>, OpenError>>,
 ) -> Result<LookupSet, Vec<OpenError>> {
@@ -360,8 +522,7 @@ fn collect(
     if !errors.is_empty() {
         return Err(errors);
     }
-    let fronts = vec![Front::default(); lookups.len()];
-    Ok(LookupSet { lookups, fronts })
+    Ok(LookupSet { lookups, clock: Clock::default() })
 }
 
 /// What tells that a file was replaced, without reading it.

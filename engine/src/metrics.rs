@@ -105,6 +105,10 @@ struct Sinks {
     blocks: IntCounterVec,
     seconds: HistogramVec,
     retries: IntCounterVec,
+    errors: IntCounterVec,
+    stopped: IntGaugeVec,
+    size: GaugeVec,
+    stretch: GaugeVec,
     absent: IntCounterVec,
 }
 
@@ -113,8 +117,16 @@ struct Lookups {
     misses: IntCounterVec,
     negative: IntCounterVec,
     errors: IntCounterVec,
+    stale: IntCounterVec,
+    refused: IntCounterVec,
+    evicted: IntCounterVec,
     seconds: HistogramVec,
     entries: IntGaugeVec,
+    bytes: IntGaugeVec,
+    flights: IntGaugeVec,
+    paused: IntGaugeVec,
+    late: IntCounterVec,
+    data_version: IntGaugeVec,
     data_timestamp: GaugeVec,
 }
 
@@ -220,6 +232,24 @@ impl Metrics {
                 "Attempts that failed and were repeated.",
                 &["sink", "class"],
             ),
+            errors: naming.counts(
+                "sink_errors_total",
+                "Errors of the sink's server, by its number for them.",
+                &["sink", "code"],
+            ),
+            stopped: naming.gauges(
+                "sink_stopped",
+                "1 while the sink stands still until a person does something.",
+                &["sink"],
+            ),
+            size: naming.register(GaugeVec::new(
+                opts("sink_block_size_ratio", "Size of blocks against the configured one: less while the server lacks memory."),
+                &["sink"],
+            )),
+            stretch: naming.register(GaugeVec::new(
+                opts("sink_block_age_ratio", "Age of blocks against the configured one: more while the server has too many parts."),
+                &["sink"],
+            )),
             absent: naming.counts(
                 "sink_absent_total",
                 "Absent values stored as the column's default.",
@@ -243,6 +273,21 @@ impl Metrics {
                 "Keys that failed or came too late.",
                 &["lookup"],
             ),
+            stale: naming.counts(
+                "lookup_stale_total",
+                "Keys answered with an old answer while a new one was fetched.",
+                &["lookup"],
+            ),
+            refused: naming.counts(
+                "lookup_refused_total",
+                "Keys that were not asked for because of `cache.rate`.",
+                &["lookup"],
+            ),
+            evicted: naming.counts(
+                "lookup_evicted_total",
+                "Answers that had to go, or were not taken in, for want of room.",
+                &["lookup"],
+            ),
             seconds: naming.histogram(
                 "lookup_seconds",
                 "Time of fetching the keys of a batch.",
@@ -252,6 +297,23 @@ impl Metrics {
             entries: naming.gauges(
                 "lookup_entries",
                 "Answers in the cache, or rows of the table.",
+                &["lookup"],
+            ),
+            bytes: naming.gauges("lookup_bytes", "Memory of the cache.", &["lookup"]),
+            flights: naming.gauges("lookup_flights", "Keys that are being fetched.", &["lookup"]),
+            paused: naming.gauges(
+                "lookup_paused",
+                "1 while the back end is left alone because it did not answer.",
+                &["lookup"],
+            ),
+            late: naming.counts(
+                "lookup_late_total",
+                "Answers that came after their batch had gone on, or unasked, and are for the next one.",
+                &["lookup"],
+            ),
+            data_version: naming.gauges(
+                "lookup_data_version",
+                "How often the data were replaced since the start.",
                 &["lookup"],
             ),
             data_timestamp: naming.register(GaugeVec::new(

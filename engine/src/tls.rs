@@ -12,9 +12,13 @@ use rustls::{
 
 use crate::error::WorldError;
 
-/// A client's side of TLS 1.2 and 1.3: whom it trusts, and who it says we are (certificate and private key).
-/// `key` is the table of the settings that name the files, for the sentence.
-pub fn client(
+/// A client's side of TLS 1.2 and 1.3. `key` is the setting that named the file, for the sentence.
+pub fn client(ca: Option<&Path>, key: &str) -> Result<ClientConfig, WorldError> {
+    known(ca, None, key)
+}
+
+/// The same, and who it says we are: certificate and private key.
+pub fn known(
     ca: Option<&Path>,
     identity: Option<&(PathBuf, PathBuf)>,
     key: &str,
@@ -25,13 +29,13 @@ pub fn client(
     let Some(path) = ca else {
         let builder = builder.with_native_roots().map_err(|error| {
             let sentence = format!(
-                "this system keeps no certificate authorities; install the package ca-certificates or name a PEM file in {key} ca"
+                "this system keeps no certificate authorities; install the package ca-certificates or name a PEM file in {key}"
             );
             WorldError::because(sentence, error)
         })?;
         return with_identity(builder, identity, key);
     };
-    let unusable = || format!("{key} ca: {} holds no usable certificate in PEM form", path.display());
+    let unusable = || format!("{key}: {} holds no usable certificate in PEM form", path.display());
     let mut roots = RootCertStore::empty();
     let certificates = CertificateDer::pem_file_iter(path)
         .map_err(|error| WorldError::because(unusable(), error))?;
@@ -52,7 +56,7 @@ fn with_identity(
 ) -> Result<ClientConfig, WorldError> {
     let Some((cert, private)) = identity else { return Ok(builder.with_no_client_auth()) };
     let unusable = |path: &Path, what: &str| {
-        format!("{key} cert: {} holds no usable {what} in PEM form", path.display())
+        format!("{key}, cert: {} holds no usable {what} in PEM form", path.display())
     };
     let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(cert)
         .and_then(Iterator::collect)
@@ -61,7 +65,7 @@ fn with_identity(
         .map_err(|error| WorldError::because(unusable(private, "private key"), error))?;
     builder
         .with_client_auth_cert(chain, private)
-        .map_err(|error| WorldError::because(format!("{key} cert: certificate and private key do not fit"), error))
+        .map_err(|error| WorldError::because(format!("{key}, cert: certificate and private key do not fit"), error))
 }
 
 /// Trusts nobody: for connections that are not encrypted.

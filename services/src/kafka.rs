@@ -1,6 +1,7 @@
 //! A real Apache Kafka broker on loopback: one node, broker and controller in one.
 
 mod archive;
+mod cluster;
 mod secure;
 mod settings;
 
@@ -11,6 +12,7 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use cluster::KafkaCluster;
 pub use secure::{SecureKafka, Tls};
 
 use crate::cache::{Cache, make_folder, write_file};
@@ -50,18 +52,21 @@ pub struct KafkaOptions {
     pub optimize: bool,
     /// Further broker settings, which win over ours: `("message.max.bytes", "4194304")`.
     pub settings: Vec<(String, String)>,
+    /// A loopback port where something stands between clients and the broker. A further listener, [`Kafka::behind`], tells its clients to
+    /// come by this port, so that no request goes round it.
+    pub proxy: Option<u16>,
 }
 
 impl Default for KafkaOptions {
     fn default() -> Self {
-        Self { heap_mb: 256, optimize: false, settings: Vec::new() }
+        Self { heap_mb: 256, optimize: false, settings: Vec::new(), proxy: None }
     }
 }
 
 impl KafkaOptions {
     /// For runs whose throughput is measured.
     pub fn throughput() -> Self {
-        Self { heap_mb: 512, optimize: true, settings: Vec::new() }
+        Self { heap_mb: 512, optimize: true, ..Self::default() }
     }
 }
 
@@ -72,6 +77,7 @@ impl KafkaOptions {
 #[derive(Debug)]
 pub struct Kafka {
     brokers: String,
+    behind: Option<String>,
     own: Option<Own>,
 }
 
@@ -97,13 +103,20 @@ impl Kafka {
         let cache = Cache::open()?;
         let prepared = Prepared::new(&cache)?;
         let folder = RunFolder::create(&cache, "kafka")?;
-        let ports = vec![Port::claim()?, Port::claim()?];
+        let mut ports = vec![Port::claim()?, Port::claim()?];
         let brokers = address(&ports[0]);
-        let text = settings::plain(folder.path(), &ports, &options.settings);
+        let mut behind = None;
+        let text = if let Some(proxy) = options.proxy {
+            ports.push(Port::claim()?);
+            behind = Some(address(&ports[2]));
+            settings::proxied(folder.path(), &ports, proxy, &options.settings)
+        } else {
+            settings::plain(folder.path(), &ports, &options.settings)
+        };
         let checkpoint = prepared.home.plain_checkpoint();
         let server = prepared.server(folder.path(), options, Life::WithUs, &text, &checkpoint)?;
         server.start()?;
-        Ok(Self { brokers, own: Some(Own { server, _folder: folder, _ports: ports }) })
+        Ok(Self { brokers, behind, own: Some(Own { server, _folder: folder, _ports: ports }) })
     }
 
     /// Starts a broker with TLS, mutual TLS and SASL listeners beside the plain one.
@@ -122,12 +135,17 @@ impl Kafka {
         let target = found.ok_or_else(|| error("no such host".to_owned()))?;
         TcpStream::connect_timeout(&target, Duration::from_secs(5))
             .map_err(|it| error(it.to_string()))?;
-        Ok(Self { brokers: address, own: None })
+        Ok(Self { brokers: address, behind: None, own: None })
     }
 
     /// Bootstrap servers: `127.0.0.1:20417`.
     pub fn brokers(&self) -> &str {
         &self.brokers
+    }
+
+    /// The address of the listener whose clients are sent to [`KafkaOptions::proxy`]: where that proxy passes on to.
+    pub fn behind(&self) -> Option<&str> {
+        self.behind.as_deref()
     }
 
     /// The broker's pid while it runs and is ours.
@@ -202,7 +220,20 @@ impl Prepared {
         settings: &str,
         checkpoint: &Path,
     ) -> Result<Server, ServiceError> {
-        let settings = format_data(folder, settings, checkpoint)?;
+        self.member(folder, options, life, settings, checkpoint, (1, &settings::uuid()))
+    }
+
+    /// The same for one broker of a cluster: its number and the cluster's id.
+    fn member(
+        &self,
+        folder: &Path,
+        options: &KafkaOptions,
+        life: Life,
+        settings: &str,
+        checkpoint: &Path,
+        identity: (usize, &str),
+    ) -> Result<Server, ServiceError> {
+        let settings = format_data(folder, settings, checkpoint, identity)?;
         let heap = format!("-Xmx{}m", options.heap_mb);
         let mut java = vec![heap, "-Xms64m".to_owned(), "-XX:+UseSerialGC".to_owned()];
         // A broker out of memory would otherwise hang, and its clients with it.
@@ -235,10 +266,15 @@ impl Prepared {
 }
 
 /// Makes the data folder of a new broker, and returns the path of its settings.
-fn format_data(folder: &Path, settings: &str, checkpoint: &Path) -> Result<PathBuf, ServiceError> {
+fn format_data(
+    folder: &Path,
+    settings: &str,
+    checkpoint: &Path,
+    (node, cluster): (usize, &str),
+) -> Result<PathBuf, ServiceError> {
     let data = folder.join("data");
     make_folder(&data)?;
-    write_file(&data.join("meta.properties"), &settings::meta())?;
+    write_file(&data.join("meta.properties"), &settings::meta(node, cluster))?;
     fs::copy(checkpoint, data.join("bootstrap.checkpoint"))
         .doing(|| format!("copy {}", checkpoint.display()))?;
     let place = folder.join("server.properties");

@@ -39,6 +39,6 @@ pub use cache::cache_folder;
 pub use clickhouse::ClickHouse;
 pub use error::ServiceError;
 pub use fetch::geoip::geoip_country_mmdb;
-pub use kafka::{Kafka, KafkaOptions, SecureKafka, Tls, USERS, User};
+pub use kafka::{Kafka, KafkaCluster, KafkaOptions, SecureKafka, Tls, USERS, User};
 pub use postgres::Postgres;
 pub use valkey::Valkey;

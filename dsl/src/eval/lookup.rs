@@ -1,13 +1,19 @@
 //! Lookups: the distinct keys of a batch in one question, the answers spread over its rows.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    borrow::Cow,
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+};
 
 use super::{
     Answer,
     machine::{Machine, Operand},
+    recall::{Picked, Recall},
+    row::{self, Pick, Row},
 };
 use crate::{
-    column::{Absence, Arena, Column, Mask, Record, Value, View, decode, json, print},
+    column::{Absence, Arena, Column, Kind, Mask, Value, print},
     plan::ExprId,
     types::Type,
 };
@@ -19,43 +25,82 @@ impl Machine<'_> {
     pub(super) fn lookup(&mut self, lookup: usize, args: &[ExprId], within: &Mask) -> Arc<Column> {
         let operands: Vec<Operand<'_>> =
             args.iter().map(|arg| self.operand(*arg, within)).collect();
-        let mut places: HashMap<Box<[u8]>, u32> = HashMap::new();
-        let mut keys: Vec<String> = Vec::new();
-        let mut asked: Vec<Result<u32, Absence>> = vec![Err(Absence::Missing); self.rows()];
-        let mut key = Vec::new();
-        for row in within.rows() {
-            asked[row] = match key_of(&mut key, &self.batch.arena, &operands, row) {
-                Some(why) => Err(why),
-                None => Ok(places.get(&*key).copied().unwrap_or_else(|| {
-                    let place = keys.len() as u32;
-                    keys.push(String::from_utf8_lossy(&key).into_owned());
-                    places.insert(key.as_slice().into(), place);
-                    place
-                })),
-            };
+        let recalls = &mut self.state.recalls;
+        if recalls.len() <= lookup {
+            recalls.resize_with(lookup + 1, Recall::default);
         }
-        let answers = if keys.is_empty() {
-            Vec::new()
-        } else {
-            let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
-            self.lookups.resolve(lookup, &keys)
-        };
-        let mut views: Vec<View> = (0..keys.len())
-            .map(|place| answer(&mut self.batch.arena, answers.get(place)))
-            .collect();
-        // Behind the answers one place a cause, for rows that have no key.
-        views.extend(Absence::ALL.map(View::absent));
-        let rows: Vec<u32> = asked
-            .iter()
-            .map(|place| match place {
-                Ok(place) => *place,
-                Err(why) => keys.len() as u32 + *why as u32 - 1,
-            })
-            .collect();
+        let mut recall = std::mem::take(&mut recalls[lookup]);
+        let addresses = matches!(operands.as_slice(), [Operand::Many(column)] if matches!(**column, Column::Ip(_)));
+        recall.begin(self.lookups.holds(lookup), addresses, self.rows());
+        let places = places(&mut recall, &self.batch.arena, &operands, within, self.rows());
+        let answers = self.ask(lookup, &recall, addresses);
         let ty = &self.plan.lookups[lookup].yields.base;
-        let column = typed(&mut self.batch.arena, &views, ty, false);
-        Arc::new(column.gather(&rows))
+        let column = spread(&mut self.batch.arena, &recall, &answers, ty);
+        let (found, missed) = recall.known();
+        if found + missed > 0 {
+            self.lookups.recalled(lookup, found, missed);
+        }
+        recall.remember(&answers);
+        self.state.recalls[lookup] = recall;
+        Arc::new(column.gather(&places))
     }
+
+    /// Answers for the keys that this thread does not know.
+    fn ask(&mut self, lookup: usize, recall: &Recall, addresses: bool) -> Vec<Answer> {
+        if !recall.has_fresh() {
+            return Vec::new();
+        }
+        if addresses {
+            let number = |key: &[u8]| key.try_into().map_or(0, u128::from_le_bytes);
+            let keys: Vec<u128> = recall.fresh().map(number).collect();
+            return self.lookups.resolve_addresses(lookup, &keys);
+        }
+        let keys: Vec<Cow<'_, str>> = recall.fresh().map(String::from_utf8_lossy).collect();
+        let keys: Vec<&str> = keys.iter().map(|key| &**key).collect();
+        self.lookups.resolve(lookup, &keys)
+    }
+}
+
+/// For each row the place of its key.
+fn places(
+    recall: &mut Recall,
+    arena: &Arena,
+    operands: &[Operand<'_>],
+    within: &Mask,
+    rows: usize,
+) -> Vec<u32> {
+    let mut places = vec![Recall::absent(Absence::Missing); rows];
+    if let [Operand::Many(column)] = operands {
+        match &**column {
+            Column::Ip(cells) => {
+                for row in within.rows() {
+                    places[row] = match cells.get(row) {
+                        Ok(address) => recall.place(&address.to_le_bytes()),
+                        Err(why) => Recall::absent(why),
+                    };
+                }
+                return places;
+            }
+            Column::Text(views) => {
+                for row in within.rows() {
+                    places[row] = match views[row].absence() {
+                        Some(why) => Recall::absent(why),
+                        None => recall.place(arena.get(views[row])),
+                    };
+                }
+                return places;
+            }
+            _ => {}
+        }
+    }
+    let mut key = Vec::new();
+    for row in within.rows() {
+        places[row] = match key_of(&mut key, arena, operands, row) {
+            Some(why) => Recall::absent(why),
+            None => recall.place(&key),
+        };
+    }
+    places
 }
 
 /// Writes the key of a row: its parts as text. Returns the cause where a part is absent.
@@ -70,6 +115,13 @@ fn key_of(
         if place > 0 {
             key.push(SEPARATOR);
         }
+        if let Operand::Many(column) = operand
+            && let Column::Text(views) = &**column
+            && views[row].kind() == Kind::Text
+        {
+            key.extend_from_slice(arena.get(views[row]));
+            continue;
+        }
         match operand.value(arena, row) {
             Value::Absent(why) => return Some(why),
             value => print::plain(key, &value),
@@ -78,53 +130,41 @@ fn key_of(
     None
 }
 
-/// Puts an answer into the arena. Text that is no JSON counts as a failure of the back end.
-fn answer(arena: &mut Arena, answer: Option<&Answer>) -> View {
-    match answer {
-        Some(Answer::Found(text)) => {
-            if serde_json::from_str::<serde::de::IgnoredAny>(text).is_err() {
-                return View::absent(Absence::LookupFailed);
-            }
-            let bytes = text.as_bytes();
-            let start = json::skip_space(bytes, 0);
-            let end = json::value_end(bytes, start);
-            let base = arena.push(bytes);
-            json::view(bytes, start..end, base)
-        }
-        Some(Answer::Miss) => View::absent(Absence::LookupMiss),
-        Some(Answer::Failed) | None => View::absent(Absence::LookupFailed),
-    }
-}
-
-/// Decodes views by type; records of closed shape field by field.
-fn typed(arena: &mut Arena, views: &[View], ty: &Type, coerce: bool) -> Column {
-    let Type::Record(shape) = ty else {
-        return decode::column(arena, views, ty, coerce);
-    };
-    let objects = decode::column(arena, views, ty, false);
-    let Column::Json(objects) = objects else { return objects };
-    if shape.open {
-        return Column::Json(objects);
-    }
-    let state = objects.iter().map(|view| view.absence().map_or(0, |why| why as u8)).collect();
-    let fields = shape
-        .fields
+/// One row a place: the values of its answer.
+fn spread(arena: &mut Arena, recall: &Recall, answers: &[Answer], ty: &Type) -> Column {
+    let mut hasher = DefaultHasher::new();
+    ty.hash(&mut hasher);
+    let of = hasher.finish();
+    // Rows that were read by another type; no caller that we know hands such rows over.
+    let others: Vec<Option<Row>> = answers
         .iter()
-        .map(|field| {
-            let members: Vec<View> = objects
-                .iter()
-                .map(|&view| {
-                    if view.is_absent() {
-                        return view;
-                    }
-                    let text = arena.get(view);
-                    json::member(text, field.name.as_bytes())
-                        .map_or(View::MISSING, |at| json::view(text, at, view.offset()))
-                })
-                .collect();
-            let column = typed(arena, &members, &field.ty.base, field.coerce);
-            (field.name.clone(), Arc::new(column))
+        .map(|answer| match answer {
+            Answer::Found(row) if row.ready(ty, of).is_none() => Some(row.unread()),
+            Answer::Found(_) | Answer::Miss | Answer::Failed => None,
         })
         .collect();
-    Column::Record(Record { fields, state })
+    let fresh = |index: usize| match answers.get(index) {
+        Some(Answer::Found(row)) => {
+            let row = others[index].as_ref().unwrap_or(row);
+            row.ready(ty, of).map_or(Pick::Absent(Absence::LookupFailed), row::Ready::pick)
+        }
+        Some(Answer::Miss) => Pick::Absent(Absence::LookupMiss),
+        Some(Answer::Failed) | None => Pick::Absent(Absence::LookupFailed),
+    };
+    let known = |slot: u32| match recall.row(slot) {
+        Some(row) => {
+            row.ready(ty, of).map_or(Pick::Absent(Absence::LookupFailed), row::Ready::pick)
+        }
+        None => Pick::Absent(Absence::LookupMiss),
+    };
+    let picks: Vec<Pick<'_>> = recall
+        .picked()
+        .iter()
+        .map(|picked| match *picked {
+            Picked::Absent(why) => Pick::Absent(why),
+            Picked::Known(slot) => known(slot),
+            Picked::Fresh(index) => fresh(index as usize),
+        })
+        .collect();
+    row::column(arena, &picks, ty)
 }

@@ -8,6 +8,7 @@ use super::{
     fields,
     literals::Lineup,
     memos::{Computed, Memo, Memos},
+    recall::Recall,
 };
 use crate::{
     column::{Batch, Cells, Column, Mask, Names, NodeId, Value, View, blend, print, view::Arena},
@@ -26,6 +27,8 @@ pub(crate) struct State {
     pub(super) scratch: Vec<u8>,
     /// What groups of literals found.
     pub(super) lineups: Vec<Lineup>,
+    /// What is known of each lookup; stays between batches.
+    pub(super) recalls: Vec<Recall>,
     /// The memory for the results of the next batch.
     spare: Memos,
 }

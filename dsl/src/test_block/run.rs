@@ -62,7 +62,7 @@ impl Lookups for Mocks {
     fn resolve(&mut self, lookup: usize, keys: &[&str]) -> Vec<Answer> {
         keys.iter()
             .map(|&key| match self.answers.get(&(lookup, key.to_owned())) {
-                Some(answer) => Answer::Found(answer.clone()),
+                Some(answer) => Answer::Found(answer.clone().into()),
                 None => Answer::Miss,
             })
             .collect()

@@ -61,8 +61,12 @@ fn run(arguments: &Arguments) -> Result<Exit, Exit> {
         draw(&diagnostics, &sources);
         return Err(refused(rules));
     };
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
+    // A thread of its own drives the connections: `Handle::block_on` of a runtime without threads drives nothing.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .map_err(|error| {
             eprintln!("no thread for the network: {error}");
             Exit::World
         })?;

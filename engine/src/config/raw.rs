@@ -13,12 +13,16 @@ const BATCH_ROWS: usize = 100_000;
 const BATCH_BYTES: u64 = 32 << 20;
 /// One second: fresh enough to search by, rare enough for a part a second and table.
 const BATCH_AGE: Duration = Duration::from_secs(1);
-/// 100,000 answers: at 200 bytes each about 20 MiB.
+/// 64 MiB: a hundred thousand answers of some hundred bytes each, their keys and the cache's own books.
+const CACHE_BYTES: u64 = 64 << 20;
+/// More distinct keys than most streams have within minutes.
 const CACHE_ENTRIES: u64 = 100_000;
 /// Ten minutes: people and addresses change slowly.
 const CACHE_TTL: Duration = Duration::from_mins(10);
 /// One minute: a key that was just created should be found soon.
 const CACHE_NEGATIVE_TTL: Duration = Duration::from_mins(1);
+/// One minute: a back end that is restarted is not noticed, and nothing gets much older than it may.
+const CACHE_STALE: Duration = Duration::from_mins(1);
 
 /// Connections, credentials and sizes of logmon-engine. `${NAME}` in a text takes the environment
 /// variable NAME, `${file:PATH}` the content of a file, `$${` is a plain `${`.
@@ -411,16 +415,26 @@ pub enum FileFormat {
     Parquet,
 }
 
-/// The cache in front of a lookup.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+/// The cache in front of a lookup. Data in memory (maxmind, file) need none: they are asked directly.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Cache {
-    /// Answers that are kept. Unset: 100000.
+    /// Memory for answers, their keys and what keeping them costs. Unset: `64MiB`.
+    pub bytes: ByteSize,
+    /// Answers that are kept at most. Unset: 100000.
     pub entries: u64,
     /// How long an answer is kept. Unset: 10m.
     pub ttl: Wait,
     /// How long "no such key" is kept. Unset: 1m.
     pub negative_ttl: Wait,
+    /// How much longer an answer is given while a new one is fetched behind the batch's back. Unset: 1m.
+    pub stale: Wait,
+    /// An answer goes earlier if nobody asks for it so long. Unset: never.
+    pub idle: Option<Wait>,
+    /// Keys that are asked for a second, at most; the others are absent. 0, or unset: no limit.
+    pub rate: u32,
+    /// A text file with a key a line: they are asked for at the start, ahead of their first event.
+    pub warm: Option<PathBuf>,
 }
 
 /// `[dead_letter]`
@@ -443,9 +457,14 @@ impl Default for Batch {
 impl Default for Cache {
     fn default() -> Self {
         Self {
+            bytes: ByteSize(CACHE_BYTES),
             entries: CACHE_ENTRIES,
             ttl: Wait(CACHE_TTL),
             negative_ttl: Wait(CACHE_NEGATIVE_TTL),
+            stale: Wait(CACHE_STALE),
+            idle: None,
+            rate: 0,
+            warm: None,
         }
     }
 }

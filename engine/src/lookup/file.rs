@@ -16,14 +16,17 @@ use std::{
 
 use arc_swap::ArcSwap;
 use logmon_dsl::{
-    eval::Answer,
+    column::Cidr,
+    eval::{Answer, Row},
     plan::LookupDecl,
     types::Type,
 };
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 
-use super::{Fingerprint, Holding, Lookup, OpenError, Reloaded, row, shape::Bound};
+use super::{
+    Fingerprint, Holding, Lookup, OpenError, Reloaded, blocks::Blocks, row, shape::Bound,
+};
 use crate::{config::FileFormat, error::WorldError};
 
 /// A table of a million rows takes about a tenth of this; larger ones belong into a database.
@@ -48,12 +51,20 @@ pub(super) struct Table {
 
 #[derive(Debug)]
 struct Rows {
-    rows: RowMap,
+    rows: Keyed,
     fingerprint: Fingerprint,
 }
 
+/// Rows as they are asked for.
+#[derive(Debug)]
+enum Keyed {
+    Text(RowMap),
+    /// The key is one address: the table may hold blocks of addresses, and the longest one wins.
+    Address(Blocks),
+}
+
 /// Rows as JSON text, by key.
-type RowMap = HashMap<Box<str>, Arc<str>>;
+type RowMap = HashMap<Box<str>, Row>;
 
 /// Members of a JSON row, still as they were written.
 type Members = BTreeMap<String, Box<RawValue>>;
@@ -95,11 +106,34 @@ impl Table {
 impl Lookup for Table {
     fn fetch(&self, keys: &[&str]) -> Vec<Answer> {
         let current = self.current.load();
-        let answer = |key: &&str| match current.rows.get(*key) {
-            Some(row) => Answer::Found(Arc::clone(row)),
-            None => Answer::Miss,
+        let answer = |key: &&str| match &current.rows {
+            Keyed::Text(rows) => {
+                rows.get(*key).map_or(Answer::Miss, |row| Answer::Found(row.clone()))
+            }
+            Keyed::Address(blocks) => match key.trim().parse::<IpAddr>() {
+                Ok(address) => blocks.find(address.to_canonical()),
+                Err(_) => Answer::Miss,
+            },
         };
         keys.iter().map(answer).collect()
+    }
+
+    fn fetch_addresses(&self, addresses: &[IpAddr]) -> Vec<Answer> {
+        let current = self.current.load();
+        match &current.rows {
+            Keyed::Address(blocks) => {
+                addresses.iter().map(|address| blocks.find(*address)).collect()
+            }
+            Keyed::Text(rows) => {
+                let row = |address: &IpAddr| rows.get(address.to_string().as_str());
+                let answer = |address| row(address).cloned().map_or(Answer::Miss, Answer::Found);
+                addresses.iter().map(answer).collect()
+            }
+        }
+    }
+
+    fn is_local(&self) -> bool {
+        true
     }
 
     fn reload(&self) -> Result<Reloaded, WorldError> {
@@ -118,7 +152,10 @@ impl Lookup for Table {
     fn holds(&self) -> Holding {
         let current = self.current.load();
         Holding {
-            rows: Some(current.rows.len() as u64),
+            rows: Some(match &current.rows {
+                Keyed::Text(rows) => rows.len() as u64,
+                Keyed::Address(blocks) => blocks.len() as u64,
+            }),
             made: current.fingerprint.made(),
             version: self.version.load(Ordering::Acquire),
         }
@@ -185,6 +222,7 @@ fn read(bound: &Bound, path: &Path, key: &[String], format: FileFormat) -> Resul
             FileFormat::Ndjson | FileFormat::Parquet => ndjson_rows(bound, text, key),
         }
     };
+    let rows = rows.and_then(|rows| Ok(keyed(&bound.decl, rows)?));
     Ok(Rows { rows: rows.map_err(|wrong| wrong.at(&at))?, fingerprint })
 }
 
@@ -203,6 +241,30 @@ fn parquet_rows(bound: &Bound, bytes: Vec<u8>, key: &[String]) -> Result<RowMap,
 #[cfg(not(feature = "parquet"))]
 fn parquet_rows(_: &Bound, _: Vec<u8>, _: &[String]) -> Result<RowMap, Wrong> {
     Err(": this engine was built without Parquet".to_owned().into())
+}
+
+/// The rows, ready to be asked.
+fn keyed(decl: &LookupDecl, rows: RowMap) -> Result<Keyed, String> {
+    if !matches!(decl.keys.as_slice(), [key] if key.base == Type::Ip) {
+        return Ok(Keyed::Text(rows));
+    }
+    let mut blocks = Vec::with_capacity(rows.len());
+    // Which of two wrong keys is named must not depend on the order of a hash table.
+    let mut wrong: Option<Box<str>> = None;
+    #[expect(clippy::iter_over_hash_type, reason = "blocks are sorted, and keys are distinct")]
+    for (key, row) in rows {
+        match Cidr::parse(key.trim()) {
+            Some(block) => blocks.push((block, row)),
+            None => wrong = Some(wrong.map_or(key.clone(), |other| other.min(key))),
+        }
+    }
+    match wrong {
+        Some(key) => Err(format!(
+            ": the key `{}` is neither an address nor a block of addresses such as 10.0.0.0/8",
+            shortened(&key)
+        )),
+        None => Ok(Keyed::Address(Blocks::new(blocks))),
+    }
 }
 
 fn csv_rows(bound: &Bound, text: &str, key: &[String]) -> Result<RowMap, Wrong> {
@@ -344,7 +406,7 @@ fn ndjson_rows(bound: &Bound, text: &str, key: &[String]) -> Result<RowMap, Wron
 }
 
 /// A row that holds its key; its text is kept as it was written.
-fn json_row(bound: &Bound, text: &str, key: &[String]) -> Result<(String, Arc<str>), Wrong> {
+fn json_row(bound: &Bound, text: &str, key: &[String]) -> Result<(String, Row), Wrong> {
     let members: Members = serde_json::from_str(text).map_err(|error| error.to_string())?;
     let mut parts = Vec::with_capacity(key.len());
     for name in key {
@@ -364,7 +426,7 @@ fn json_row(bound: &Bound, text: &str, key: &[String]) -> Result<(String, Arc<st
 }
 
 /// A row under the declared names: its text as it was written where those are its own.
-fn json_value(bound: &Bound, text: &str) -> Result<Arc<str>, Wrong> {
+fn json_value(bound: &Bound, text: &str) -> Result<Row, Wrong> {
     let row = match row::json_answer(bound, text)? {
         Answer::Found(row) => row,
         Answer::Miss | Answer::Failed => text.into(),
@@ -413,16 +475,20 @@ fn is_blank(value: &Value) -> bool {
     value.as_str().is_some_and(|text| text.trim().is_empty())
 }
 
-/// A key as rules ask for it: addresses in their canonical form, parts joined.
+/// A key as rules ask for it: addresses and blocks in their canonical form, parts joined.
 pub(super) fn key_text<'a>(decl: &LookupDecl, parts: impl Iterator<Item = &'a str>) -> String {
     let mut key = String::new();
     for (index, part) in parts.enumerate() {
         if index > 0 {
             key.push_str(KEY_JOINT);
         }
-        let is_address = decl.keys.get(index).is_some_and(|ty| ty.base == Type::Ip);
-        match part.trim().parse::<IpAddr>() {
-            Ok(address) if is_address => key.push_str(&address.to_canonical().to_string()),
+        let ty = decl.keys.get(index).map(|ty| &ty.base);
+        match (ty, part.trim().parse::<IpAddr>(), Cidr::parse(part.trim())) {
+            (Some(Type::Ip), Ok(address), _) => {
+                key.push_str(&address.to_canonical().to_string());
+            }
+            (Some(Type::Ip | Type::Cidr), Err(_), Some(block))
+            | (Some(Type::Cidr), Ok(_), Some(block)) => key.push_str(&block.to_string()),
             _ => key.push_str(part),
         }
     }

@@ -1,6 +1,7 @@
 //! MaxMind databases: address → place, whatever the database calls its members.
 
 mod check;
+mod records;
 
 use std::{
     net::IpAddr,
@@ -17,11 +18,13 @@ use logmon_dsl::{
     plan::LookupDecl,
     types::{FieldType, Shape, Type},
 };
-use maxminddb::Reader;
+use maxminddb::{LookupResult, MaxMindDbError, Reader};
 use serde_json::{Map, Value};
+use smallvec::SmallVec;
 
 use super::{Fingerprint, Holding, Lookup, OpenError, Reloaded, row, shape::Bound};
 use crate::error::WorldError;
+use records::{Places, Records};
 
 /// The largest database on the market takes half of this; it is held in memory.
 const FILE_BYTES_MAX: u64 = 1 << 30;
@@ -92,10 +95,17 @@ pub(super) struct Databases {
     shape: Option<Shape>,
     bound: Bound,
     paths: Vec<PathBuf>,
-    current: ArcSwap<Vec<Database>>,
+    current: ArcSwap<Opened>,
     version: AtomicU64,
     /// Two reloads at once would read everything twice.
     reloading: Mutex<()>,
+}
+
+/// Databases as they were read together, and what was decoded of them.
+#[derive(Debug)]
+struct Opened {
+    databases: Vec<Database>,
+    records: Records,
 }
 
 #[derive(Debug)]
@@ -129,30 +139,53 @@ impl Databases {
                 decl.yields
             ));
         }
-        let databases = read(name, paths)?;
-        check::check(&bound, &databases)?;
+        let opened = read(name, paths)?;
+        check::check(&bound, &opened.databases)?;
         Ok(Self {
             name: Arc::clone(name),
             shape,
             bound,
             paths: paths.to_vec(),
-            current: ArcSwap::from_pointee(databases),
+            current: ArcSwap::from_pointee(opened),
             version: AtomicU64::new(0),
             reloading: Mutex::default(),
         })
     }
 
-    fn answer(&self, databases: &[Database], key: &str) -> Answer {
-        let Ok(address) = key.trim().parse::<IpAddr>() else { return Answer::Miss };
-        let mut records = Vec::with_capacity(databases.len());
-        for database in databases {
-            match database.record(address.to_canonical()) {
-                Ok(Some(record)) => records.push(record),
-                Ok(None) => {}
-                Err(error) => {
-                    tracing::debug!(lookup = &*self.name, %error, "a record cannot be read");
-                    return Answer::Failed;
+    fn answer(&self, opened: &Opened, key: &str) -> Answer {
+        match key.trim().parse::<IpAddr>() {
+            Ok(address) => self.place(opened, address.to_canonical()),
+            Err(_) => Answer::Miss,
+        }
+    }
+
+    fn place(&self, opened: &Opened, address: IpAddr) -> Answer {
+        let mut found = SmallVec::<[LookupResult<'_, Vec<u8>>; 4]>::new();
+        let mut places = Places::new();
+        for database in &opened.databases {
+            match database.find(address) {
+                Ok(result) => {
+                    places.push(
+                        result.as_ref().and_then(LookupResult::offset).map_or(0, |at| at + 1),
+                    );
+                    found.extend(result);
                 }
+                Err(error) => return self.unreadable(&error),
+            }
+        }
+        if places.iter().all(|place| *place == 0) {
+            return Answer::Miss;
+        }
+        opened.records.answer(places, || self.decode(&found))
+    }
+
+    fn decode(&self, found: &[LookupResult<'_, Vec<u8>>]) -> Answer {
+        let mut records = Vec::with_capacity(found.len());
+        for result in found {
+            match result.decode::<Value>() {
+                Ok(Some(Value::Object(record))) => records.push(record),
+                Ok(Some(_) | None) => {}
+                Err(error) => return self.unreadable(&error),
             }
         }
         if records.is_empty() {
@@ -170,35 +203,50 @@ impl Databases {
             Answer::Found(Value::Object(members).to_string().into())
         })
     }
+
+    fn unreadable(&self, error: &MaxMindDbError) -> Answer {
+        tracing::debug!(lookup = &*self.name, %error, "a record cannot be read");
+        Answer::Failed
+    }
 }
 
 impl Lookup for Databases {
     fn fetch(&self, keys: &[&str]) -> Vec<Answer> {
-        let databases = self.current.load();
-        keys.iter().map(|key| self.answer(&databases, key)).collect()
+        let opened = self.current.load();
+        keys.iter().map(|key| self.answer(&opened, key)).collect()
+    }
+
+    fn fetch_addresses(&self, addresses: &[IpAddr]) -> Vec<Answer> {
+        let opened = self.current.load();
+        addresses.iter().map(|address| self.place(&opened, *address)).collect()
+    }
+
+    fn is_local(&self) -> bool {
+        true
     }
 
     fn reload(&self) -> Result<Reloaded, WorldError> {
         let _alone = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         let current = self.current.load_full();
-        let same = self.paths.iter().zip(&*current).all(|(path, database)| {
+        let same = self.paths.iter().zip(&current.databases).all(|(path, database)| {
             Fingerprint::of(path).is_ok_and(|now| now == database.fingerprint)
         });
         if same {
             return Ok(Reloaded::Unchanged);
         }
         let fresh = read(&self.name, &self.paths)?;
-        for ((path, old), new) in self.paths.iter().zip(&*current).zip(&fresh) {
+        for ((path, old), new) in self.paths.iter().zip(&current.databases).zip(&fresh.databases) {
             check::is_newer(&self.name, path, old, new)?;
         }
-        check::check(&self.bound, &fresh).map_err(OpenError::into_world)?;
+        check::check(&self.bound, &fresh.databases).map_err(OpenError::into_world)?;
         self.current.store(Arc::new(fresh));
         self.version.fetch_add(1, Ordering::AcqRel);
         Ok(Reloaded::Replaced)
     }
 
     fn holds(&self) -> Holding {
-        let databases = self.current.load();
+        let opened = self.current.load();
+        let databases = &opened.databases;
         // The oldest counts: that is the one to look after.
         let made = databases.iter().map(|database| database.reader.metadata().build_epoch).min();
         Holding {
@@ -210,20 +258,20 @@ impl Lookup for Databases {
 }
 
 impl Database {
-    fn record(&self, address: IpAddr) -> Result<Option<Map<String, Value>>, String> {
+    /// Where the address leads; `None` for an address of a family that the database does not know.
+    fn find(&self, address: IpAddr) -> Result<Option<LookupResult<'_, Vec<u8>>>, MaxMindDbError> {
         if address.is_ipv6() && self.reader.metadata().ip_version == 4 {
             return Ok(None);
         }
-        let found = self.reader.lookup(address).map_err(|error| error.to_string())?;
-        match found.decode::<Value>().map_err(|error| error.to_string())? {
-            Some(Value::Object(record)) => Ok(Some(record)),
-            Some(_) | None => Ok(None),
-        }
+        self.reader.lookup(address).map(Some)
     }
 }
 
-fn read(name: &str, paths: &[PathBuf]) -> Result<Vec<Database>, WorldError> {
-    paths.iter().map(|path| read_one(name, path)).collect()
+fn read(name: &str, paths: &[PathBuf]) -> Result<Opened, WorldError> {
+    let databases: Vec<Database> =
+        paths.iter().map(|path| read_one(name, path)).collect::<Result<_, _>>()?;
+    let bytes: u64 = databases.iter().map(|database| database.fingerprint.length).sum();
+    Ok(Opened { databases, records: Records::new(bytes as usize) })
 }
 
 fn read_one(name: &str, path: &Path) -> Result<Database, WorldError> {
@@ -237,7 +285,7 @@ fn read_one(name: &str, path: &Path) -> Result<Database, WorldError> {
     }
     // Read whole rather than mapped: whoever replaces the file in place cannot pull it from under us.
     let bytes = std::fs::read(path).map_err(unreadable)?;
-    let broken = |error: maxminddb::MaxMindDbError| {
+    let broken = |error: MaxMindDbError| {
         let sentence = format!("[lookup.{name}] path: {at} is no sound MaxMind database: {error}");
         WorldError::because(sentence, error)
     };

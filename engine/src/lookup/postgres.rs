@@ -90,7 +90,7 @@ pub(super) fn open(
         .tls
         .then(|| {
             let trust = &settings.trust;
-            tls::client(trust.ca.as_deref(), trust.identity.as_ref(), &key)
+            tls::known(trust.ca.as_deref(), trust.identity.as_ref(), &format!("{key} ca"))
         })
         .transpose()?;
     config.ssl_mode(if tls.is_some() {

@@ -211,6 +211,10 @@ impl Lookup for Asker {
         News::Answers(std::mem::take(&mut *self.shared.late()).answers)
     }
 
+    fn is_paused(&self) -> bool {
+        self.shared.patience().stance(Instant::now()) != Stance::Wait
+    }
+
     fn reload(&self) -> Result<Reloaded, WorldError> {
         Ok(Reloaded::Unchanged)
     }

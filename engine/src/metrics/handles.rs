@@ -48,6 +48,10 @@ pub struct SinkMetrics {
     metrics: Arc<Metrics>,
     name: Arc<str>,
     classes: Arc<Capped>,
+    codes: Arc<Capped>,
+    stopped: IntGauge,
+    size: Gauge,
+    stretch: Gauge,
 }
 
 /// Counters of a lookup.
@@ -61,10 +65,26 @@ pub struct LookupMetrics {
     pub negative: IntCounter,
     /// Keys that failed or came too late.
     pub errors: IntCounter,
+    /// Keys answered with an old answer while a new one was fetched.
+    pub stale: IntCounter,
+    /// Keys that were not asked for because of the rate.
+    pub refused: IntCounter,
+    /// Answers that had to go for want of room.
+    pub evicted: IntCounter,
     /// Time of fetching the keys of a batch.
     pub seconds: Histogram,
     /// Answers held.
     pub entries: IntGauge,
+    /// Memory of the cache.
+    pub bytes: IntGauge,
+    /// Keys that are being fetched.
+    pub flights: IntGauge,
+    /// 1 while the back end is left alone.
+    pub paused: IntGauge,
+    /// Answers that came late or unasked.
+    pub late: IntCounter,
+    /// How often the data were replaced.
+    pub data_version: IntGauge,
     /// When the data was made, seconds since 1970.
     pub data_timestamp: Gauge,
 }
@@ -112,6 +132,10 @@ impl Metrics {
             metrics: Arc::clone(self),
             name: name.into(),
             classes: Arc::default(),
+            codes: Arc::default(),
+            stopped: vector.stopped.with_label_values(&[name]),
+            size: vector.size.with_label_values(&[name]),
+            stretch: vector.stretch.with_label_values(&[name]),
         }
     }
 
@@ -123,8 +147,16 @@ impl Metrics {
             misses: vector.misses.with_label_values(&[name]),
             negative: vector.negative.with_label_values(&[name]),
             errors: vector.errors.with_label_values(&[name]),
+            stale: vector.stale.with_label_values(&[name]),
+            refused: vector.refused.with_label_values(&[name]),
+            evicted: vector.evicted.with_label_values(&[name]),
+            bytes: vector.bytes.with_label_values(&[name]),
+            flights: vector.flights.with_label_values(&[name]),
+            paused: vector.paused.with_label_values(&[name]),
             seconds: vector.seconds.with_label_values(&[name]),
             entries: vector.entries.with_label_values(&[name]),
+            late: vector.late.with_label_values(&[name]),
+            data_version: vector.data_version.with_label_values(&[name]),
             data_timestamp: vector.data_timestamp.with_label_values(&[name]),
         }
     }
@@ -166,10 +198,26 @@ impl SinkMetrics {
         self.seconds.observe(time.as_secs_f64());
     }
 
-    /// Counts an attempt that failed and is repeated.
-    pub fn retried(&self, class: &str) {
+    /// Counts an attempt that failed, by what it asks of us and by the server's number for it.
+    pub fn refused(&self, class: &str, code: Option<u32>) {
         let class = self.classes.cap(class);
         self.metrics.sink.retries.with_label_values(&[&*self.name, class]).inc();
+        if let Some(code) = code {
+            let code = code.to_string();
+            let code = self.codes.cap(&code);
+            self.metrics.sink.errors.with_label_values(&[&*self.name, code]).inc();
+        }
+    }
+
+    /// Says whether the sink stands still until a person does something.
+    pub fn stopped(&self, is_stopped: bool) {
+        self.stopped.set(i64::from(is_stopped));
+    }
+
+    /// Says how large blocks are and how long they grow, against what is configured.
+    pub fn pace(&self, size: f64, stretch: f64) {
+        self.size.set(size);
+        self.stretch.set(stretch);
     }
 
     /// Counts absent values that became the column's default.

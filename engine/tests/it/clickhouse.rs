@@ -1,5 +1,7 @@
 //! Rows into a real ClickHouse and back.
+mod errors;
 mod inserts;
+mod pulled;
 mod rows;
 mod search;
 mod types;
@@ -40,6 +42,7 @@ fn endpoint() -> Endpoint {
         database: "default".into(),
         user: server.user().into(),
         password: server.password().into(),
+        ..Endpoint::default()
     }
 }
 

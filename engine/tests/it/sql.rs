@@ -59,6 +59,7 @@ impl Stored {
             database: "default".into(),
             user: server().user().into(),
             password: server().password().into(),
+            ..Endpoint::default()
         };
         let client = Arc::new(Client::new(endpoint).unwrap());
         let read = Arc::new(runtime().block_on(Table::read(&client, table)).unwrap());

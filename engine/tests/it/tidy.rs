@@ -91,7 +91,7 @@ const ENGINE: &[(&str, &[&str])] = &[
     ("tls", &["error"]),
     ("source", &["config", "delivery"]),
     ("lookup", &["clock", "config", "error", "metrics", "tls"]),
-    ("sink", &["config", "error"]),
+    ("sink", &["config", "error", "tls"]),
     ("http", &["clock", "error", "lookup", "metrics"]),
     (
         "pipeline",

@@ -1,7 +1,7 @@
 //! Answers a lookup of the rules from a map of its own: `cargo run -p logmon-examples --bin own_lookup`.
 #![expect(clippy::print_stdout, reason = "what became of the events is for a person")]
 
-use std::{collections::HashMap, process::ExitCode, sync::Arc};
+use std::{collections::HashMap, process::ExitCode};
 
 use logmon_dsl::eval::{Answer, Lookups};
 use logmon_examples::{plan_of, run};
@@ -33,7 +33,7 @@ impl Lookups for Users {
     /// Asked once for the distinct keys of a batch.
     fn resolve(&mut self, _lookup: usize, keys: &[&str]) -> Vec<Answer> {
         keys.iter()
-            .map(|key| self.0.get(key).map_or(Answer::Miss, |row| Answer::Found(Arc::from(*row))))
+            .map(|key| self.0.get(key).map_or(Answer::Miss, |row| Answer::Found((*row).into())))
             .collect()
     }
 }

@@ -72,6 +72,7 @@ impl SecureKafka {
             sasl_address: address(&ports[4]),
             kafka: Kafka {
                 brokers: address(&ports[0]),
+                behind: None,
                 own: Some(Own { server, _folder: folder, _ports: ports }),
             },
         })

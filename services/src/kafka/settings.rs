@@ -20,6 +20,55 @@ pub(crate) fn plain(folder: &Path, ports: &[Port], further: &[(String, String)])
     broker(folder, &PLAIN, &numbers, further)
 }
 
+/// Settings of a broker without security whose third listener sends its clients to another port.
+pub(crate) fn proxied(
+    folder: &Path,
+    ports: &[Port],
+    proxy: u16,
+    further: &[(String, String)],
+) -> String {
+    let numbers: Vec<u16> = ports.iter().map(Port::number).collect();
+    let listeners = [PLAIN[0], PLAIN[1], ("PROXIED", "PLAINTEXT")];
+    let told = format!("PLAINTEXT://127.0.0.1:{},PROXIED://127.0.0.1:{proxy}", numbers[0]);
+    let mut all = vec![("advertised.listeners".to_owned(), told)];
+    all.extend_from_slice(further);
+    broker(folder, &listeners, &numbers, &all)
+}
+
+/// Settings of one broker of several that are each other's controllers. Ports come broker by broker: clients, controller.
+pub(crate) fn member(
+    folder: &Path,
+    ports: &[Port],
+    node: usize,
+    further: &[(String, String)],
+) -> String {
+    let numbers: Vec<u16> = ports.iter().map(Port::number).collect();
+    let own = [numbers[node * 2 - 2], numbers[node * 2 - 1]];
+    let voters: Vec<String> = numbers
+        .chunks(2)
+        .zip(1..)
+        .map(|(ports, node)| format!("{node}@127.0.0.1:{}", ports[1]))
+        .collect();
+    let (count, most) = (voters.len(), voters.len() / 2 + 1);
+    let mut all = vec![
+        ("node.id", node.to_string()),
+        ("controller.quorum.voters", voters.join(",")),
+        ("default.replication.factor", count.to_string()),
+        ("min.insync.replicas", most.to_string()),
+        ("offsets.topic.replication.factor", count.to_string()),
+        ("transaction.state.log.replication.factor", count.to_string()),
+        ("transaction.state.log.min.isr", most.to_string()),
+        ("share.coordinator.state.topic.replication.factor", count.to_string()),
+        // A killed broker is noticed this soon; its partitions then get another leader.
+        ("broker.session.timeout.ms", "3000".to_owned()),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), value))
+    .collect::<Vec<_>>();
+    all.extend_from_slice(further);
+    broker(folder, &PLAIN, &own, &all)
+}
+
 /// Settings of a broker with these listeners on these ports; of a setting given twice Java takes the last.
 pub(crate) fn broker(
     folder: &Path,
@@ -47,12 +96,12 @@ pub(crate) fn broker(
 
 /// The file that makes a data folder a formatted one: a cluster of its own, so that no client and no
 /// controller takes one broker for another.
-pub(crate) fn meta() -> String {
-    format!("version=1\nnode.id=1\ncluster.id={}\ndirectory.id={}\n", uuid(), uuid())
+pub(crate) fn meta(node: usize, cluster: &str) -> String {
+    format!("version=1\nnode.id={node}\ncluster.id={cluster}\ndirectory.id={}\n", uuid())
 }
 
 /// A random id as Kafka spells one: 16 bytes in URL-safe base64 without padding.
-fn uuid() -> String {
+pub(crate) fn uuid() -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let random = RandomState::new();
     let word = |n: u8| u128::from(random.hash_one(n));

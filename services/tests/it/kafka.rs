@@ -1,6 +1,6 @@
 //! One broker, and two.
 
-use logmon_services::{Kafka, KafkaOptions};
+use logmon_services::{Kafka, KafkaCluster, KafkaOptions};
 
 use crate::wire::{cluster, create_topic};
 use crate::{eventually, is_open, state};
@@ -63,4 +63,27 @@ fn a_broker_that_cannot_start_shows_its_log() {
     let error = Kafka::start_own(&options).unwrap_err().to_string();
     assert!(error.starts_with("Kafka did not start: ended, exit status: 1"), "{error}");
     assert!(error.contains("num.io.threads"), "{error}");
+}
+
+#[test]
+fn a_listener_sends_its_clients_to_the_port_in_front_of_it() {
+    let options = KafkaOptions { proxy: Some(9), ..KafkaOptions::default() };
+    let kafka = Kafka::start_own(&options).unwrap();
+    let behind = kafka.behind().unwrap();
+    assert_eq!(cluster(behind).ports, [9]);
+    let direct: i32 = kafka.brokers().rsplit(':').next().unwrap().parse().unwrap();
+    assert_eq!(cluster(kafka.brokers()).ports, [direct]);
+}
+
+#[test]
+fn of_three_brokers_one_may_go_and_come_back() {
+    let kafka = KafkaCluster::start(3, &KafkaOptions::default()).unwrap();
+    let brokers: Vec<String> = kafka.brokers().split(',').map(str::to_owned).collect();
+    eventually("all three are known", || cluster(&brokers[0]).ports.len() == 3);
+    let pid = kafka.pid(2).unwrap();
+    kafka.kill(2);
+    assert_eq!((state(pid), kafka.pid(2)), (None, None));
+    eventually("two are left", || cluster(&brokers[0]).ports.len() == 2);
+    kafka.restart(2).unwrap();
+    eventually("it is back", || cluster(&brokers[2]).ports.len() == 3);
 }

@@ -8,6 +8,8 @@ use std::net::TcpStream;
 pub(crate) struct Cluster {
     pub(crate) id: String,
     pub(crate) topics: Vec<String>,
+    /// Where clients are sent: the brokers' ports.
+    pub(crate) ports: Vec<i32>,
 }
 
 /// Asks for the cluster's id and topics (Metadata, version 2).
@@ -15,10 +17,11 @@ pub(crate) fn cluster(brokers: &str) -> Cluster {
     // A null list of topics means all.
     let answer = exchange(brokers, 3, 2, &(-1_i32).to_be_bytes());
     let mut reader = Reader(&answer);
+    let mut ports = Vec::new();
     for _ in 0..reader.int() {
         reader.int();
         reader.text();
-        reader.int();
+        ports.push(reader.int());
         reader.text();
     }
     let id = reader.text();
@@ -39,7 +42,7 @@ pub(crate) fn cluster(brokers: &str) -> Cluster {
             }
         }
     }
-    Cluster { id, topics }
+    Cluster { id, topics, ports }
 }
 
 /// Creates a topic with one partition (`CreateTopics`, version 2).

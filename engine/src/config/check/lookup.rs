@@ -14,13 +14,19 @@ use super::{
 
 /// Ten million answers are some gigabytes, above any budget.
 const ENTRIES_MAX: u64 = 10_000_000;
+/// Some hundred answers: below it the cache would only turn over.
+const BYTES_MIN: u64 = 64 << 10;
+/// More memory than a cache of rows can be worth.
+const BYTES_MAX: u64 = 64 << 30;
 
 impl Check<'_> {
     pub(super) fn lookup(&mut self, name: &str, mut raw: RawLookup) -> Option<Lookup> {
         let before = self.problems.len();
         self.cache(name, &raw.cache);
         self.strangers(name, &raw);
-        let cache = raw.cache;
+        let mut cache = raw.cache.clone();
+        cache.warm = cache.warm.map(|path| self.file(path));
+        self.readable(&["lookup", name, "cache", "warm"], cache.warm.as_deref());
         let fields = std::mem::take(&mut raw.fields);
         for (field, place) in &fields {
             if place.is_empty() {
@@ -119,9 +125,22 @@ impl Check<'_> {
         if !(1..=ENTRIES_MAX).contains(&cache.entries) {
             self.wrong(&key("entries"), "must lie between 1 and 10000000");
         }
+        if !(BYTES_MIN..=BYTES_MAX).contains(&cache.bytes.0) {
+            self.wrong(&key("bytes"), "must lie between 64KiB and 64GiB");
+        }
+        if cache.idle.is_some_and(|idle| idle.0.is_zero()) {
+            self.wrong(&key("idle"), "must be longer than 0s; leave it out for \"never\"");
+        }
         // A year: far above any use, and below what the cache's clock can add.
         let year = Duration::from_hours(366 * 24);
-        for (last, wait) in [("ttl", cache.ttl), ("negative_ttl", cache.negative_ttl)] {
+        let idle = cache.idle.unwrap_or(cache.ttl);
+        let waits = [
+            ("ttl", cache.ttl),
+            ("negative_ttl", cache.negative_ttl),
+            ("stale", cache.stale),
+            ("idle", idle),
+        ];
+        for (last, wait) in waits {
             if wait.0 > year {
                 self.wrong(&key(last), "must not be longer than 366d");
             }

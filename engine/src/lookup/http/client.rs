@@ -47,7 +47,7 @@ impl HttpClient {
         // Trust is only needed, and its lack only an error, where the address asks for it.
         let trust =
             if url.starts_with("https:") {
-            tls::client(trust.ca.as_deref(), trust.identity.as_ref(), key)?
+            tls::known(trust.ca.as_deref(), trust.identity.as_ref(), &format!("{key} ca"))?
         } else { tls::nobody() };
         let connector =
             HttpsConnectorBuilder::new().with_tls_config(trust).https_or_http().enable_http1();

@@ -165,7 +165,7 @@ pub fn bind_named(
     table: &Arc<Table>,
     options: &Options,
 ) -> Result<Binding, SinkError> {
-    let refuse = |setting: &str, text: String| SinkError::new(Class::Refuse, sink, setting, text);
+    let refuse = |setting: &str, text: String| SinkError::new(Class::Stop, sink, setting, text);
     let mut paths = HashMap::new();
     for (column, path) in &options.columns {
         let keys = parse_path(path).ok_or_else(|| {

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::{
     bind::{Binding, Bound, From},
+    buffer::Buffer,
     columns::{Growing, Low, Store},
     compress::{Compression, Frames},
     pool::{self, Pool},
@@ -84,25 +85,17 @@ impl Finished {
 
     /// Makes the block's bytes.
     pub fn encode(&self, compression: Compression) -> Block {
-        let mut frames = Frames::new(compression, self.pool.body());
-        put_varint(frames.small(), self.sent().count());
-        put_varint(frames.small(), self.rows);
-        for (column, values) in self.sent() {
-            // Another attempt changes this column alone.
-            let own_frame = column.from == From::Attempt;
-            if own_frame {
-                frames.flush();
-            }
-            put_text(frames.small(), column.name.as_bytes());
-            put_text(frames.small(), column.type_name.as_bytes());
-            if self.rows > 0 {
-                write(values, &mut frames);
-            }
-            if own_frame {
-                frames.flush();
-            }
-        }
-        let (body, raw_bytes) = frames.finish();
+        let columns: Vec<Sent<'_>> = self
+            .sent()
+            .map(|(column, values)| Sent {
+                name: &column.name,
+                type_name: &column.type_name,
+                // Another attempt changes this column alone.
+                own_frame: column.from == From::Attempt,
+                values,
+            })
+            .collect();
+        let (body, raw_bytes) = encode(&columns, self.rows, compression, self.pool.body());
         Block {
             table: self.table.clone(),
             columns: self.sent().map(|(column, _)| column.name.clone()).collect(),
@@ -115,6 +108,41 @@ impl Finished {
             tickets: self.tickets.clone(),
         }
     }
+}
+
+/// A column of a block.
+pub(super) struct Sent<'a> {
+    pub(super) name: &'a str,
+    pub(super) type_name: &'a str,
+    /// Whether it is compressed by itself.
+    pub(super) own_frame: bool,
+    pub(super) values: &'a Growing,
+}
+
+/// A Native block of these columns, and its size before compression.
+pub(super) fn encode(
+    columns: &[Sent<'_>],
+    rows: usize,
+    compression: Compression,
+    out: Buffer,
+) -> (Buffer, usize) {
+    let mut frames = Frames::new(compression, out);
+    put_varint(frames.small(), columns.len());
+    put_varint(frames.small(), rows);
+    for column in columns {
+        if column.own_frame {
+            frames.flush();
+        }
+        put_text(frames.small(), column.name.as_bytes());
+        put_text(frames.small(), column.type_name.as_bytes());
+        if rows > 0 {
+            write(column.values, &mut frames);
+        }
+        if column.own_frame {
+            frames.flush();
+        }
+    }
+    frames.finish()
 }
 
 /// The version of the low-cardinality format: dictionaries inside the block.

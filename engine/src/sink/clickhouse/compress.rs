@@ -131,3 +131,29 @@ impl Frames {
         self.out.advance(DATA + n);
     }
 }
+
+/// The bytes inside a stream of frames; `None` if they are not what they were.
+pub(super) fn unpack(compression: Compression, mut frames: &[u8]) -> Option<Vec<u8>> {
+    if compression == Compression::None {
+        return Some(frames.to_vec());
+    }
+    let mut raw = Vec::new();
+    while !frames.is_empty() {
+        let header = frames.get(CHECKSUM..DATA)?;
+        let word = |at: usize| Some(u32::from_le_bytes(header.get(at..at + 4)?.try_into().ok()?));
+        let (packed, length) = (word(1)? as usize, word(5)? as usize);
+        let end = CHECKSUM.checked_add(packed)?;
+        let data = frames.get(DATA..end)?;
+        if length > FRAME_MAX {
+            return None;
+        }
+        let piece = if compression == Compression::Zstd {
+            zstd::bulk::decompress(data, length).ok()?
+        } else {
+            lz4::block::decompress(data, Some(i32::try_from(length).ok()?)).ok()?
+        };
+        raw.extend_from_slice(&piece);
+        frames = &frames[end..];
+    }
+    Some(raw)
+}

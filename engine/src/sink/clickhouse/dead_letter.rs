@@ -94,7 +94,7 @@ impl DeadLetters {
         if let Some(missing) = REQUIRED.iter().find(|name| table.column(name).is_none()) {
             let text =
                 format!("table {} lacks the column {missing} that dead letters need", table.name);
-            return Err(SinkError::new(Class::Refuse, sink, "table", text));
+            return Err(SinkError::new(Class::Stop, sink, "table", text));
         }
         let mut layout = Layout::new();
         let options = Options { accept_time: (ALL_TIME, ALL_TIME), ..Options::default() };

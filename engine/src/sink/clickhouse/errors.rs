@@ -2,41 +2,52 @@
 //!
 //! Invariant: the class is the decision; whoever handles an error never looks at its text.
 
-use std::{error::Error, fmt, io};
+use std::{collections::BTreeMap, error::Error, fmt, io, sync::Arc};
 
-/// What an error asks of us.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+use super::codes;
+
+/// What an error asks of us. The words are those of `[sink.NAME.errors]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Class {
-    /// Nothing was stored; try again, with back-off.
+    /// The server has too much to do or lacks something: wait and try again, as long as it takes. No row is to blame.
+    Wait,
+    /// Nothing was stored, and nothing is known to be wrong with the rows: try again.
     Retry,
-    /// Something may have been stored: try again with the same token only.
-    Unknown,
-    /// The server has too much to do: try again, with long back-off, never dead-letter.
-    Throttle,
-    /// The table is not what it was: read it again, then go on or stop this table.
-    Schema,
-    /// The server cannot read what we built: stop this table and say so.
-    Data,
-    /// Trying again cannot help until somebody changes a setting.
-    Refuse,
+    /// Something may have been stored: try again with the same bytes and the same token, or look first.
+    Resolve,
+    /// The table is not what it was: read it once more, then stop as below until it fits again.
+    Refresh,
+    /// The server cannot take one of the rows: find it, send it to the dead letter, deliver the others.
+    Bisect,
+    /// Nothing helps until a person changes something: stop this sink, keep what it has, keep the offsets.
+    Stop,
 }
 
 impl Class {
-    /// The label of metrics.
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Wait, Self::Retry, Self::Resolve, Self::Refresh, Self::Bisect, Self::Stop];
+
+    /// The word of the configuration and of metrics.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Wait => "wait",
             Self::Retry => "retry",
-            Self::Unknown => "unknown",
-            Self::Throttle => "throttle",
-            Self::Schema => "schema",
-            Self::Data => "data",
-            Self::Refuse => "refuse",
+            Self::Resolve => "resolve",
+            Self::Refresh => "refresh",
+            Self::Bisect => "bisect",
+            Self::Stop => "stop",
         }
+    }
+
+    /// The class of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|class| class.name() == name)
     }
 
     /// Whether the same request may succeed later without anybody's help.
     pub fn is_transient(self) -> bool {
-        matches!(self, Self::Retry | Self::Unknown | Self::Throttle)
+        matches!(self, Self::Wait | Self::Retry | Self::Resolve)
     }
 }
 
@@ -59,190 +70,26 @@ impl fmt::Display for SinkError {
 
 impl Error for SinkError {}
 
-/// One row of the table of codes: number, name, class, the setting to look at, what to say.
-type Row = (u32, &'static str, Class, &'static str, &'static str);
-
-/// Codes with a meaning here; every other one is `Unknown`, since retrying under a token does no harm.
-const CODES: &[Row] = &[
-    (6, "CANNOT_PARSE_TEXT", Class::Data, "table", "the server cannot read a value of this block"),
-    (8, "THERE_IS_NO_COLUMN", Class::Schema, "table", "a column is gone since the table was read"),
-    (
-        10,
-        "NOT_FOUND_COLUMN_IN_BLOCK",
-        Class::Schema,
-        "table",
-        "the table's columns changed since it was read",
-    ),
-    (
-        16,
-        "NO_SUCH_COLUMN_IN_TABLE",
-        Class::Schema,
-        "table",
-        "a column is gone since the table was read",
-    ),
-    (
-        20,
-        "NUMBER_OF_COLUMNS_DOESNT_MATCH",
-        Class::Schema,
-        "table",
-        "the table's columns changed since it was read",
-    ),
-    (
-        27,
-        "CANNOT_PARSE_INPUT_ASSERTION_FAILED",
-        Class::Data,
-        "table",
-        "the server cannot read this block",
-    ),
-    (33, "CANNOT_READ_ALL_DATA", Class::Data, "table", "the server found this block too short"),
-    (44, "ILLEGAL_COLUMN", Class::Schema, "table", "a column cannot be inserted into"),
-    (47, "UNKNOWN_IDENTIFIER", Class::Schema, "table", "a column is gone since the table was read"),
-    (
-        53,
-        "TYPE_MISMATCH",
-        Class::Schema,
-        "table",
-        "a column's type changed since the table was read",
-    ),
-    (
-        60,
-        "UNKNOWN_TABLE",
-        Class::Refuse,
-        "table",
-        "the table does not exist; create it or correct its name",
-    ),
-    (
-        62,
-        "SYNTAX_ERROR",
-        Class::Refuse,
-        "table",
-        "the server does not understand the insert; correct the table's name",
-    ),
-    (
-        70,
-        "CANNOT_CONVERT_TYPE",
-        Class::Schema,
-        "table",
-        "a column's type changed since the table was read",
-    ),
-    (
-        72,
-        "CANNOT_PARSE_NUMBER",
-        Class::Data,
-        "table",
-        "the server cannot read a number of this block",
-    ),
-    (
-        81,
-        "UNKNOWN_DATABASE",
-        Class::Refuse,
-        "database",
-        "the database does not exist; create it or correct its name",
-    ),
-    (82, "DATABASE_ALREADY_EXISTS", Class::Refuse, "database", "the database exists already"),
-    (115, "UNKNOWN_SETTING", Class::Refuse, "url", "the server is too old for this engine"),
-    (117, "INCORRECT_DATA", Class::Data, "table", "the server found wrong data in this block"),
-    (159, "TIMEOUT_EXCEEDED", Class::Throttle, "url", "the server took too long for the insert"),
-    (160, "TOO_SLOW", Class::Throttle, "url", "the server is too slow for the insert"),
-    (164, "READONLY", Class::Refuse, "user", "this user may only read"),
-    (
-        173,
-        "CANNOT_ALLOCATE_MEMORY",
-        Class::Throttle,
-        "url",
-        "the server has no memory for the insert",
-    ),
-    (192, "UNKNOWN_USER", Class::Refuse, "user", "the server does not know this user"),
-    (193, "WRONG_PASSWORD", Class::Refuse, "password", "the server refuses user and password"),
-    (194, "REQUIRED_PASSWORD", Class::Refuse, "password", "the server wants a password"),
-    (
-        195,
-        "IP_ADDRESS_NOT_ALLOWED",
-        Class::Refuse,
-        "user",
-        "this user may not connect from this machine",
-    ),
-    (201, "QUOTA_EXCEEDED", Class::Throttle, "user", "the user's quota is spent"),
-    (
-        202,
-        "TOO_MANY_SIMULTANEOUS_QUERIES",
-        Class::Throttle,
-        "url",
-        "the server runs too many queries",
-    ),
-    (203, "NO_FREE_CONNECTION", Class::Throttle, "url", "the server has no free connection"),
-    (209, "SOCKET_TIMEOUT", Class::Throttle, "url", "the server waited too long for data"),
-    (210, "NETWORK_ERROR", Class::Throttle, "url", "the server met a network error"),
-    (
-        216,
-        "QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING",
-        Class::Unknown,
-        "url",
-        "the same insert is still running",
-    ),
-    (218, "TABLE_IS_DROPPED", Class::Refuse, "table", "the table was dropped"),
-    (225, "NO_ZOOKEEPER", Class::Throttle, "url", "the server has lost its Keeper"),
-    (236, "ABORTED", Class::Unknown, "url", "the server aborted the insert"),
-    (
-        241,
-        "MEMORY_LIMIT_EXCEEDED",
-        Class::Throttle,
-        "url",
-        "the server has no memory for the insert",
-    ),
-    (242, "TABLE_IS_READ_ONLY", Class::Throttle, "table", "the table is read-only at the moment"),
-    (243, "NOT_ENOUGH_SPACE", Class::Throttle, "url", "the server's disk is full"),
-    (
-        252,
-        "TOO_MANY_PARTS",
-        Class::Throttle,
-        "table",
-        "the table has too many parts; merges must catch up",
-    ),
-    (
-        271,
-        "CANNOT_DECOMPRESS",
-        Class::Data,
-        "compression",
-        "the server cannot decompress this block",
-    ),
-    (285, "TOO_FEW_LIVE_REPLICAS", Class::Throttle, "table", "too few replicas are alive"),
-    (290, "LIMIT_EXCEEDED", Class::Throttle, "url", "a limit of the server is reached"),
-    (
-        319,
-        "UNKNOWN_STATUS_OF_INSERT",
-        Class::Unknown,
-        "url",
-        "the server does not know whether the rows were stored",
-    ),
-    (394, "QUERY_WAS_CANCELLED", Class::Unknown, "url", "the insert was cancelled on the server"),
-    (439, "CANNOT_SCHEDULE_TASK", Class::Throttle, "url", "the server has no free thread"),
-    (
-        452,
-        "SETTING_CONSTRAINT_VIOLATION",
-        Class::Refuse,
-        "user",
-        "this user may not set what an insert needs",
-    ),
-    (
-        497,
-        "ACCESS_DENIED",
-        Class::Refuse,
-        "user",
-        "this user may not do that; grant INSERT and SELECT on the table, and SELECT on system.columns and system.tables",
-    ),
-    (
-        516,
-        "AUTHENTICATION_FAILED",
-        Class::Refuse,
-        "password",
-        "the server refuses user and password",
-    ),
-    (999, "KEEPER_EXCEPTION", Class::Throttle, "url", "the server has trouble with its Keeper"),
-];
-
 /// How much of the server's own words goes into a sentence.
 const WORDS_MAX: usize = 400;
+
+/// What stands before a view's name where the view, not the table, refuses rows.
+const PUSHING: &str = "while pushing to view ";
+
+/// A sink's own decisions: code → class, over those of the table of codes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Classes(Arc<BTreeMap<u32, Class>>);
+
+impl Classes {
+    /// These and no others.
+    pub fn new(classes: BTreeMap<u32, Class>) -> Self {
+        Self(Arc::new(classes))
+    }
+
+    fn get(&self, code: u32) -> Option<Class> {
+        self.0.get(&code).copied()
+    }
+}
 
 impl SinkError {
     /// An error of a sink that blames a setting.
@@ -250,32 +97,47 @@ impl SinkError {
         Self { class, code: None, sentence: format!("[sink.{sink}] {setting}: {text}") }
     }
 
-    /// What the server said, by its number.
-    pub fn server(sink: &str, code: u32, body: &str) -> Self {
+    /// What the server said, by its number; `classes` are the sink's own decisions.
+    pub fn server(sink: &str, code: u32, body: &str, classes: &Classes) -> Self {
         let words = words(body);
-        let Some(&(_, name, class, setting, text)) = CODES.iter().find(|row| row.0 == code) else {
-            return Self {
-                class: Class::Unknown,
-                code: Some(code),
-                sentence: format!("[sink.{sink}] url: the server says error {code}: {words}"),
-            };
+        let known = codes::find(code);
+        let own = classes.get(code);
+        // A view's fault comes after the table has the rows: cutting the block would store them again and find nothing.
+        if let Some(at) = body.find(PUSHING) {
+            let view = body[at + PUSHING.len()..].split([' ', '.', ',', '(']).take(2);
+            let view = view.collect::<Vec<_>>().join(".");
+            let text = format!(
+                "the view {view} that reads from the table fails, after the table took the rows; correct or drop the view"
+            );
+            let sentence = format!("[sink.{sink}] table: {text} (ClickHouse {code}: {words})");
+            return Self { class: own.unwrap_or(Class::Stop), code: Some(code), sentence };
+        }
+        let Some(known) = known else {
+            let text = words.to_ascii_lowercase();
+            let is_row =
+                ["parse", "type mismatch", "cannot convert"].iter().any(|word| text.contains(word));
+            let class = own.unwrap_or(if is_row { Class::Bisect } else { Class::Retry });
+            let sentence = format!("[sink.{sink}] url: the server says error {code}: {words}");
+            return Self { class, code: Some(code), sentence };
         };
         // Too many parts in the table is a matter of patience; too many partitions in one block is a table that changed its key.
-        let (class, text) = if code == 252 && body.contains("single INSERT block") {
-            (Class::Schema, "the table's partition key is not the one that blocks are cut by")
+        let (class, text) = if code == codes::TOO_MANY_PARTS && body.contains("INSERT block") {
+            (Class::Refresh, "the table's partition key is not the one that blocks are cut by")
         } else {
-            (class, text)
+            (known.class, known.sentence)
         };
+        let (name, setting) = (known.name, known.setting);
         let sentence =
             format!("[sink.{sink}] {setting}: {text} (ClickHouse {code} {name}: {words})");
-        Self { class, code: Some(code), sentence }
+        Self { class: own.unwrap_or(class), code: Some(code), sentence }
     }
 
     /// An answer that carries no ClickHouse error number but is no success either.
     pub fn status(sink: &str, status: u16, body: &str) -> Self {
         let class = match status {
-            408 | 429 | 500.. => Class::Unknown,
-            _ => Class::Refuse,
+            408 | 500.. => Class::Resolve,
+            429 => Class::Wait,
+            _ => Class::Stop,
         };
         let text =
             format!("the server answers with HTTP {status}, not like ClickHouse: {}", words(body));
@@ -308,7 +170,7 @@ impl SinkError {
     /// A request whose outcome is not known.
     pub fn lost(sink: &str, url: &str, error: &(dyn Error + 'static)) -> Self {
         let deepest = causes(error).last().map_or_else(String::new, ToString::to_string);
-        Self::new(Class::Unknown, sink, "url", format!("the connection to {url} broke: {deepest}"))
+        Self::new(Class::Resolve, sink, "url", format!("the connection to {url} broke: {deepest}"))
     }
 }
 
@@ -329,31 +191,55 @@ fn words(body: &str) -> &str {
 mod tests {
     use super::*;
 
-    #[test]
-    fn codes_ascend() {
-        assert!(CODES.is_sorted_by(|a, b| a.0 < b.0));
+    fn server(code: u32, body: &str) -> SinkError {
+        SinkError::server("logs", code, body, &Classes::default())
     }
 
     #[test]
     fn every_error_names_a_setting() {
         let body = "Code: 60. DB::Exception: Table default.nope does not exist. (UNKNOWN_TABLE) (version 26.7.2.1)\n";
-        let error = SinkError::server("logs", 60, body);
-        assert_eq!(error.class, Class::Refuse);
+        let error = server(60, body);
+        assert_eq!(error.class, Class::Stop);
         assert_eq!(
             error.sentence,
             "[sink.logs] table: the table does not exist; create it or correct its name \
              (ClickHouse 60 UNKNOWN_TABLE: Table default.nope does not exist. (UNKNOWN_TABLE))"
         );
-        assert_eq!(SinkError::server("logs", 123_456, "x").class, Class::Unknown);
         let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
         let error = SinkError::connect("logs", "http://127.0.0.1:1", &refused);
         assert_eq!(error.sentence, "[sink.logs] url: nothing listens at http://127.0.0.1:1");
     }
 
     #[test]
+    fn a_code_that_nobody_knows_is_read_by_its_words() {
+        assert_eq!(server(123_456, "DB::Exception: who knows").class, Class::Retry);
+        assert_eq!(server(123_456, "DB::Exception: Cannot parse x").class, Class::Bisect);
+    }
+
+    #[test]
     fn too_many_parts_has_two_meanings() {
-        let parts = SinkError::server("x", 252, "Too many parts (3000) in table");
-        let partitions = SinkError::server("x", 252, "Too many partitions for single INSERT block");
-        assert_eq!((parts.class, partitions.class), (Class::Throttle, Class::Schema));
+        let parts = server(252, "Too many parts (3000) in table");
+        let one = server(252, "Too many partitions for single INSERT block");
+        let other = server(252, "Too many partitions for a single INSERT block");
+        assert_eq!(
+            [parts.class, one.class, other.class],
+            [Class::Wait, Class::Refresh, Class::Refresh]
+        );
+    }
+
+    #[test]
+    fn a_view_that_fails_does_not_make_rows_poison() {
+        let error =
+            server(6, "Code: 6. DB::Exception: Cannot parse: while pushing to view a.mv. (X)");
+        assert_eq!(error.class, Class::Stop);
+        assert!(error.sentence.contains("the view a.mv that reads"), "{error}");
+    }
+
+    #[test]
+    fn a_sink_decides_for_itself() {
+        let own = Classes::new([(60, Class::Wait), (99_999, Class::Stop)].into());
+        assert_eq!(SinkError::server("logs", 60, "", &own).class, Class::Wait);
+        assert_eq!(SinkError::server("logs", 99_999, "", &own).class, Class::Stop);
+        assert_eq!(SinkError::server("logs", 241, "", &own).class, Class::Wait);
     }
 }

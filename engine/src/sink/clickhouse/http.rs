@@ -3,6 +3,7 @@
 //! Invariant: every wait and every answer's size has a bound.
 
 use std::{
+    path::PathBuf,
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -21,14 +22,22 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::net::TcpStream;
 use tower::ServiceExt;
 
-use super::errors::{Class, SinkError};
+use super::{
+    errors::{Class, Classes, SinkError},
+    reply::{Asked, End, Reply, Verdict, judge},
+};
+use crate::tls;
 
 /// A loopback connection takes well under a millisecond, one around the world under a second.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
 /// Schema queries read some rows of system tables.
 const QUERY_MAX: Duration = Duration::from_secs(30);
-/// Answers to inserts are empty and error texts short; schema answers stay far below this.
+/// Answers to inserts are empty; schema answers stay far below this.
 const ANSWER_MAX: usize = 4 << 20;
+/// Of an error's text one line is told; what goes on behind this is not read.
+const ERROR_MAX: usize = 64 << 10;
+/// The longest wait for an insert where nothing else is said.
+const INSERT_MAX: Duration = Duration::from_mins(1);
 /// ClickHouse closes idle connections after 10 s by default; ours are gone before that.
 const IDLE_MAX: Duration = Duration::from_secs(8);
 /// As many connections wait for reuse as inserts usually run at once.
@@ -49,6 +58,27 @@ pub struct Endpoint {
     pub user: String,
     /// The password; may be empty.
     pub password: String,
+    /// PEM with authorities to trust instead of the system's.
+    pub ca: Option<PathBuf>,
+    /// The longest wait for an insert.
+    pub timeout: Duration,
+    /// What the sink decides by itself about errors.
+    pub classes: Classes,
+}
+
+impl Default for Endpoint {
+    fn default() -> Self {
+        Self {
+            sink: String::new(),
+            url: String::new(),
+            database: "default".to_owned(),
+            user: "default".to_owned(),
+            password: String::new(),
+            ca: None,
+            timeout: INSERT_MAX,
+            classes: Classes::default(),
+        }
+    }
 }
 
 impl std::fmt::Debug for Endpoint {
@@ -97,7 +127,7 @@ impl Client {
     /// A client for that server; connects when first used.
     pub fn new(endpoint: Endpoint) -> Result<Self, SinkError> {
         let refuse = |setting: &str, text: String| {
-            SinkError::new(Class::Refuse, &endpoint.sink, setting, text)
+            SinkError::new(Class::Stop, &endpoint.sink, setting, text)
         };
         let uri: Uri = endpoint
             .url
@@ -125,12 +155,11 @@ impl Client {
         let connector = match scheme {
             "http" => Connector::Plain(http),
             "https" => {
-                let tls = HttpsConnectorBuilder::new().with_native_roots().map_err(|error| {
-                    refuse(
-                        "url",
-                        format!("this machine's root certificates cannot be read: {error}"),
-                    )
+                let key = format!("[sink.{}] ca", endpoint.sink);
+                let trust = tls::client(endpoint.ca.as_deref(), &key).map_err(|error| {
+                    SinkError { class: Class::Stop, code: None, sentence: error.to_string() }
                 })?;
+                let tls = HttpsConnectorBuilder::new().with_tls_config(trust);
                 Connector::Secure(tls.https_only().enable_http1().wrap_connector(http))
             }
             other => return Err(refuse("url", format!("{other}:// is not http:// or https://"))),
@@ -146,7 +175,7 @@ impl Client {
     /// Runs a statement and returns what it answers. `parameters` are settings and `param_…` of the statement.
     pub async fn query(&self, sql: &str, parameters: &[(&str, &str)]) -> Result<String, SinkError> {
         let body = Bytes::copy_from_slice(sql.as_bytes());
-        let answer = self.send(parameters, body, QUERY_MAX).await?;
+        let answer = self.send(Asked::Query, parameters, body, QUERY_MAX).await?;
         Ok(String::from_utf8_lossy(&answer).into_owned())
     }
 
@@ -158,6 +187,7 @@ impl Client {
     /// Sends one request and reads its answer; `parameters` go into the address.
     pub(super) async fn send(
         &self,
+        asked: Asked,
         parameters: &[(&str, &str)],
         body: Bytes,
         wait: Duration,
@@ -171,10 +201,10 @@ impl Client {
         }
         path.push_str("database=");
         path.extend(utf8_percent_encode(&self.endpoint.database, UNRESERVED));
-        match tokio::time::timeout(wait, self.exchange(&path, body)).await {
+        match tokio::time::timeout(wait, self.exchange(asked, &path, body)).await {
             Ok(answer) => answer,
             Err(_) => Err(SinkError::new(
-                Class::Unknown,
+                Class::Resolve,
                 &self.endpoint.sink,
                 "url",
                 format!("{} gave no answer within {} s", self.endpoint.url, wait.as_secs()),
@@ -182,7 +212,7 @@ impl Client {
         }
     }
 
-    async fn exchange(&self, path: &str, body: Bytes) -> Result<Bytes, SinkError> {
+    async fn exchange(&self, asked: Asked, path: &str, body: Bytes) -> Result<Bytes, SinkError> {
         let lost =
             |error: hyper::Error| SinkError::lost(&self.endpoint.sink, &self.endpoint.url, &error);
         // A connection that waited may have been closed by the server in the same moment. That says nothing about the server's
@@ -190,11 +220,11 @@ impl Client {
         if let Some(mut sender) = self.waiting()
             && let Ok(answer) = sender.send_request(self.request(path, body.clone())).await
         {
-            return self.read(sender, answer).await;
+            return self.read(asked, sender, answer).await;
         }
         let mut sender = self.connect().await?;
         let answer = sender.send_request(self.request(path, body)).await.map_err(lost)?;
-        self.read(sender, answer).await
+        self.read(asked, sender, answer).await
     }
 
     fn waiting(&self) -> Option<SendRequest<Full<Bytes>>> {
@@ -237,39 +267,47 @@ impl Client {
             .expect("percent-encoded paths and checked headers make a request")
     }
 
-    /// Reads an answer to its end. The header with the exception's number counts also next to a status of 200: a server that
-    /// times out while it reads says it in no other way.
+    /// Reads an answer, as far as is of use, and judges it.
     async fn read(
         &self,
+        asked: Asked,
         sender: SendRequest<Full<Bytes>>,
         answer: hyper::Response<Incoming>,
     ) -> Result<Bytes, SinkError> {
         let sink = &self.endpoint.sink;
-        let status = answer.status();
-        let headers = answer.headers();
-        let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<u32>().ok();
-        let exception = number("X-ClickHouse-Exception-Code").filter(|&code| code != 0);
-        let mut body = answer.into_body();
+        let (head, mut body) = answer.into_parts();
+        let header = |name: &str| head.headers.get(name).map(HeaderValue::as_bytes);
+        let (code, tag) =
+            (header("X-ClickHouse-Exception-Code"), header("X-ClickHouse-Exception-Tag"));
+        let is_error = !head.status.is_success() || code.is_some_and(|code| code != b"0");
+        let most = if is_error { ERROR_MAX } else { ANSWER_MAX };
         let mut text = BytesMut::new();
+        let mut end = End::Whole;
         while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|error| SinkError::lost(sink, &self.endpoint.url, &error))?;
+            let Ok(frame) = frame else {
+                end = End::Broken;
+                break;
+            };
             let Some(data) = frame.data_ref() else { continue };
-            if text.len() + data.len() > ANSWER_MAX {
-                return Err(SinkError::new(
-                    Class::Unknown,
-                    sink,
-                    "url",
-                    "the server answers without end",
-                ));
+            if text.len() + data.len() > most {
+                text.extend_from_slice(&data[..most - text.len()]);
+                end = End::Endless;
+                break;
             }
             text.extend_from_slice(data);
         }
-        let words = || String::from_utf8_lossy(&text);
-        if let Some(code) = exception {
-            return Err(SinkError::server(sink, code, &words()));
-        }
-        if !status.is_success() {
-            return Err(SinkError::status(sink, status.as_u16(), &words()));
+        let status = head.status.as_u16();
+        let reply = Reply { status, code, tag, body: &text, end };
+        match judge(&reply, asked) {
+            Verdict::Good => {}
+            Verdict::Error { code, words } => {
+                return Err(SinkError::server(sink, code, &words, &self.endpoint.classes));
+            }
+            Verdict::Status(words) => return Err(SinkError::status(sink, status, &words)),
+            Verdict::Unsure(why) => {
+                let url = &self.endpoint.url;
+                return Err(SinkError::new(Class::Resolve, sink, "url", format!("{url}: {why}")));
+            }
         }
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < IDLE_CONNECTIONS {

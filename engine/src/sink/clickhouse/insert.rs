@@ -3,7 +3,7 @@
 //! # Guarantees
 //!
 //! The body is complete and never changes between tries, so the server stores it once per token as long as its
-//! deduplication window remembers the token. An error of class `Unknown` may mean that the rows are stored.
+//! deduplication window remembers the token. An error of class `Resolve` may mean that the rows are stored.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,12 +12,11 @@ use super::{
     compress::Compression,
     errors::{Class, SinkError},
     http::Client,
+    reply::Asked,
 };
 
-/// The server gives up on its own after this long …
-const SERVER_SECONDS: &str = "60";
-/// … and we wait a little longer, so that its answer is seen.
-const WAIT_MAX: Duration = Duration::from_secs(75);
+/// The server gives up on its own at the sink's time limit; we wait so much longer, so that its answer is seen.
+const GRACE: Duration = Duration::from_secs(15);
 
 /// Inserts blocks into the tables of one server.
 #[derive(Debug, Clone)]
@@ -41,13 +40,15 @@ impl Inserter {
         if block.rows == 0 {
             let sink = &self.client.endpoint().sink;
             return Err(SinkError::new(
-                Class::Data,
+                Class::Stop,
                 sink,
                 "table",
                 "a block without rows is not sent",
             ));
         }
         let statement = block.statement();
+        let limit = self.client.endpoint().timeout;
+        let seconds = limit.as_secs().max(1).to_string();
         let mut parameters = vec![
             ("query", &*statement),
             ("query_id", token),
@@ -59,7 +60,7 @@ impl Inserter {
             ("max_insert_block_size", "2000000"),
             ("min_insert_block_size_rows", "2000000"),
             ("min_insert_block_size_bytes", "1073741824"),
-            ("max_execution_time", SERVER_SECONDS),
+            ("max_execution_time", &seconds),
             ("http_receive_timeout", "30"),
             ("http_send_timeout", "30"),
             ("wait_end_of_query", "1"),
@@ -76,6 +77,7 @@ impl Inserter {
         if block.compression != Compression::None {
             parameters.push(("decompress", "1"));
         }
-        self.client.send(&parameters, block.body.clone(), WAIT_MAX).await.map(drop)
+        let body = block.body.clone();
+        self.client.send(Asked::Insert, &parameters, body, limit + GRACE).await.map(drop)
     }
 }

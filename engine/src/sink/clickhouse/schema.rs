@@ -96,7 +96,7 @@ impl Table {
         let Some(row) = tables.into_iter().next() else {
             let text =
                 format!("there is no table {database}.{table}; create it or correct its name");
-            return Err(SinkError::new(Class::Refuse, sink, "table", text));
+            return Err(SinkError::new(Class::Stop, sink, "table", text));
         };
         let columns: Vec<ColumnRow> = rows(
             client,
@@ -124,7 +124,7 @@ impl Table {
             .or_else(|| settings.get(window_name).map(String::as_str));
         let timezone = TimeZone::get(&row.timezone).map_err(|_| {
             let text = format!("the server's time zone {:?} is not known here", row.timezone);
-            SinkError::new(Class::Refuse, sink, "url", text)
+            SinkError::new(Class::Stop, sink, "url", text)
         })?;
         Ok(Self {
             database: row.database,
@@ -192,7 +192,7 @@ async fn rows<T: for<'de> Deserialize<'de>>(
         text.lines().filter(|line| !line.is_empty()).map(serde_json::from_str).collect();
     rows.map_err(|error| {
         let text = format!("{} does not answer like ClickHouse: {error}", client.endpoint().url);
-        SinkError::new(Class::Refuse, &client.endpoint().sink, "url", text)
+        SinkError::new(Class::Stop, &client.endpoint().sink, "url", text)
     })
 }
 

@@ -82,7 +82,7 @@ fn mistakes_give_one_sentence() {
     check(
         &|_| {},
         "nope",
-        Class::Refuse,
+        Class::Stop,
         "[sink.logs] table: there is no table default.nope; create it",
     );
     check(
@@ -91,19 +91,19 @@ fn mistakes_give_one_sentence() {
             e.password = "wrong".into();
         },
         "x",
-        Class::Refuse,
+        Class::Stop,
         "[sink.logs] password: the server refuses user and password",
     );
     check(
         &|e| e.user = "nobody".into(),
         "x",
-        Class::Refuse,
+        Class::Stop,
         "[sink.logs] password: the server refuses user and password",
     );
     check(
         &|e| e.database = "nowhere".into(),
         "x",
-        Class::Refuse,
+        Class::Stop,
         "[sink.logs] database: the database does not exist",
     );
     check(
@@ -127,19 +127,19 @@ fn mistakes_give_one_sentence() {
     check(
         &|e| e.url = "ftp://x".into(),
         "x",
-        Class::Refuse,
+        Class::Stop,
         "[sink.logs] url: ftp:// is not http:// or https://",
     );
     check(
         &|e| e.url = "localhost".into(),
         "x",
-        Class::Refuse,
+        Class::Stop,
         "[sink.logs] url: \"localhost\" must look like http://host:8123",
     );
     check(
         &|e| e.password = "a\nb".into(),
         "x",
-        Class::Refuse,
+        Class::Stop,
         "[sink.logs] password: it holds control characters",
     );
 
@@ -150,14 +150,14 @@ fn mistakes_give_one_sentence() {
     let inserter = Inserter::new(client());
     sql("ALTER TABLE shrinking DROP COLUMN b");
     let error = runtime.block_on(inserter.insert(&blocks[0], "s1")).unwrap_err();
-    assert_eq!((error.class, error.code), (Class::Schema, Some(16)), "{error}");
+    assert_eq!((error.class, error.code), (Class::Refresh, Some(16)), "{error}");
     sql("DROP TABLE shrinking");
     let error = runtime.block_on(inserter.insert(&blocks[0], "s2")).unwrap_err();
-    assert_eq!((error.class, error.code), (Class::Refuse, Some(60)), "{error}");
+    assert_eq!((error.class, error.code), (Class::Stop, Some(60)), "{error}");
     let mut broken = blocks[0].clone();
     broken.rows = 0;
     let error = runtime.block_on(inserter.insert(&broken, "s3")).unwrap_err();
-    assert_eq!(error.class, Class::Data, "{error}");
+    assert_eq!(error.class, Class::Stop, "{error}");
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn a_reader_may_not_write() {
     let endpoint = Endpoint { user: user.into(), password: password.into(), ..endpoint() };
     let inserter = Inserter::new(Arc::new(Client::new(endpoint).unwrap()));
     let error = runtime().block_on(inserter.insert(&blocks[0], "g")).unwrap_err();
-    assert_eq!(error.class, Class::Refuse, "{error}");
+    assert_eq!(error.class, Class::Stop, "{error}");
     assert!(error.sentence.starts_with("[sink.logs] user: "), "{error}");
 }
 
@@ -187,7 +187,7 @@ fn a_damaged_block_is_refused_as_data() {
     *bytes.last_mut().unwrap() ^= 1;
     blocks[0].body = bytes.into();
     let error = runtime.block_on(inserter.insert(&blocks[0], "d1")).unwrap_err();
-    assert!(!error.sentence.is_empty() && error.class != Class::Refuse, "{error}");
+    assert!(!error.sentence.is_empty() && error.class != Class::Stop, "{error}");
     assert_eq!(sql("SELECT count() FROM damaged FORMAT TSV"), "0\n");
     blocks[0].body = whole;
     runtime.block_on(inserter.insert(&blocks[0], "d2")).unwrap();

@@ -175,7 +175,7 @@ fn unsupported_types_are_refused_by_name() {
         "CREATE TABLE exact (price Decimal(18, 4), kafka_offset UInt64) ENGINE = MergeTree ORDER BY kafka_offset",
     );
     let error = Case::new(&[]).bind("exact").unwrap_err();
-    assert_eq!(error.class, Class::Refuse);
+    assert_eq!(error.class, Class::Stop);
     assert!(error.sentence.starts_with("[sink.logs] table: column price of exact: type Decimal(18, 4) cannot be filled: use Float64"), "{error}");
     sql(
         "CREATE TABLE exact_default (price Decimal(18, 4) DEFAULT 1, kafka_offset UInt64) ENGINE = MergeTree ORDER BY kafka_offset",
