@@ -63,9 +63,9 @@ fn with_identity(
         .map_err(|error| WorldError::because(unusable(cert, "certificate"), error))?;
     let private = PrivateKeyDer::from_pem_file(private)
         .map_err(|error| WorldError::because(unusable(private, "private key"), error))?;
-    builder
-        .with_client_auth_cert(chain, private)
-        .map_err(|error| WorldError::because(format!("{key}, cert: certificate and private key do not fit"), error))
+    builder.with_client_auth_cert(chain, private).map_err(|error| {
+        WorldError::because(format!("{key}, cert: certificate and private key do not fit"), error)
+    })
 }
 
 /// Trusts nobody: for connections that are not encrypted.

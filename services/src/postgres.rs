@@ -25,10 +25,12 @@ const PASSWORD: &str = "postgres-secret";
 /// Who it runs as where we are root.
 const ACCOUNT: &str = "postgres";
 
-const POSTGRES: Tool =
-    Tool::new(&["postgres"], "to run PostgreSQL", "apt-get install postgresql");
-const SETPRIV: Tool =
-    Tool::new(&["setpriv"], "to run PostgreSQL as another user than root", "apt-get install util-linux");
+const POSTGRES: Tool = Tool::new(&["postgres"], "to run PostgreSQL", "apt-get install postgresql");
+const SETPRIV: Tool = Tool::new(
+    &["setpriv"],
+    "to run PostgreSQL as another user than root",
+    "apt-get install util-linux",
+);
 
 /// A server of our own, with its own port, data and certificate.
 #[derive(Debug)]
@@ -84,14 +86,8 @@ impl Postgres {
         arguments.extend(settings.into_iter().flat_map(|it| ["-c".into(), it.into()]));
         let log = folder.path().join("output.log");
         let environment = Vec::new();
-        let launch = Launch {
-            launcher,
-            arguments,
-            environment,
-            folder: home,
-            log,
-            life: Life::WithUs,
-        };
+        let launch =
+            Launch { launcher, arguments, environment, folder: home, log, life: Life::WithUs };
         let ready = Ready::Says("database system is ready to accept connections");
         let server = Server::new("PostgreSQL", launch, ready);
         server.start()?;

@@ -88,12 +88,7 @@ fn program(cache: &Cache) -> Result<PathBuf, ServiceError> {
     VALKEY.find()
 }
 
-fn launch(
-    cache: &Cache,
-    program: &Path,
-    folder: &Path,
-    port: u16,
-) -> Result<Launch, ServiceError> {
+fn launch(cache: &Cache, program: &Path, folder: &Path, port: u16) -> Result<Launch, ServiceError> {
     let port = port.to_string();
     let words = [
         "--port",

@@ -1,6 +1,10 @@
 //! A table in `ClickHouse` as a lookup: one query a call, over HTTP.
 
-use std::{collections::HashMap, fmt::Write as _, sync::{Arc, OnceLock}};
+use std::{
+    collections::HashMap,
+    fmt::Write as _,
+    sync::{Arc, OnceLock},
+};
 
 use bytes::Bytes;
 use hyper::{Method, StatusCode, Uri};
@@ -69,10 +73,8 @@ pub(super) fn open(
             decl.keys.len()
         )));
     }
-    let login = Authorization::Basic {
-        user: settings.user.clone(),
-        password: settings.password.clone(),
-    };
+    let login =
+        Authorization::Basic { user: settings.user.clone(), password: settings.password.clone() };
     let client = HttpClient::open(
         &key,
         &settings.url,
@@ -97,10 +99,17 @@ pub(super) fn open(
     match runtime.block_on(async { time::timeout(CONNECT, back.question()).await }) {
         Ok(Ok(_)) => {}
         Ok(Err(NoTable::Trouble(Trouble::Unreachable(why)))) => {
-            tracing::warn!(lookup = &*decl.name, why, "ClickHouse is not there; its keys fail until it is");
+            tracing::warn!(
+                lookup = &*decl.name,
+                why,
+                "ClickHouse is not there; its keys fail until it is"
+            );
         }
         Err(_) => {
-            tracing::warn!(lookup = &*decl.name, "ClickHouse does not answer; its keys fail until it does");
+            tracing::warn!(
+                lookup = &*decl.name,
+                "ClickHouse does not answer; its keys fail until it does"
+            );
         }
         Ok(Err(NoTable::Trouble(Trouble::Refused(why)))) => {
             return Err(OpenError::World(WorldError::new(format!("{key} {why}"))));
@@ -281,7 +290,10 @@ impl ClickHouse {
             if is_single {
                 return Some(&self.bound.decl.yields.base);
             }
-            self.bound.fields().find(|(_, _, column)| *column == name).map(|(_, field, _)| &field.ty.base)
+            self.bound
+                .fields()
+                .find(|(_, _, column)| *column == name)
+                .map(|(_, field, _)| &field.ty.base)
         };
         let expressions = selected.iter().filter_map(|name| {
             let column = columns.iter().find(|column| column.name == *name)?;
@@ -370,7 +382,8 @@ fn key_kind(ty: &str) -> Option<KeyKind> {
         return (bits <= 64).then(|| KeyKind::Int(0, (1_i128 << bits) - 1));
     }
     if let Some(bits) = ty.strip_prefix("Int").and_then(|bits| bits.parse::<u32>().ok()) {
-        return (bits <= 64).then(|| KeyKind::Int(-(1_i128 << (bits - 1)), (1_i128 << (bits - 1)) - 1));
+        return (bits <= 64)
+            .then(|| KeyKind::Int(-(1_i128 << (bits - 1)), (1_i128 << (bits - 1)) - 1));
     }
     match ty {
         "String" => Some(KeyKind::Text),

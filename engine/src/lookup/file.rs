@@ -24,9 +24,7 @@ use logmon_dsl::{
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 
-use super::{
-    Fingerprint, Holding, Lookup, OpenError, Reloaded, blocks::Blocks, row, shape::Bound,
-};
+use super::{Fingerprint, Holding, Lookup, OpenError, Reloaded, blocks::Blocks, row, shape::Bound};
 use crate::{config::FileFormat, error::WorldError};
 
 /// A table of a million rows takes about a tenth of this; larger ones belong into a database.
@@ -361,10 +359,10 @@ fn csv_row(
     let mut others = (0..heading.len()).filter(|at| !keys.contains(at));
     match (others.next(), others.next()) {
         (Some(at), None) => typed(at, &yields.base),
-        _ => Err(format!(
-            "the lookup yields `{yields}`, so beside the key there must be one column"
-        )
-        .into()),
+        _ => {
+            Err(format!("the lookup yields `{yields}`, so beside the key there must be one column")
+                .into())
+        }
     }
 }
 
@@ -415,9 +413,7 @@ fn json_row(bound: &Bound, text: &str, key: &[String]) -> Result<(String, Row), 
             Ok(Value::String(text)) => text,
             Ok(Value::Number(_) | Value::Bool(_)) => raw.get().to_owned(),
             _ => {
-                return Err(
-                    format!("member `{name}` is the key, but no text and no number").into()
-                );
+                return Err(format!("member `{name}` is the key, but no text and no number").into());
             }
         });
     }

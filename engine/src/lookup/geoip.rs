@@ -77,10 +77,7 @@ const ALIASES: [(&[&str], &[&str]); 24] = [
         &["is_hosting_provider", "traits.is_hosting_provider"],
     ),
     (&["is_public_proxy", "is_proxy"], &["is_public_proxy", "traits.is_public_proxy"]),
-    (
-        &["is_residential_proxy"],
-        &["is_residential_proxy", "traits.is_residential_proxy"],
-    ),
+    (&["is_residential_proxy"], &["is_residential_proxy", "traits.is_residential_proxy"]),
     (&["is_tor_exit_node", "is_tor"], &["is_tor_exit_node", "traits.is_tor_exit_node"]),
     (
         &["is_in_european_union", "is_eu"],
@@ -301,8 +298,9 @@ fn read_one(name: &str, path: &Path) -> Result<Database, WorldError> {
 /// A declared member: where the configuration says, else under its own name if that fits, else where its aliases point.
 fn find(records: &[Map<String, Value>], field: &FieldType, column: &str) -> Option<Value> {
     let ty = &field.ty.base;
-    places(field, column)
-        .find_map(|path| records.iter().find_map(|record| row::fit(row::at_path(record, path)?, ty)))
+    places(field, column).find_map(|path| {
+        records.iter().find_map(|record| row::fit(row::at_path(record, path)?, ty))
+    })
 }
 
 /// Paths under which a member may stand, the best first.

@@ -2,12 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use logmon_dsl::{
-    diagnostic::Diagnostic,
-    eval::Answer,
-    plan::LookupDecl,
-    types::Type,
-};
+use logmon_dsl::{diagnostic::Diagnostic, eval::Answer, plan::LookupDecl, types::Type};
 use serde_json::Value;
 use tokio::{runtime::Handle, sync::Mutex, time};
 use tokio_postgres::{
@@ -104,10 +99,17 @@ pub(super) fn open(
     match connected {
         Ok(Ok(_)) => {}
         Ok(Err(NoSession::Away(why))) => {
-            tracing::warn!(lookup = &*decl.name, why, "PostgreSQL is not there; its keys fail until it is");
+            tracing::warn!(
+                lookup = &*decl.name,
+                why,
+                "PostgreSQL is not there; its keys fail until it is"
+            );
         }
         Err(_) => {
-            tracing::warn!(lookup = &*decl.name, "PostgreSQL does not answer; its keys fail until it does");
+            tracing::warn!(
+                lookup = &*decl.name,
+                "PostgreSQL does not answer; its keys fail until it does"
+            );
         }
         Ok(Err(NoSession::Refused(why))) => {
             return Err(OpenError::World(WorldError::new(format!("{key} {why}"))));
@@ -187,8 +189,11 @@ impl Postgres {
             }
         };
         let client = if let Some(tls) = &self.tls {
-            let (client, connection) =
-                self.config.connect(MakeRustlsConnect::new(tls.clone())).await.map_err(|error| no_session(&error))?;
+            let (client, connection) = self
+                .config
+                .connect(MakeRustlsConnect::new(tls.clone()))
+                .await
+                .map_err(|error| no_session(&error))?;
             tokio::spawn(async move { ended(connection.await) });
             client
         } else {
@@ -209,7 +214,11 @@ impl Postgres {
             all.columns().iter().map(|column| (column.name(), column.type_())).collect();
         let columns: Vec<Column> = types
             .iter()
-            .map(|(name, ty)| Column { name: (*name).to_owned(), ty: ty.name().to_owned(), kind: kind(ty) })
+            .map(|(name, ty)| Column {
+                name: (*name).to_owned(),
+                ty: ty.name().to_owned(),
+                kind: kind(ty),
+            })
             .collect();
         let at = format!("the table `{}`", self.table.table);
         self.bound.check(&at, &columns).map_err(NoSession::Shape)?;
@@ -245,25 +254,39 @@ impl Postgres {
         casts: &[&str],
     ) -> Result<String, NoSession> {
         let wanted = |column: &str| {
-            self.bound.fields().find(|(_, _, name)| *name == column).map(|(_, field, _)| &field.ty.base)
+            self.bound
+                .fields()
+                .find(|(_, _, name)| *name == column)
+                .map(|(_, field, _)| &field.ty.base)
         };
         let answer = if self.bound.shape().is_some()
-            || matches!(self.bound.decl.yields.base, Type::Map(_) | Type::Any) && self.table.value.is_none()
+            || matches!(self.bound.decl.yields.base, Type::Map(_) | Type::Any)
+                && self.table.value.is_none()
         {
-            let items: Vec<String> = table::selected(&self.bound, types.iter().map(|(name, _)| *name))
-                .into_iter()
-                .filter_map(|name| types.iter().find(|(known, _)| *known == name))
-                .map(|(name, ty)| format!("{} AS {}", expression(name, ty, wanted(name)), quoted(name)))
-                .collect();
+            let items: Vec<String> =
+                table::selected(&self.bound, types.iter().map(|(name, _)| *name))
+                    .into_iter()
+                    .filter_map(|name| types.iter().find(|(known, _)| *known == name))
+                    .map(|(name, ty)| {
+                        format!("{} AS {}", expression(name, ty, wanted(name)), quoted(name))
+                    })
+                    .collect();
             format!("(SELECT row_to_json(r)::text FROM (SELECT {}) r)", items.join(", "))
         } else {
-            let column = row::value_column(&self.bound, &self.table, columns).map_err(NoSession::Shape)?;
+            let column =
+                row::value_column(&self.bound, &self.table, columns).map_err(NoSession::Shape)?;
             let ty = types.iter().find(|(name, _)| *name == column).map(|(_, ty)| *ty);
             let ty = ty.expect("the column was found among these");
-            format!("to_json({})::text", expression(&column, ty, Some(&self.bound.decl.yields.base)))
+            format!(
+                "to_json({})::text",
+                expression(&column, ty, Some(&self.bound.decl.yields.base))
+            )
         };
-        let arrays: Vec<String> =
-            casts.iter().enumerate().map(|(at, cast)| format!("${}::text[]::{cast}[]", at + 1)).collect();
+        let arrays: Vec<String> = casts
+            .iter()
+            .enumerate()
+            .map(|(at, cast)| format!("${}::text[]::{cast}[]", at + 1))
+            .collect();
         let names: Vec<String> = (0..casts.len()).map(|at| format!("k{at}")).collect();
         let joins: Vec<String> = self
             .table

@@ -37,8 +37,7 @@ const LATE_MAX: Duration = Duration::from_mins(1);
 const KEPT_BYTES_MAX: usize = 16 << 20;
 
 /// Asks for some keys.
-pub(super) type Asked<'a> =
-    Pin<Box<dyn Future<Output = Result<Vec<Answer>, Trouble>> + Send + 'a>>;
+pub(super) type Asked<'a> = Pin<Box<dyn Future<Output = Result<Vec<Answer>, Trouble>> + Send + 'a>>;
 
 /// A back end that is asked over a network.
 pub(super) trait Remote: fmt::Debug + Send + Sync + 'static {
@@ -189,7 +188,8 @@ impl Lookup for Asker {
                 put(came);
             }
         };
-        let late = self.runtime.block_on(async { time::timeout_at(deadline, collect).await }).is_err();
+        let late =
+            self.runtime.block_on(async { time::timeout_at(deadline, collect).await }).is_err();
         if late {
             // From here on calls keep what they bring for the next batch.
             told.close();
@@ -198,7 +198,10 @@ impl Lookup for Asker {
             }
             let was = self.shared.patience().waited_in_vain(began.elapsed(), Instant::now());
             if was {
-                tracing::warn!(lookup = &*self.shared.name, "does not answer in time; batches go on without it, and late answers are for the next ones");
+                tracing::warn!(
+                    lookup = &*self.shared.name,
+                    "does not answer in time; batches go on without it, and late answers are for the next ones"
+                );
             }
         }
         answers
@@ -237,7 +240,12 @@ impl Shared {
             }
             Some(Err(Trouble::Unreachable(why))) => {
                 if let Some(pause) = self.patience().unreachable(Instant::now()) {
-                    tracing::warn!(lookup = name, why, seconds = pause.as_secs(), "cannot be reached; it is left alone for a while");
+                    tracing::warn!(
+                        lookup = name,
+                        why,
+                        seconds = pause.as_secs(),
+                        "cannot be reached; it is left alone for a while"
+                    );
                 }
             }
         }

@@ -150,11 +150,17 @@ pub(super) fn value_column(
     table: &KeyedTable,
     columns: &[Column],
 ) -> Result<String, Vec<Diagnostic>> {
-    let others: Vec<&Column> = columns.iter().filter(|has| !table.key.contains(&has.name)).collect();
+    let others: Vec<&Column> =
+        columns.iter().filter(|has| !table.key.contains(&has.name)).collect();
     let column = match (&table.value, others.as_slice()) {
-        (Some(name), _) => columns.iter().find(|has| has.name == *name).ok_or_else(|| {
-            vec![bound.wrong_whole(&format!("value: the table `{}` has no column `{name}`", table.table))]
-        })?,
+        (Some(name), _) => {
+            columns.iter().find(|has| has.name == *name).ok_or_else(|| {
+                vec![bound.wrong_whole(&format!(
+                    "value: the table `{}` has no column `{name}`",
+                    table.table
+                ))]
+            })?
+        }
         (None, [only]) => only,
         (None, _) => {
             let message = format!(
@@ -166,7 +172,10 @@ pub(super) fn value_column(
         }
     };
     if !column.kind.fits(&bound.decl.yields.base) {
-        let message = format!("the column `{}` of the table `{}` is `{}`", column.name, table.table, column.ty);
+        let message = format!(
+            "the column `{}` of the table `{}` is `{}`",
+            column.name, table.table, column.ty
+        );
         return Err(vec![bound.wrong_whole(&message)]);
     }
     Ok(column.name.clone())

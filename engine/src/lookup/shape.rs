@@ -68,7 +68,10 @@ impl Kind {
 }
 
 impl Bound {
-    pub(super) fn new(decl: &LookupDecl, fields: &BTreeMap<String, String>) -> Result<Self, Vec<Diagnostic>> {
+    pub(super) fn new(
+        decl: &LookupDecl,
+        fields: &BTreeMap<String, String>,
+    ) -> Result<Self, Vec<Diagnostic>> {
         let known = row::shape(&decl.yields).map_or(&[][..], |shape| &shape.fields);
         let strangers: Vec<Diagnostic> = fields
             .keys()
@@ -186,8 +189,12 @@ impl Bound {
 
     /// A mistake about the lookup as a whole.
     pub(super) fn wrong_whole(&self, message: &str) -> Diagnostic {
-        Diagnostic::new(Code::E404, self.decl.span, format!("[lookup.{}] {message}", self.decl.name))
-            .label(format!("yields `{}`", self.decl.yields))
+        Diagnostic::new(
+            Code::E404,
+            self.decl.span,
+            format!("[lookup.{}] {message}", self.decl.name),
+        )
+        .label(format!("yields `{}`", self.decl.yields))
     }
 }
 
@@ -208,7 +215,8 @@ pub(super) fn list(items: impl ExactSizeIterator<Item = String>) -> String {
 
 /// Names of members in some rows.
 pub(super) fn members(rows: &[Map<String, Value>]) -> String {
-    let names: BTreeSet<&str> = rows.iter().flat_map(|row| row.keys().map(String::as_str)).collect();
+    let names: BTreeSet<&str> =
+        rows.iter().flat_map(|row| row.keys().map(String::as_str)).collect();
     list(names.into_iter().map(str::to_owned).collect::<Vec<_>>().into_iter())
 }
 

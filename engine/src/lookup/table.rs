@@ -4,7 +4,6 @@ use std::net::IpAddr;
 
 use super::{file::KEY_JOINT, shape::Bound};
 
-
 /// What a key's column holds. A key that is no such value is in no row, and must not spoil the others' query.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum KeyKind {

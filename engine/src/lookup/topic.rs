@@ -92,11 +92,9 @@ impl Topic {
             .flat_map(|topic| topic.partitions().iter().map(|partition| partition.id()))
             .collect();
         if partitions.is_empty() {
-            return Err(WorldError::new(format!(
-                "{key} topic: {} does not exist",
-                settings.topic
-            ))
-            .into());
+            return Err(
+                WorldError::new(format!("{key} topic: {} does not exist", settings.topic)).into()
+            );
         }
         let mut assigned = TopicPartitionList::new();
         let mut open: HashMap<i32, i64> = HashMap::new();
@@ -207,7 +205,13 @@ impl Shared {
                 Ok(row) => Some(row),
                 Err(reason) => {
                     // What was there before stays: a broken record is no reason to lose a row.
-                    tracing::warn!(lookup = name, key, reason, offset = record.offset(), "a record that is no row");
+                    tracing::warn!(
+                        lookup = name,
+                        key,
+                        reason,
+                        offset = record.offset(),
+                        "a record that is no row"
+                    );
                     return;
                 }
             },
@@ -233,7 +237,10 @@ impl Shared {
         let bytes = self.bytes.load(Ordering::Acquire) - before + after;
         if after > before && bytes > BYTES_MAX {
             if !self.is_full.swap(true, Ordering::AcqRel) {
-                tracing::error!(lookup = &*self.bound.decl.name, "the topic holds more than 256 MiB of keys and rows; newer rows are not taken");
+                tracing::error!(
+                    lookup = &*self.bound.decl.name,
+                    "the topic holds more than 256 MiB of keys and rows; newer rows are not taken"
+                );
             }
             return;
         }
@@ -295,11 +302,7 @@ impl Lookup for Topic {
     fn holds(&self) -> Holding {
         let rows = self.shared.rows.read().unwrap_or_else(PoisonError::into_inner).len();
         let newest = self.shared.newest.load(Ordering::Acquire);
-        Holding {
-            rows: Some(rows as u64),
-            made: (newest > 0).then_some(newest as i64),
-            version: 0,
-        }
+        Holding { rows: Some(rows as u64), made: (newest > 0).then_some(newest as i64), version: 0 }
     }
 }
 

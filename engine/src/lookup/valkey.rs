@@ -67,10 +67,17 @@ pub(super) fn open(
             back.bound.check_rows(&at, &rows).map_err(OpenError::Shape)?;
         }
         Ok(Err(Trouble::Unreachable(why))) => {
-            tracing::warn!(lookup = &*decl.name, why, "the server is not there; its keys fail until it is");
+            tracing::warn!(
+                lookup = &*decl.name,
+                why,
+                "the server is not there; its keys fail until it is"
+            );
         }
         Err(_) => {
-            tracing::warn!(lookup = &*decl.name, "the server does not answer; its keys fail until it does");
+            tracing::warn!(
+                lookup = &*decl.name,
+                "the server does not answer; its keys fail until it does"
+            );
         }
         Ok(Err(Trouble::Refused(why))) => {
             return Err(OpenError::World(WorldError::new(format!("{key} {why}"))));
@@ -291,7 +298,8 @@ impl Valkey {
                 }
             }
             RedisValues::Hash => {
-                let found = self.rows(&mut connection, &names).await.map_err(|error| trouble(&error))?;
+                let found =
+                    self.rows(&mut connection, &names).await.map_err(|error| trouble(&error))?;
                 rows.extend(found.into_iter().flatten().flatten());
             }
         }

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::cache::{Cache, remove_folder, make_folder, verify};
+use crate::cache::{Cache, make_folder, remove_folder, verify};
 use crate::error::{Doing, ServiceError};
 use crate::tool::{PYTHON, run};
 

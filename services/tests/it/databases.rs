@@ -10,7 +10,9 @@ use crate::{is_open, state};
 #[test]
 fn postgres_answers_keeps_its_rows_and_goes() {
     let postgres = Postgres::start_own().unwrap();
-    postgres.query("CREATE TABLE t (x int); INSERT INTO t SELECT generate_series(1, 1000)").unwrap();
+    postgres
+        .query("CREATE TABLE t (x int); INSERT INTO t SELECT generate_series(1, 1000)")
+        .unwrap();
     let (pid, address) = (postgres.pid().unwrap(), format!("127.0.0.1:{}", postgres.port()));
     postgres.kill();
     assert_eq!(postgres.pid(), None);

@@ -49,9 +49,7 @@ impl Check<'_> {
             }
             Some(raw::LookupKind::File) => self.table(name, raw),
             Some(raw::LookupKind::Http) => Some(LookupKind::Http(self.service(name, raw))),
-            Some(raw::LookupKind::Postgres) => {
-                Some(LookupKind::Postgres(self.postgres(name, raw)))
-            }
+            Some(raw::LookupKind::Postgres) => Some(LookupKind::Postgres(self.postgres(name, raw))),
             Some(raw::LookupKind::ClickHouse) => {
                 Some(LookupKind::ClickHouse(self.clickhouse_lookup(name, raw)))
             }
@@ -79,7 +77,11 @@ impl Check<'_> {
         let keys = [
             ("path", raw.path.is_some(), [MaxMind, File].as_slice()),
             ("paths", !raw.paths.is_empty(), &[MaxMind]),
-            ("fields", !raw.fields.is_empty(), &[MaxMind, File, Postgres, ClickHouse, Redis, Kafka]),
+            (
+                "fields",
+                !raw.fields.is_empty(),
+                &[MaxMind, File, Postgres, ClickHouse, Redis, Kafka],
+            ),
             ("key", raw.key.is_some(), &[File, Postgres, ClickHouse]),
             ("format", raw.format.is_some(), &[File]),
             ("url", raw.url.is_some(), remote),

@@ -30,7 +30,8 @@ fn read(
     bytes: Vec<u8>,
     mut take: impl FnMut(usize, Map<String, Value>) -> Result<(), Wrong>,
 ) -> Result<(), Wrong> {
-    let broken = |error: parquet::errors::ParquetError| format!(" is no sound Parquet file: {error}");
+    let broken =
+        |error: parquet::errors::ParquetError| format!(" is no sound Parquet file: {error}");
     let reader = SerializedFileReader::new(Bytes::from(bytes)).map_err(broken)?;
     let rows = reader.metadata().file_metadata().num_rows();
     if rows > ROWS_MAX {
@@ -68,9 +69,7 @@ fn value(field: &Field) -> Value {
         Field::Double(value) => float(*value),
         Field::Decimal(value) => decimal(value),
         Field::Str(text) => Value::String(text.clone()),
-        Field::Bytes(bytes) => {
-            std::str::from_utf8(bytes.data()).map_or(Value::Null, Value::from)
-        }
+        Field::Bytes(bytes) => std::str::from_utf8(bytes.data()).map_or(Value::Null, Value::from),
         Field::Date(days) => time(jiff::Timestamp::from_second(i64::from(*days) * 86_400)),
         Field::TimestampMillis(millis) => time(jiff::Timestamp::from_millisecond(*millis)),
         Field::TimestampMicros(micros) => time(jiff::Timestamp::from_microsecond(*micros)),

@@ -27,8 +27,12 @@ pub(super) fn check(bound: &Bound, databases: &[Database]) -> Result<(), OpenErr
     for (number, field, column) in bound.fields() {
         let at = |record| places(field, column).find_map(|path| row::at_path(record, path));
         let Some(first) = records.iter().find_map(at) else {
-            let tried: Vec<String> =
-                places(field, column).map(|path| format!("`{path}`")).collect();
+            let mut tried: Vec<String> = Vec::new();
+            for path in places(field, column).map(|path| format!("`{path}`")) {
+                if !tried.contains(&path) {
+                    tried.push(path);
+                }
+            }
             if field.ty.optional {
                 tracing::warn!(
                     lookup = &*bound.decl.name,
@@ -77,7 +81,8 @@ pub(super) fn is_newer(
         return Ok(());
     }
     let made = |epoch: u64| {
-        let time = i64::try_from(epoch).ok().and_then(|epoch| jiff::Timestamp::from_second(epoch).ok());
+        let time =
+            i64::try_from(epoch).ok().and_then(|epoch| jiff::Timestamp::from_second(epoch).ok());
         time.map_or_else(|| epoch.to_string(), |time| time.to_string())
     };
     Err(WorldError::new(format!(

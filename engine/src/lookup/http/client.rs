@@ -45,10 +45,11 @@ impl HttpClient {
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         // Trust is only needed, and its lack only an error, where the address asks for it.
-        let trust =
-            if url.starts_with("https:") {
+        let trust = if url.starts_with("https:") {
             tls::known(trust.ca.as_deref(), trust.identity.as_ref(), &format!("{key} ca"))?
-        } else { tls::nobody() };
+        } else {
+            tls::nobody()
+        };
         let connector =
             HttpsConnectorBuilder::new().with_tls_config(trust).https_or_http().enable_http1();
         let client = Client::builder(TokioExecutor::new())

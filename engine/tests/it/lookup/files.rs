@@ -82,7 +82,8 @@ fn an_older_or_other_database_does_not_replace_a_newer_one() {
     expect!["[lookup.geo] path: geo.mmdb was made at 2020-09-13T12:26:40Z, before the database that answers (2023-11-14T22:13:20Z); an older one is taken by a restart only"].assert_eq(&said);
     mmdb::write(&path, 1_800_000_000, &[("1.0.0.0/8", json!({ "asn": 7 }))]);
     let said = reload(&set).unwrap_err();
-    expect!["[lookup.geo] no record of the database has `country`, of 1 looked at"].assert_eq(&said);
+    expect!["[lookup.geo] no record of the database has `country`, of 1 looked at"]
+        .assert_eq(&said);
     assert_eq!(ask(&set, &["1.1.1.1"]), json!([{"country": "AU"}]));
 }
 
@@ -178,7 +179,8 @@ fn other_databases_and_shapes() {
         json!([{"is_tor": true, "isp": "Telco", "connection_type": "Cable", "rack": 7, "tag": "b"}])
     );
     let said = world.open(&folder.0, &[place], &config.replace("rack", "rock"), None).unwrap_err();
-    expect!["shape: [lookup.place] fields names `rock`, which the rules do not declare"].assert_eq(&said);
+    expect!["shape: [lookup.place] fields names `rock`, which the rules do not declare"]
+        .assert_eq(&said);
 }
 
 struct Text(&'static str);
@@ -212,8 +214,17 @@ fn what_a_back_end_lacks_is_drawn_where_the_rules_declare_it() {
     let program = compiled.program.unwrap_or_else(|| panic!("{said}"));
     let config = "[lookup.users]\nkind = \"file\"\npath = \"users.csv\"\nkey = \"id\"\n\
         [lookup.geo]\nkind = \"maxmind\"\npath = \"geo.mmdb\"\n";
-    let config = logmon_engine::config::Config::parse(config, &folder.0.join("logmon.toml"), &|_| None).unwrap();
-    let errors = LookupSet::open(&program.plan.lookups, &config, world.runtime.handle(), &world.metrics, None).unwrap_err();
+    let config =
+        logmon_engine::config::Config::parse(config, &folder.0.join("logmon.toml"), &|_| None)
+            .unwrap();
+    let errors = LookupSet::open(
+        &program.plan.lookups,
+        &config,
+        world.runtime.handle(),
+        &world.metrics,
+        None,
+    )
+    .unwrap_err();
     let drawn: Vec<String> = errors
         .iter()
         .map(|error| match error {
@@ -222,7 +233,32 @@ fn what_a_back_end_lacks_is_drawn_where_the_rules_declare_it() {
         })
         .collect();
     let drawn = drawn.join("\n").replace(&format!("{}/", folder.0.display()), "");
-    expect![[r#""#]].assert_eq(&drawn);
+    expect![[r#"
+        error[E404]: [lookup.users] users.csv:1: has no column `region`
+         --> main.rules:1:27
+          |
+        1 | type User = { id: string, region: string, seats: int? }
+          |                           ^^^^^^^^^^^^^^ declared as `string`
+          |
+          = note: it has id, name, plan
+
+        error[E404]: [lookup.geo] no record of the database has `city`, of 1 looked at
+         --> main.rules:3:38
+          |
+        3 | lookup geo(ip) -> { country: string, city: string, asn: int }?
+          |                                      ^^^^^^^^^^^^ declared as `string`
+          |
+          = note: it has asn, country.iso_code
+          = help: looked for `city`, `city.names.en`, `city_name`; say where it is with `[lookup.geo.fields] city = "…"`
+
+        error[E404]: [lookup.geo] the database has text as `asn`
+         --> main.rules:3:52
+          |
+        3 | lookup geo(ip) -> { country: string, city: string, asn: int }?
+          |                                                    ^^^^^^^^ declared as `int`
+          |
+          = note: it has asn, country.iso_code
+    "#]].assert_eq(&drawn);
 }
 
 #[test]

@@ -104,10 +104,16 @@ fn postgres() {
     );
     let by_address = decl("users", Type::Ip, record([("name", Ty::required(Type::Text))]));
     let set = open(&by_address, &config("nets", "ip"));
-    assert_eq!(ask(&set, &["10.0.0.1", "2001:db8::1", "x"]), json!([{"name": "db"}, {"name": "web"}, null]));
+    assert_eq!(
+        ask(&set, &["10.0.0.1", "2001:db8::1", "x"]),
+        json!([{"name": "db"}, {"name": "web"}, null])
+    );
     let by_uuid = decl("users", Type::Text, record([("name", Ty::required(Type::Text))]));
     let set = open(&by_uuid, &config("nets", "uid"));
-    assert_eq!(ask(&set, &["0E8400E2-9b41-d4a7-1644-665544000000", "x"]), json!([{"name": "db"}, null]));
+    assert_eq!(
+        ask(&set, &["0E8400E2-9b41-d4a7-1644-665544000000", "x"]),
+        json!([{"name": "db"}, null])
+    );
     // An open record has every column.
     let open_shape = Type::Record(Arc::new(Shape { open: true, ..Shape::default() }));
     let set = open(&two_keys("users", open_shape), &config("Teams", "org,host"));
@@ -123,16 +129,40 @@ fn postgres() {
         Type::Text,
         record([("plam", Ty::required(Type::Text)), ("tags", Ty::optional(Type::Int))]),
     );
-    refused(&world, &folder, &wrong, &config("users", "id"), &expect![[r#"
+    refused(
+        &world,
+        &folder,
+        &wrong,
+        &config("users", "id"),
+        &expect![[r#"
         shape: [lookup.users] the table `users` has no column `plam`
-        [lookup.users] the column `tags` of the table `users` is `_text`, the rules declare `int?`"#]]);
-    refused(&world, &folder, &users, &config("users", "tags"), &expect![
-        "world: [lookup.users] key: the column `tags` of the table `users` is `_text`; a key is text, a whole number, a uuid or an inet"
-    ]);
-    refused(&world, &folder, &users, &config("nobody", "id"), &expect![[r#"
-        world: [lookup.users] db error: ERROR: relation "nobody" does not exist"#]]);
-    refused(&world, &folder, &users, &config("users", "id").replace("postgres-secret", "wrong"), &expect![[r#"
-        world: [lookup.users] db error: FATAL: password authentication failed for user "app""#]]);
+        [lookup.users] the column `tags` of the table `users` is `_text`, the rules declare `int?`"#]],
+    );
+    refused(
+        &world,
+        &folder,
+        &users,
+        &config("users", "tags"),
+        &expect![
+            "world: [lookup.users] key: the column `tags` of the table `users` is `_text`; a key is text, a whole number, a uuid or an inet"
+        ],
+    );
+    refused(
+        &world,
+        &folder,
+        &users,
+        &config("nobody", "id"),
+        &expect![[r#"
+        world: [lookup.users] db error: ERROR: relation "nobody" does not exist"#]],
+    );
+    refused(
+        &world,
+        &folder,
+        &users,
+        &config("users", "id").replace("postgres-secret", "wrong"),
+        &expect![[r#"
+        world: [lookup.users] db error: FATAL: password authentication failed for user "app""#]],
+    );
 
     // Encrypted, and trusted when the named authority signed.
     let secure = config("users", "id").replace("127.0.0.1", "localhost")
@@ -140,14 +170,20 @@ fn postgres() {
     assert_eq!(ask(&open(&users, &secure), &["2"]), json!([{"plan": "free"}]));
 
     // A server that was started anew is asked again without a word.
-    let set = open(&users, &(config("users", "id") + "cache = { ttl = \"0s\", negative_ttl = \"0s\" }\n"));
+    let set = open(
+        &users,
+        &(config("users", "id") + "cache = { ttl = \"0s\", negative_ttl = \"0s\" }\n"),
+    );
     assert_eq!(ask(&set, &["2"]), json!([{"plan": "free"}]));
     server.restart().unwrap();
     assert_eq!(ask(&set, &["2"]), json!([{"plan": "free"}]));
     server.kill();
     assert_eq!(ask(&set, &["2", "1"]), json!(["failed", "failed"]));
     // The engine starts without it, and finds it when it is there.
-    let early = open(&users, &(config("users", "id") + "cache = { ttl = \"0s\", negative_ttl = \"0s\" }\n"));
+    let early = open(
+        &users,
+        &(config("users", "id") + "cache = { ttl = \"0s\", negative_ttl = \"0s\" }\n"),
+    );
     assert_eq!(ask(&early, &["2"]), json!(["failed"]));
     server.restart().unwrap();
     eventually(&early, &["2"], &json!([{"plan": "free"}]));
@@ -218,28 +254,53 @@ fn clickhouse() {
         Type::Text,
         record([("plam", Ty::required(Type::Text)), ("tags", Ty::optional(Type::Int))]),
     );
-    refused(&world, &folder, &wrong, &config("users", "id"), &expect![[r#"
+    refused(
+        &world,
+        &folder,
+        &wrong,
+        &config("users", "id"),
+        &expect![[r#"
         shape: [lookup.users] the table `users` has no column `plam`
-        [lookup.users] the column `tags` of the table `users` is `Array(String)`, the rules declare `int?`"#]]);
-    refused(&world, &folder, &users, &config("users", "since"), &expect![
-        "world: [lookup.users] key: the column `since` of the table `users` is `DateTime64(3, 'Europe/Berlin')`; a key is text, a whole number, a UUID or an address"
-    ]);
+        [lookup.users] the column `tags` of the table `users` is `Array(String)`, the rules declare `int?`"#]],
+    );
+    refused(
+        &world,
+        &folder,
+        &users,
+        &config("users", "since"),
+        &expect![
+            "world: [lookup.users] key: the column `since` of the table `users` is `DateTime64(3, 'Europe/Berlin')`; a key is text, a whole number, a UUID or an address"
+        ],
+    );
     let said = world.open(&folder.0, &[users], &config("nobody", "id"), None).unwrap_err();
-    assert!(said.starts_with("world: [lookup.users] ClickHouse says 404") && said.contains("nobody"), "{said}");
+    assert!(
+        said.starts_with("world: [lookup.users] ClickHouse says 404") && said.contains("nobody"),
+        "{said}"
+    );
 }
 
 #[test]
 fn valkey() {
     let (world, folder, server) =
         (World::new(), Folder::new("valkey"), Valkey::start_own().unwrap());
-    let client = redis::Client::open(server.url().replace("//", &format!("//:{}@", server.password()))).unwrap();
+    let client =
+        redis::Client::open(server.url().replace("//", &format!("//:{}@", server.password())))
+            .unwrap();
     let fill = || {
         let mut connection = client.get_connection().unwrap();
         redis::pipe()
-            .cmd("SET").arg("json:ann").arg(r#"{"plan":"gold","seats":7}"#)
-            .cmd("SET").arg("json:list").arg("[1]")
-            .cmd("HSET").arg("hash:ann").arg(&["plan", "gold", "seats", "7", "more", "x"])
-            .cmd("HSET").arg("hash:o:h").arg(&["plan", "free"])
+            .cmd("SET")
+            .arg("json:ann")
+            .arg(r#"{"plan":"gold","seats":7}"#)
+            .cmd("SET")
+            .arg("json:list")
+            .arg("[1]")
+            .cmd("HSET")
+            .arg("hash:ann")
+            .arg(&["plan", "gold", "seats", "7", "more", "x"])
+            .cmd("HSET")
+            .arg("hash:o:h")
+            .arg(&["plan", "free"])
             .exec(&mut connection)
             .unwrap();
     };
@@ -264,14 +325,38 @@ fn valkey() {
     let set = open(&two_keys("users", shape()), &config("hash"));
     assert_eq!(ask(&set, &["o\u{1f}h"]), json!([{"plan": "free"}]));
 
-    refused(&world, &folder, &users, &config("hash").replace("hash:{", "json:{"), &expect![
-        "world: [lookup.users] values = \"hash\", but the key `json:ann` holds a string"
-    ]);
-    let wrong = decl("users", Type::Text, record([("seats", Ty::required(Type::Text)), ("name", Ty::required(Type::Text)), ("plan", Ty::optional(Type::Int))]));
-    refused(&world, &folder, &wrong, &config("hash"), &expect![[r#"
+    refused(
+        &world,
+        &folder,
+        &users,
+        &config("hash").replace("hash:{", "json:{"),
+        &expect!["world: [lookup.users] values = \"hash\", but the key `json:ann` holds a string"],
+    );
+    let wrong = decl(
+        "users",
+        Type::Text,
+        record([
+            ("seats", Ty::required(Type::Text)),
+            ("name", Ty::required(Type::Text)),
+            ("plan", Ty::optional(Type::Int)),
+        ]),
+    );
+    refused(
+        &world,
+        &folder,
+        &wrong,
+        &config("hash"),
+        &expect![[r#"
         shape: [lookup.users] the server, of 2 keys looked at, has no member `name`
-        [lookup.users] the server, of 2 keys looked at, has text in `plan`"#]]);
-    refused(&world, &folder, &users, &config("json").replace(server.password(), "wrong"), &expect!["world: [lookup.users] Password authentication failed - AuthenticationFailed"]);
+        [lookup.users] the server, of 2 keys looked at, has text in `plan`"#]],
+    );
+    refused(
+        &world,
+        &folder,
+        &users,
+        &config("json").replace(server.password(), "wrong"),
+        &expect!["world: [lookup.users] Password authentication failed - AuthenticationFailed"],
+    );
 
     server.kill();
     assert_eq!(ask(&json_set, &["ann", "nobody"]), json!(["failed", "failed"]));
@@ -332,7 +417,11 @@ fn a_compacted_topic() {
     producer.flush(Duration::from_secs(30)).unwrap();
     eventually(&set, &["u0", "u2"], &json!([null, {"plan": "back"}]));
     let missing = config.replace(&topic, "lookup-nobody");
-    refused(&world, &folder, &users, &missing, &expect![
-        "world: [lookup.users] topic: lookup-nobody does not exist"
-    ]);
+    refused(
+        &world,
+        &folder,
+        &users,
+        &missing,
+        &expect!["world: [lookup.users] topic: lookup-nobody does not exist"],
+    );
 }

@@ -8,7 +8,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use axum::{Json, Router, extract::State, http::StatusCode, response::IntoResponse, routing::{get, post}};
+use axum::{
+    Json, Router,
+    extract::State,
+    http::StatusCode,
+    response::IntoResponse,
+    routing::{get, post},
+};
 use logmon_dsl::types::{Ty, Type};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
@@ -40,7 +46,15 @@ fn keys_in_the_body() {
         let rows: serde_json::Map<String, Value> =
             rows.map(|key| (key.clone(), json!({ "id": key }))).collect();
         // Keys that nobody asked for are nobody's answer.
-        Json(json!({ "stranger": 7, "x": { "id": "x" } }).as_object().unwrap().clone().into_iter().chain(rows).collect::<Value>())
+        Json(
+            json!({ "stranger": 7, "x": { "id": "x" } })
+                .as_object()
+                .unwrap()
+                .clone()
+                .into_iter()
+                .chain(rows)
+                .collect::<Value>(),
+        )
     };
     let short = |Json(mut keys): Json<Vec<Value>>| async move {
         keys.pop();
@@ -55,15 +69,21 @@ fn keys_in_the_body() {
         .with_state(Arc::clone(&asked));
     let port = serve(&world, router);
     let config = |path: &str| {
-        format!("[lookup.users]\nkind = \"http\"\nurl = \"http://127.0.0.1:{port}/{path}\"\nbatch = 10\ntimeout = \"30s\"\n")
+        format!(
+            "[lookup.users]\nkind = \"http\"\nurl = \"http://127.0.0.1:{port}/{path}\"\nbatch = 10\ntimeout = \"30s\"\n"
+        )
     };
     let users = decl("users", Type::Text, user());
     let open = |path: &str| {
         world.open(&folder.0, std::slice::from_ref(&users), &config(path), None).unwrap()
     };
-    let keys: Vec<String> = (0..25).map(|n| if n == 7 { "x".into() } else { format!("u{n}") }).collect();
+    let keys: Vec<String> =
+        (0..25).map(|n| if n == 7 { "x".into() } else { format!("u{n}") }).collect();
     let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
-    let expected: Value = keys.iter().map(|key| if *key == "x" { Value::Null } else { json!({ "id": key }) }).collect();
+    let expected: Value = keys
+        .iter()
+        .map(|key| if *key == "x" { Value::Null } else { json!({ "id": key }) })
+        .collect();
     assert_eq!(ask(&open("list"), &keys), expected);
     assert_eq!(asked.load(Ordering::SeqCst), 3, "25 keys, ten a call");
     assert_eq!(ask(&open("object"), &["u1", "y", "u2"]), json!([{"id": "u1"}, null, {"id": "u2"}]));
@@ -88,9 +108,8 @@ fn a_late_answer_is_for_the_next_batch() {
         let _passed = gate.acquire().await;
         "{\"id\":\"ann\"}".into_response()
     };
-    let router = Router::new()
-        .route("/ann", get(slow))
-        .with_state((Arc::clone(&gate), Arc::clone(&asked)));
+    let router =
+        Router::new().route("/ann", get(slow)).with_state((Arc::clone(&gate), Arc::clone(&asked)));
     let port = serve(&world, router);
     let config = format!(
         "[lookup.users]\nkind = \"http\"\nurl = \"http://127.0.0.1:{port}/{{key}}\"\ntimeout = \"200ms\"\n"
@@ -121,7 +140,9 @@ fn a_service_that_hangs_or_lies_fails_exactly_its_keys() {
         decl("gone", Type::Text, record([("id", Ty::required(Type::Text))])),
     ];
     let table = |name: &str, port: u16| {
-        format!("[lookup.{name}]\nkind = \"http\"\nurl = \"http://127.0.0.1:{port}/{name}/{{key}}\"\ntimeout = \"20ms\"\n")
+        format!(
+            "[lookup.{name}]\nkind = \"http\"\nurl = \"http://127.0.0.1:{port}/{name}/{{key}}\"\ntimeout = \"20ms\"\n"
+        )
     };
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let gone = listener.local_addr().unwrap().port();

@@ -33,9 +33,15 @@ impl Check<'_> {
         let missing = raw.url.is_none();
         let url = self.address(&key("url"), raw.url.take(), "https://users.internal/v1/{key}");
         if in_body && has_place {
-            self.wrong(&key("url"), "cannot hold `{key}` beside `batch`, which puts keys into the body; keep one");
+            self.wrong(
+                &key("url"),
+                "cannot hold `{key}` beside `batch`, which puts keys into the body; keep one",
+            );
         } else if !in_body && !has_place && !missing {
-            self.wrong(&key("url"), "needs `{key}` where the key goes, or `batch` beside it to send keys in the body");
+            self.wrong(
+                &key("url"),
+                "needs `{key}` where the key goes, or `batch` beside it to send keys in the body",
+            );
         } else if url
             .split("://")
             .nth(1)
@@ -137,14 +143,21 @@ impl Check<'_> {
     }
 
     /// The address of a server that does not speak HTTP.
-    fn server(&mut self, name: &str, url: Option<String>, schemes: &[&str], example: &str) -> String {
+    fn server(
+        &mut self,
+        name: &str,
+        url: Option<String>,
+        schemes: &[&str],
+        example: &str,
+    ) -> String {
         let key = ["lookup", name, "url"];
         let Some(url) = url else {
             self.wrong(&key, &format!("is missing; write one such as \"{example}\""));
             return String::new();
         };
         let parsed = url::Url::parse(&url).ok();
-        let fine = parsed.as_ref().is_some_and(|url| schemes.contains(&url.scheme()) && url.has_host());
+        let fine =
+            parsed.as_ref().is_some_and(|url| schemes.contains(&url.scheme()) && url.has_host());
         let login = parsed
             .as_ref()
             .is_some_and(|url| !url.username().is_empty() || url.password().is_some());
