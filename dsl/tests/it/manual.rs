@@ -226,6 +226,11 @@ fn limits_and_windows() {
 }
 
 #[test]
+fn lookups() {
+    expect_file!["../../../docs/lookups.md"].assert_eq(&hold("docs/lookups.md"));
+}
+
+#[test]
 fn tools() {
     expect_file!["../../../docs/tools.md"].assert_eq(&hold("docs/tools.md"));
 }

@@ -474,3 +474,20 @@ fn a_service_that_is_not_there_fails_and_does_not_stop() {
     let set = world.open(&folder.0, &declared, &web_config(port, "token"), None).unwrap();
     assert_eq!(ask(&set, &["ann", "bob"]), json!(["failed", "failed"]));
 }
+
+#[test]
+fn the_configurations_of_the_chapter_are_sound() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/lookups.md");
+    let text = std::fs::read_to_string(page).unwrap();
+    let blocks: Vec<&str> = text
+        .split("```toml\n")
+        .skip(1)
+        .filter_map(|rest| rest.split_once("```").map(|(block, _)| block))
+        .collect();
+    assert!(blocks.len() >= 4, "{blocks:?}");
+    for block in blocks {
+        let known = |_: &str| Some("secret".to_owned());
+        let read = Config::parse(block, Path::new("logmon.toml"), &known);
+        assert!(read.is_ok(), "{}\n{block}", read.unwrap_err());
+    }
+}
