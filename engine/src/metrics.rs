@@ -126,6 +126,8 @@ struct Lookups {
     bytes: IntGaugeVec,
     flights: IntGaugeVec,
     paused: IntGaugeVec,
+    late: IntCounterVec,
+    data_version: IntGaugeVec,
     data_timestamp: GaugeVec,
 }
 
@@ -308,6 +310,16 @@ impl Metrics {
             paused: naming.gauges(
                 "lookup_paused",
                 "1 while the back end is left alone because it did not answer.",
+                &["lookup"],
+            ),
+            late: naming.counts(
+                "lookup_late_total",
+                "Answers that came after their batch had gone on, or unasked, and are for the next one.",
+                &["lookup"],
+            ),
+            data_version: naming.gauges(
+                "lookup_data_version",
+                "How often the data were replaced since the start.",
                 &["lookup"],
             ),
             data_timestamp: naming.register(GaugeVec::new(

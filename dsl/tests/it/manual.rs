@@ -239,6 +239,11 @@ fn from_other_languages() {
 }
 
 #[test]
+fn lookups() {
+    expect_file!["../../../docs/lookups.md"].assert_eq(&hold("docs/lookups.md"));
+}
+
+#[test]
 fn tools() {
     expect_file!["../../../docs/tools.md"].assert_eq(&hold("docs/tools.md"));
 }
