@@ -5,6 +5,7 @@
 
 mod context;
 mod note;
+pub mod past;
 mod queue;
 mod witness;
 
