@@ -2,7 +2,11 @@
 //!
 //! Invariant: pure. No Kafka, no ClickHouse, no clock.
 
+pub mod failpoint;
+pub mod intent;
 pub mod ledger;
+pub mod protocol;
+pub mod range;
 pub mod unit;
 
 pub use ledger::{Fates, LaneId, Ledger, Position};

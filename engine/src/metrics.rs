@@ -105,6 +105,10 @@ struct Sinks {
     blocks: IntCounterVec,
     seconds: HistogramVec,
     retries: IntCounterVec,
+    errors: IntCounterVec,
+    stopped: IntGaugeVec,
+    size: GaugeVec,
+    stretch: GaugeVec,
     absent: IntCounterVec,
 }
 
@@ -220,6 +224,24 @@ impl Metrics {
                 "Attempts that failed and were repeated.",
                 &["sink", "class"],
             ),
+            errors: naming.counts(
+                "sink_errors_total",
+                "Errors of the sink's server, by its number for them.",
+                &["sink", "code"],
+            ),
+            stopped: naming.gauges(
+                "sink_stopped",
+                "1 while the sink stands still until a person does something.",
+                &["sink"],
+            ),
+            size: naming.register(GaugeVec::new(
+                opts("sink_block_size_ratio", "Size of blocks against the configured one: less while the server lacks memory."),
+                &["sink"],
+            )),
+            stretch: naming.register(GaugeVec::new(
+                opts("sink_block_age_ratio", "Age of blocks against the configured one: more while the server has too many parts."),
+                &["sink"],
+            )),
             absent: naming.counts(
                 "sink_absent_total",
                 "Absent values stored as the column's default.",

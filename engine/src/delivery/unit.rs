@@ -2,7 +2,7 @@
 //!
 //! Invariant: a token is never used for other rows. It names the exact offsets that the unit holds and a number of this process.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, ops::Range};
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
@@ -91,9 +91,22 @@ impl Unit<'_> {
     }
 }
 
+/// The name of some rows of a unit that is stored in pieces: no piece has the name of another, nor of the whole.
+pub fn piece(token: &str, rows: &Range<usize>) -> String {
+    format!("{token}.{}-{}", rows.start, rows.end)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pieces_have_names_of_their_own() {
+        let names: std::collections::BTreeSet<String> =
+            [0..1, 0..2, 1..2, 1..12, 11..2].iter().map(|rows| piece("t", rows)).collect();
+        assert_eq!(names.len(), 5);
+        assert!(names.iter().all(|name| name.starts_with("t.")));
+    }
 
     fn held(topic: &str, partition: i32, start: i64, end: i64) -> Held {
         Held { position: Position { topic: topic.into(), partition }, start, end }

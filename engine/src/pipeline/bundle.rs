@@ -4,10 +4,7 @@ use std::{
     collections::BTreeMap,
     fmt::{self, Write as _},
     path::PathBuf,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -21,7 +18,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     budget::Budget,
-    deliver::{Carrier, Outbox},
+    deliver::{Carrier, Outbox, Post},
+    poison::Office,
     schema,
 };
 use crate::{
@@ -33,7 +31,7 @@ use crate::{
     metrics::{Metrics, RuleMetrics},
     sink::{
         clickhouse::{
-            Binding, Client, Compression, Endpoint, Inserter, OnAbsent, Options, Shelf, SinkError,
+            Binding, Client, Compression, Endpoint, Endpoints, OnAbsent, Options, Shelf, SinkError,
             Table, bind::bind_named, ddl, dead_letter,
         },
         kafka::TopicSink,
@@ -88,8 +86,11 @@ pub struct World {
     pub incarnation: u64,
     /// Partitions of each source's topics, as they were at start.
     partitions: Mutex<BTreeMap<Arc<str>, u64>>,
+    /// Buries what sinks refuse.
+    pub office: Arc<Office>,
+    /// Set when a sink says that its table is not what it was.
+    pub changed: Arc<AtomicBool>,
     outboxes: Mutex<BTreeMap<Arc<str>, Arc<Outbox>>>,
-    chunks: AtomicU64,
 }
 
 impl fmt::Debug for World {
@@ -169,9 +170,12 @@ impl World {
     ) -> Arc<Self> {
         let share = |part| usize::try_from(config.engine.memory / part).unwrap_or(usize::MAX);
         let (budget, shelf) = (Budget::new(share(COUNTED_SHARE)), Shelf::new(share(KEPT_SHARE)));
+        let clock = SystemClock::new();
+        let metrics = Arc::clone(status.metrics());
+        let office = Office::new(clock.clone(), Arc::clone(&budget), metrics, incarnation);
         Arc::new(Self {
             config,
-            clock: SystemClock::new(),
+            clock,
             metrics: Arc::clone(status.metrics()),
             status,
             budget,
@@ -182,7 +186,8 @@ impl World {
             incarnation,
             partitions: Mutex::default(),
             outboxes: Mutex::default(),
-            chunks: AtomicU64::new(0),
+            office: Arc::new(office),
+            changed: Arc::default(),
         })
     }
 
@@ -198,11 +203,6 @@ impl World {
     pub fn partitions(&self, source: &str) -> u64 {
         let partitions = self.partitions.lock().expect("no thread panics while it holds numbers");
         partitions.get(source).copied().unwrap_or(0)
-    }
-
-    /// A number that no other unit of this process has.
-    pub fn next_chunk(&self) -> u64 {
-        self.chunks.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Binds a program: reads tables, opens lookups, takes counters. Reports everything that is missing at once.
@@ -258,6 +258,7 @@ impl World {
                 "alerts are checked and tested; this version tells nobody of them"
             );
         }
+        self.office.open(dead_letters.table.as_ref(), dead_letters.topic.as_ref());
         let plan = Arc::new(plan);
         Ok(Bundle {
             hash: hash.to_hex().to_string(),
@@ -410,7 +411,8 @@ impl World {
             }
             let fails =
                 |error: &dyn fmt::Display| BindError::World(format!("[sink.{name}]: {error}"));
-            let sink = TopicSink::new(client, topic, timeout).map_err(|error| fails(&error))?;
+            let sink =
+                TopicSink::new(client, name, topic, timeout).map_err(|error| fails(&error))?;
             match sink.check(ASK) {
                 Ok(true) => Ok(Carrier::Topic(sink)),
                 Ok(false) => Err(BindError::World(format!(
@@ -438,15 +440,15 @@ impl World {
         if let Some(known) = known {
             return Ok(known);
         }
-        let outbox = Outbox::start(
-            Arc::clone(name),
-            carrier()?,
-            self.metrics.sink(name),
-            Arc::clone(&self.status),
-            &self.tracker,
-            &self.runtime,
-            self.abandon.clone(),
-        );
+        let post = Post {
+            status: Arc::clone(&self.status),
+            office: Arc::clone(&self.office),
+            changed: Arc::clone(&self.changed),
+            tracker: self.tracker.clone(),
+            handle: self.runtime.clone(),
+            abandon: self.abandon.clone(),
+        };
+        let outbox = Outbox::start(name, carrier()?, self.metrics.sink(name), &post);
         self.outboxes
             .lock()
             .expect("no thread panics while it holds the outboxes")
@@ -480,7 +482,7 @@ fn carrier(client: Arc<Client>, compression: config::Compression) -> Carrier {
         config::Compression::Lz4 => Compression::Lz4,
         config::Compression::Zstd => Compression::Zstd,
     };
-    Carrier::Table { inserter: Inserter::new(client), compression }
+    Carrier::Table { endpoints: Arc::new(Endpoints::new(vec![client])), compression }
 }
 
 fn options(sink: &ClickHouseSink) -> Options {
