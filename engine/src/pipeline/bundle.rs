@@ -463,7 +463,7 @@ enum Unsealed {
     Topic { outbox: Arc<Outbox> },
 }
 
-pub(super) fn client(name: &Arc<str>, sink: &ClickHouseSink) -> Result<Arc<Client>, BindError> {
+pub(crate) fn client(name: &Arc<str>, sink: &ClickHouseSink) -> Result<Arc<Client>, BindError> {
     let endpoint = Endpoint {
         sink: name.to_string(),
         url: sink.url.clone(),

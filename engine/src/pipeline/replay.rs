@@ -151,7 +151,7 @@ impl std::fmt::Debug for Replay {
 }
 
 /// Every table of a bundle, where each sink's rows go, and which table takes letters.
-type Places = (Arc<[Target]>, Vec<Place>, Option<usize>);
+pub type Places = (Arc<[Target]>, Vec<Place>, Option<usize>);
 
 /// Finds the tables of a bundle.
 pub fn places(world: &World, bundle: &Bundle) -> Result<Places, BindError> {
@@ -401,9 +401,7 @@ impl Replay {
             let offset = judged.raw.offsets[*record as usize];
             verdicts[*record as usize] = Some(match letters.get(&offset) {
                 Some(_) => dead(offset),
-                None => {
-                    Verdict::Dropped { by: "decode".into(), reason: reject.name().into() }
-                }
+                None => Verdict::Dropped { by: "decode".into(), reason: reject.name().into() },
             });
         }
         let events = judged.outcome.event_fates();
@@ -465,9 +463,8 @@ impl Replay {
             if let Place::Table(target) = self.by_sink[sink as usize] {
                 let compression = self.targets[target].compression;
                 let finished = builder.finish();
-                blocks.extend(
-                    finished.iter().map(|finished| (target, finished.encode(compression))),
-                );
+                blocks
+                    .extend(finished.iter().map(|finished| (target, finished.encode(compression))));
             }
         }
         if let Some(target) = self.letters {
@@ -484,9 +481,8 @@ impl Replay {
                         .expect("the table was looked at when the bundle was bound");
                 builder.append(&letters, &context);
                 let finished = builder.finish();
-                blocks.extend(
-                    finished.iter().map(|finished| (target, finished.encode(compression))),
-                );
+                blocks
+                    .extend(finished.iter().map(|finished| (target, finished.encode(compression))));
             }
         }
         blocks

@@ -9,6 +9,7 @@ pub(crate) mod lifecycle;
 mod order;
 pub(crate) mod project;
 mod remembers;
+mod repair;
 mod secure;
 
 use std::sync::LazyLock;

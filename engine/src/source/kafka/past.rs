@@ -109,7 +109,7 @@ impl Past {
         let mut standings = Vec::new();
         for topic in metadata.topics().iter().filter(|topic| is_ours(topic.name())) {
             let mut partitions: Vec<i32> =
-                topic.partitions().iter().map(|partition| partition.id()).collect();
+                topic.partitions().iter().map(rdkafka::metadata::MetadataPartition::id).collect();
             partitions.sort_unstable();
             let mut list = TopicPartitionList::new();
             for &partition in &partitions {
@@ -257,7 +257,7 @@ impl Past {
                     ) => {
                         let Position { topic, partition } = position;
                         return Err(format!(
-                            "{topic}/{partition}: Kafka gave up offset {} while it was read; ask again",
+                            "{topic}/{partition}: Kafka does not hold offset {}",
                             range.start
                         )
                         .into());
@@ -338,9 +338,11 @@ fn header_json(headers: &[(String, Option<Vec<u8>>)]) -> Vec<u8> {
     let mut map = serde_json::Map::new();
     for (name, value) in headers {
         let value =
-            value.as_ref().map_or(serde_json::Value::Null, |value| match std::str::from_utf8(value) {
-                Ok(text) => text.into(),
-                Err(_) => hex(value).into(),
+            value.as_ref().map_or(serde_json::Value::Null, |value| {
+                match std::str::from_utf8(value) {
+                    Ok(text) => text.into(),
+                    Err(_) => hex(value).into(),
+                }
             });
         map.insert(name.clone(), value);
     }
