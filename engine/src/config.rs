@@ -18,8 +18,8 @@ use std::{
 };
 
 pub use raw::{
-    Batch, Cache, Compression, Decode, Delivery, FileFormat, Mechanism, OnAbsent, OnEmpty, OnFault,
-    Protocol, RawConfig,
+    Batch, Cache, Compression, Decode, Delivery, FileFormat, Mechanism, OnAbsent, OnEmpty, OnError,
+    OnFault, Protocol, RawConfig,
 };
 pub use values::{ByteSize, Secret, Start, Wait};
 
@@ -173,8 +173,8 @@ pub enum SinkKind {
 /// A ClickHouse table.
 #[derive(Debug, Clone)]
 pub struct ClickHouseSink {
-    /// `http://host:port` or `https://…`, without a slash at the end.
-    pub url: String,
+    /// `http://host:port` or `https://…` each, without a slash at the end; at least one.
+    pub urls: Vec<String>,
     /// The database; a table named `db.table` in the rules wins.
     pub database: String,
     /// The table; the rules' `table("…")` when unset.
@@ -187,6 +187,8 @@ pub struct ClickHouseSink {
     pub ca: Option<PathBuf>,
     /// When a block is closed.
     pub batch: Batch,
+    /// What the server's errors ask of the engine, by name or number, where that is not what it usually is.
+    pub errors: BTreeMap<String, OnError>,
     /// What a column that is not Nullable gets for an absent value; by the source's shape when unset.
     pub on_absent: Option<OnAbsent>,
     /// How far before and after now an event time may lie.

@@ -28,7 +28,7 @@ use crate::{
         bundle::{BindError, Bundle, DEAD_LETTER_TABLE, World},
         replay::{Places, Replay, letters_table, places},
     },
-    sink::clickhouse::SinkError,
+    sink::clickhouse::{Client, SinkError},
     source::kafka::past::Past,
 };
 
@@ -194,11 +194,16 @@ pub fn actions(
                 .to_owned(),
         ));
     };
-    let SinkKind::ClickHouse(settings) = &config.sinks[&sink].kind else {
-        return Err(Trouble::Usage(format!("[sink.{sink}] is no table")));
-    };
-    let client = pipeline::bundle::client(&sink, settings)?;
+    let client = server(config, &sink)?;
     Ok(runtime.block_on(Actions::open(client, &table, run))?)
+}
+
+/// The server of a sink that is a table; the first of several.
+fn server(config: &Config, sink: &str) -> Result<Arc<Client>, Trouble> {
+    let no_table = || Trouble::Usage(format!("[sink.{sink}] is no table"));
+    let settings = config.sinks.get(sink).ok_or_else(no_table)?;
+    let SinkKind::ClickHouse(table) = &settings.kind else { return Err(no_table()) };
+    pipeline::bundle::clients(settings, table)?.into_iter().next().ok_or_else(no_table)
 }
 
 /// A number that no earlier process had.

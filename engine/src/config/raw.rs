@@ -202,6 +202,8 @@ pub struct RawSink {
     pub timeout: Option<Wait>,
     /// clickhouse: `http://host:8123` or `https://host:8443`.
     pub url: Option<String>,
+    /// clickhouse: several servers instead of `url`, each with the table: whoever is well and idle gets the next block.
+    pub urls: Vec<String>,
     /// clickhouse: the database. Unset: `default`.
     pub database: Option<String>,
     /// clickhouse: the table. Unset: the one that the rules name.
@@ -214,6 +216,9 @@ pub struct RawSink {
     pub ca: Option<PathBuf>,
     /// clickhouse: when a block is closed: the first limit reached.
     pub batch: Option<Batch>,
+    /// clickhouse: what an error of the server asks of the engine, where that is not what it usually is: `TOO_MANY_PARTS = "stop"`, by name or
+    /// number.
+    pub errors: BTreeMap<String, OnError>,
     /// clickhouse: what a column that is not Nullable gets for an absent value.
     pub on_absent: Option<OnAbsent>,
     /// clickhouse: how far from now an event time may lie; outside, the record's own time is stored.
@@ -277,6 +282,24 @@ pub enum OnAbsent {
     Default,
     /// The event is a dead letter.
     Dlq,
+}
+
+/// What an error of a ClickHouse server asks of the engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OnError {
+    /// The server has too much to do: wait and try again, as long as it takes.
+    Wait,
+    /// Nothing was stored: try again.
+    Retry,
+    /// Something may have been stored: try again with the same bytes and token.
+    Resolve,
+    /// The table changed: read it again, then stop.
+    Refresh,
+    /// A row is to blame: find it and send it to the dead letter.
+    Bisect,
+    /// Stop this sink until a person does something, and keep the offsets.
+    Stop,
 }
 
 /// When a block is closed: the first limit reached.

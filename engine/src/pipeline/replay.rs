@@ -15,7 +15,7 @@ use logmon_dsl::{
 };
 
 use super::{
-    bundle::{BindError, Bundle, DEAD_LETTER_TABLE, Outlet, World, client},
+    bundle::{BindError, Bundle, DEAD_LETTER_TABLE, Outlet, World, clients},
     dead::{self, Undeliverable},
     outlets::records,
     worker::{Fate, row_fates, withhold},
@@ -45,8 +45,8 @@ pub struct Target {
     pub name: String,
     /// The sinks that write into it.
     pub sinks: Vec<Arc<str>>,
-    /// Its server.
-    pub client: Arc<Client>,
+    /// Its servers. Rows go to the first; the others are asked, too, where each has rows of its own.
+    pub clients: Vec<Arc<Client>>,
     /// The table.
     pub table: Arc<Table>,
     /// Whether it takes the dead letters.
@@ -190,17 +190,21 @@ fn target(
     let full = format!("{}.{}", table.database, table.name);
     let known = targets
         .iter()
-        .position(|known| known.name == full && known.client.endpoint().url == place.url);
+        .position(|known| known.name == full && known.clients[0].endpoint().url == place.urls[0]);
     if let Some(at) = known {
         if !targets[at].sinks.contains(name) {
             targets[at].sinks.push(Arc::clone(name));
         }
         return Ok(at);
     }
+    let mut servers = clients(settings, place)?;
+    if table.engine.starts_with("Replicated") || table.engine.starts_with("Shared") {
+        servers.truncate(1);
+    }
     targets.push(Target {
         name: full,
         sinks: vec![Arc::clone(name)],
-        client: client(name, place)?,
+        clients: servers,
         is_letters: false,
         is_known: IDENTITY.iter().all(|column| table.column(column).is_some()),
         table: Arc::clone(table),
@@ -211,6 +215,13 @@ fn target(
         },
     });
     Ok(targets.len() - 1)
+}
+
+impl Target {
+    /// The server that rows are sent to.
+    pub fn client(&self) -> &Arc<Client> {
+        &self.clients[0]
+    }
 }
 
 impl Replay {

@@ -8,11 +8,11 @@ use std::{collections::BTreeMap, ops::Range};
 use serde::{Deserialize, Serialize};
 
 use self::{table::InTable, topic::InTopic};
-use super::{Trouble, actions::Actions};
+use super::{Trouble, actions::Actions, server};
 use crate::{
-    config::{Config, SinkKind},
+    config::Config,
     delivery::Position,
-    pipeline::{bundle::client, replay::letters_table},
+    pipeline::replay::letters_table,
     sink::clickhouse::{SinkError, Table},
 };
 
@@ -229,10 +229,7 @@ impl Letters {
         let shelf = match letters_table(config, plan) {
             None => Shelf::Topic(InTopic::read(config, plan)?),
             Some((sink, name)) => {
-                let SinkKind::ClickHouse(settings) = &config.sinks[&sink].kind else {
-                    return Err(Trouble::Usage(format!("[sink.{sink}] is no table")));
-                };
-                let client = client(&sink, settings)?;
+                let client = server(config, &sink)?;
                 let table = runtime.block_on(Table::read(&client, &name))?;
                 Shelf::Table(InTable::new(client, table))
             }

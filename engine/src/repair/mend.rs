@@ -5,6 +5,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::Range,
+    sync::Arc,
     time::Duration,
 };
 
@@ -70,8 +71,8 @@ impl Repair {
         let prefix = prefix(position);
         let mut asked = BTreeSet::new();
         for target in replay.targets.iter() {
-            if asked.insert(target.client.endpoint().url.clone()) {
-                self.wait(stored::quiesce(&target.client, &prefix))?;
+            if asked.insert(target.client().endpoint().url.clone()) {
+                self.wait(stored::quiesce(target.client(), &prefix))?;
             }
         }
         Ok(())
@@ -100,9 +101,9 @@ impl Repair {
             }
             for (target, block) in replay.build(judged, &missing, attempt) {
                 still_ours()?;
-                let client = &replay.targets[target].client;
+                let client = replay.targets[target].client();
                 let token = token(&position, &replay.targets[target].name, &block, attempt);
-                match self.wait(Inserter::new(client.clone()).insert(&block, &token)) {
+                match self.wait(Inserter::new(Arc::clone(client)).insert(&block, &token)) {
                     Ok(()) => {}
                     Err(error) if error.class.is_transient() => last = Some(error),
                     Err(error) if error.class == crate::sink::clickhouse::Class::Bisect => {

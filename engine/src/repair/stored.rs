@@ -1,7 +1,7 @@
 //! What tables hold: which rows of a range, and whether somebody is storing more of them at this moment.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ops::Range,
     time::{Duration, Instant},
 };
@@ -37,8 +37,23 @@ pub struct Count {
 const WHERE: &str = "kafka_topic = {topic:String} AND kafka_partition = {partition:UInt32} \
                      AND kafka_offset >= {start:UInt64} AND kafka_offset < {end:UInt64}";
 
-/// Reads which rows of a range a table holds.
+/// Reads which rows of a range a table holds, on all servers that have rows of their own.
 pub async fn rows(
+    target: &Target,
+    position: &Position,
+    range: &Range<i64>,
+) -> Result<Rows, SinkError> {
+    let mut all = Rows::new();
+    for client in &target.clients {
+        for (id, count) in rows_of(client, target, position, range).await? {
+            *all.entry(id).or_default() += count;
+        }
+    }
+    Ok(all)
+}
+
+async fn rows_of(
+    client: &Client,
     target: &Target,
     position: &Position,
     range: &Range<i64>,
@@ -55,7 +70,7 @@ pub async fn rows(
         let emit = after.1.map_or(-1, i32::from).to_string();
         let offset = after.0.to_string();
         let text = ask(
-            target,
+            client,
             &sql,
             position,
             &(after.0..range.end),
@@ -68,7 +83,7 @@ pub async fn rows(
             let (Some(Ok(offset)), Some(Ok(emit_ix)), Some(Ok(count))) =
                 (numbers.next(), numbers.next(), numbers.next())
             else {
-                return Err(odd(&target.client, line));
+                return Err(odd(client, line));
             };
             let id = Identity { offset: offset as i64, emit_ix: emit_ix as u16 };
             rows.insert(id, count);
@@ -96,8 +111,14 @@ pub async fn whole(
         "SELECT DISTINCT toUInt64(kafka_offset) AS o FROM {} WHERE {WHERE} AND {is_whole} ORDER BY o FORMAT TSV",
         target.table.quoted()
     );
-    let text = ask(target, &sql, position, range, &[]).await?;
-    text.lines().map(|line| line.parse::<i64>().map_err(|_| odd(&target.client, line))).collect()
+    let mut all = BTreeSet::new();
+    for client in &target.clients {
+        let text = ask(client, &sql, position, range, &[]).await?;
+        for line in text.lines() {
+            all.insert(line.parse::<i64>().map_err(|_| odd(client, line))?);
+        }
+    }
+    Ok(all.into_iter().collect())
 }
 
 /// Counts what a table holds of a range.
@@ -111,12 +132,19 @@ pub async fn count(
          FROM {} WHERE {WHERE} FORMAT JSONEachRow",
         target.table.quoted()
     );
-    let text = ask(target, &sql, position, range, &[]).await?;
-    serde_json::from_str(text.trim()).map_err(|_| odd(&target.client, &text))
+    let mut all = Count::default();
+    for client in &target.clients {
+        let text = ask(client, &sql, position, range, &[]).await?;
+        let one: Count = serde_json::from_str(text.trim()).map_err(|_| odd(client, &text))?;
+        all.rows += one.rows;
+        all.known += one.known;
+        all.offsets += one.offsets;
+    }
+    Ok(all)
 }
 
 async fn ask(
-    target: &Target,
+    client: &Client,
     sql: &str,
     position: &Position,
     range: &Range<i64>,
@@ -134,7 +162,7 @@ async fn ask(
         ("select_sequential_consistency", "1"),
     ];
     parameters.extend_from_slice(more);
-    target.client.query(sql, &parameters).await
+    client.query(sql, &parameters).await
 }
 
 /// Waits until no insert whose name begins so runs on the server any more; one that runs too long is ended.
