@@ -123,6 +123,8 @@ pub struct LookupDecl {
     pub yields: Ty,
     /// Where it is declared.
     pub span: Span,
+    /// Where the fields of what it yields are declared, in the order of the shape.
+    pub fields: Vec<Span>,
 }
 
 /// A rule or a group, in running order.

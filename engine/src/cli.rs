@@ -7,9 +7,11 @@
     reason = "this is the one place that talks to a terminal"
 )]
 
+mod audit;
 mod check;
 mod configuration;
 mod demo;
+mod dlq;
 mod doctor;
 mod eval;
 mod explain;
@@ -20,6 +22,7 @@ mod infer;
 mod lsp;
 mod pull;
 mod repl;
+mod rewind;
 mod run;
 mod schema;
 mod search;
@@ -59,6 +62,13 @@ struct Arguments {
 enum Command {
     /// Read Kafka, run the rules, write to ClickHouse
     Run(run::Arguments),
+    /// Look at dead letters, judge them once more by the current rules, or give them up
+    #[command(subcommand)]
+    Dlq(dlq::Command),
+    /// Compare what Kafka holds with what tables and dead letters hold: balanced, or exactly what is missing
+    Audit(audit::Arguments),
+    /// Read a range of Kafka once more and store what is missing of it, without touching the group's offsets
+    Rewind(rewind::Arguments),
     /// Say everything that is wrong with a rules file, without running it
     Check(check::Arguments),
     /// Run the `test` blocks of a rules file
@@ -102,6 +112,9 @@ pub fn main() -> ExitCode {
     };
     let exit = match arguments.command {
         Command::Run(arguments) => run::run(&arguments),
+        Command::Dlq(command) => dlq::dlq(&command),
+        Command::Audit(arguments) => audit::audit(&arguments),
+        Command::Rewind(arguments) => rewind::rewind(&arguments),
         Command::Check(arguments) => check::check(&arguments),
         Command::Test(arguments) => test::test(&arguments),
         Command::Fmt(arguments) => fmt::fmt(&arguments),

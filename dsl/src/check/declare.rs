@@ -29,6 +29,9 @@ const NAMED: &[(&str, Type)] = &[
 /// How many parts a type may have once the types it names are put in place: types that name types twice double.
 const TYPE_PARTS_MAX: usize = 10_000;
 
+/// Names followed to the record that a lookup yields; more of them are refused as a type.
+const TYPE_NAMES_MAX: u32 = 16;
+
 /// How many fields a record may have: no table is wider, and they are looked for one by one.
 pub(super) const FIELDS_MAX: usize = 2_000;
 
@@ -156,13 +159,39 @@ impl Checker<'_> {
         let any = || Ty::optional(Type::Any);
         let keys = it.keys.iter().map(|key| self.ty(key).unwrap_or_else(any)).collect();
         let yields = self.ty(&it.result).unwrap_or_else(any);
+        let mut fields = Vec::new();
+        self.field_spans(self.place.unit, &it.result, TYPE_NAMES_MAX, &mut fields);
         self.world.lookup_of.insert(id, self.world.lookups.len());
         self.world.lookups.push(LookupDecl {
             name: it.name.name.as_str().into(),
             keys,
             yields,
             span: it.name.span,
+            fields,
         });
+    }
+
+    /// Where the fields of a written type stand, through the names that lead to its record.
+    fn field_spans(&self, unit: usize, ty: &ast::Type, names: u32, spans: &mut Vec<Span>) {
+        match &ty.kind {
+            TypeKind::Record(record) => {
+                let mut known: Vec<&str> = Vec::new();
+                for field in &record.fields {
+                    if !known.contains(&&*field.name.name) {
+                        known.push(&field.name.name);
+                        spans.push(field.span);
+                    }
+                }
+            }
+            TypeKind::Named(name) if names > 0 => {
+                let Some(id) = self.catalog.find(unit, Space::Type, name) else { return };
+                let decl = self.catalog.get(id);
+                if let DeclKind::Type(it) = decl.kind {
+                    self.field_spans(decl.unit, &it.ty, names - 1, spans);
+                }
+            }
+            TypeKind::Named(_) | TypeKind::List(_) | TypeKind::Map(_) | TypeKind::Table(_) => {}
+        }
     }
 
     /// The shape a type stands for; anything but a record is an error.

@@ -22,6 +22,7 @@ impl Code {
             Self::E304 => include_str!("../../../docs/diagnostics/E304.md"),
             Self::E401 => include_str!("../../../docs/diagnostics/E401.md"),
             Self::E403 => include_str!("../../../docs/diagnostics/E403.md"),
+            Self::E404 => include_str!("../../../docs/diagnostics/E404.md"),
             Self::E501 => include_str!("../../../docs/diagnostics/E501.md"),
             Self::E700 => include_str!("../../../docs/diagnostics/E700.md"),
             Self::W110 => include_str!("../../../docs/diagnostics/W110.md"),

@@ -350,6 +350,7 @@ fn plan(dice: &mut Dice) -> Plan {
         keys: vec![Ty::required(Type::Text)],
         yields: Ty::optional(Type::Record(Arc::new(shape))),
         span: Span::default(),
+        fields: Vec::new(),
     });
     let mut plans = Plans { b, dice, locals: vec![] };
     for _ in 0..=plans.dice.roll(4) {

@@ -367,6 +367,7 @@ fn lookups_are_asked_once_for_the_distinct_keys_of_the_rows_that_need_them() {
         keys: vec![Ty::required(Type::Text)],
         yields: user.clone(),
         span: Span::default(),
+        fields: Vec::new(),
     });
     let id = b.field_as("id", Type::Text);
     let found = b.expr(Op::Lookup { lookup: 0, args: vec![id] }, user.base);

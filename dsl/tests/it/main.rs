@@ -16,6 +16,7 @@ mod naive;
 mod parse;
 mod plans;
 mod programs;
+mod recall;
 mod recovery;
 mod robust;
 mod stateful;

@@ -154,7 +154,7 @@ impl Reader for Disk {
 
 #[test]
 fn shipped_programs_hold() {
-    for entry in ["rules/prod.rules", "rules/samples/prod.rules"] {
+    for entry in ["rules/prod.rules", "rules/enrichment.rules", "rules/samples/prod.rules"] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(entry);
         let compiled = compile(&path, &Disk, Mode::Test);
         let said = render(&compiled.diagnostics, &compiled.sources, false);
@@ -187,6 +187,11 @@ fn readme() {
 #[test]
 fn writing_rules() {
     expect_file!["../../../docs/writing-rules.md"].assert_eq(&hold("docs/writing-rules.md"));
+}
+
+#[test]
+fn enrichment() {
+    expect_file!["../../../docs/enrichment.md"].assert_eq(&hold("docs/enrichment.md"));
 }
 
 #[test]
@@ -231,6 +236,11 @@ fn from_other_languages() {
         let path = format!("docs/from-{name}.md");
         expect_file![format!("../../../{path}")].assert_eq(&hold(&path));
     }
+}
+
+#[test]
+fn lookups() {
+    expect_file!["../../../docs/lookups.md"].assert_eq(&hold("docs/lookups.md"));
 }
 
 #[test]

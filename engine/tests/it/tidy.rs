@@ -111,12 +111,16 @@ const ENGINE: &[(&str, &[&str])] = &[
             "source",
         ],
     ),
+    (
+        "repair",
+        &["clock", "config", "delivery", "http", "metrics", "pipeline", "sink", "source"],
+    ),
     ("lsp", &["error"]),
     (
         "cli",
         &[
             "clock", "config", "decode", "error", "http", "lookup", "lsp", "metrics", "pipeline",
-            "sink", "source", "delivery",
+            "repair", "sink", "source", "delivery",
         ],
     ),
 ];
