@@ -15,6 +15,7 @@ use super::{
     compare::{Difference, compare},
     letters::{Bucket, Filter, Letter, Letters},
     mend::Refusal,
+    walk::Ask,
 };
 use crate::{
     config::SinkKind,
@@ -80,6 +81,21 @@ pub struct Report {
 struct Desk {
     past: Past,
     replay: Replay,
+    /// By partition: from here on the stream is not done yet.
+    owed: BTreeMap<Position, i64>,
+}
+
+impl Desk {
+    fn open(repair: &Repair, source: &Arc<str>) -> Result<Self, Trouble> {
+        let past = repair.past(source)?;
+        let all = Ask::default();
+        let stretches = repair.stretches(&past, source, &all)?;
+        let owed = stretches
+            .into_iter()
+            .map(|stretch| (stretch.standing.position, stretch.asked.end))
+            .collect();
+        Ok(Self { past, replay: repair.replay(source)?, owed })
+    }
 }
 
 /// A record to be judged, and the letters about it.
@@ -138,7 +154,7 @@ impl Redrive<'_> {
         if let Some(source) = repair.source_of(&position.topic) {
             let mut desk = match self.desks.remove(&source) {
                 Some(desk) => desk,
-                None => Desk { past: repair.past(&source)?, replay: repair.replay(&source)? },
+                None => Desk::open(repair, &source)?,
             };
             let work = self.work(&desk, &position, letters, &mut outcomes)?;
             if !self.report.dry_run {
@@ -190,9 +206,18 @@ impl Redrive<'_> {
         letters: Vec<Letter>,
         outcomes: &mut Vec<Settled>,
     ) -> Result<Vec<Work>, Trouble> {
+        // Before the group has committed past a record, the stream itself may still be storing rows of it.
+        let owed = desk.owed.get(position).copied().unwrap_or(i64::MAX);
         let mut by_offset: BTreeMap<i64, Vec<Letter>> = BTreeMap::new();
         for letter in letters {
-            by_offset.entry(letter.offset).or_default().push(letter);
+            if letter.offset < owed {
+                by_offset.entry(letter.offset).or_default().push(letter);
+            } else {
+                let why = format!(
+                    "the group has committed up to offset {owed} only: the stream is not done with it"
+                );
+                outcomes.push((letter, Fate::Refused, why, 0));
+            }
         }
         let whole: Vec<&Letter> = by_offset
             .values()
