@@ -25,6 +25,9 @@ use crate::{
     source::kafka::past::{Entry, Past, pack},
 };
 
+/// Bytes of records that are judged together.
+const RECORDS_MAX: u64 = 16 << 20;
+
 /// What becomes of a letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -156,7 +159,6 @@ impl Redrive<'_> {
                 Some(desk) => desk,
                 None => Desk::open(repair, &source)?,
             };
-            let work = self.work(&desk, &position, letters, &mut outcomes)?;
             if !self.report.dry_run {
                 repair.quiesce(&desk.replay, &position)?;
             }
@@ -164,7 +166,10 @@ impl Redrive<'_> {
                 Some(claim) => repair.wait(claim.renew(actions)).map_err(Trouble::from),
                 None => Ok(()),
             };
-            self.judge(&mut desk, &source, &position, &work, &mut renew, &mut outcomes)?;
+            for letters in heaps(letters) {
+                let work = self.work(&desk, &position, letters, &mut outcomes)?;
+                self.judge(&mut desk, &source, &position, &work, &mut renew, &mut outcomes)?;
+            }
             self.desks.insert(source, desk);
         } else {
             let why = format!("no source of the rules reads the topic {}", position.topic);
@@ -337,6 +342,27 @@ impl Redrive<'_> {
         };
         problem.map_or(Ok(()), |problem| Err(Trouble::World(problem)))
     }
+}
+
+/// Letters in heaps whose records fit into memory together; letters of one record stay together.
+fn heaps(letters: Vec<Letter>) -> Vec<Vec<Letter>> {
+    let mut heaps: Vec<Vec<Letter>> = Vec::new();
+    let mut bytes = 0;
+    let mut last = None;
+    for letter in letters {
+        if last != Some(letter.offset) {
+            bytes += letter.raw_bytes;
+            if heaps.is_empty() || bytes > RECORDS_MAX {
+                bytes = letter.raw_bytes;
+                heaps.push(Vec::new());
+            }
+        }
+        last = Some(letter.offset);
+        if let Some(heap) = heaps.last_mut() {
+            heap.push(letter);
+        }
+    }
+    heaps
 }
 
 /// A letter, what becomes of it, how, and how many rows were stored for its record.
