@@ -66,7 +66,7 @@ pub enum Place {
 }
 
 /// What a row is known by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize)]
 pub struct Identity {
     /// The record's offset.
     pub offset: i64,

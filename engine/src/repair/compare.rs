@@ -17,6 +17,8 @@ pub struct Stored {
     pub letters: Option<usize>,
     /// Records of which a letter says that nothing was delivered, ascending.
     pub whole: Vec<i64>,
+    /// Letters that were redriven: what came of them should be there.
+    pub redriven: BTreeSet<Identity>,
     /// Tables whose rows cannot be told apart.
     pub unknown: BTreeSet<usize>,
 }
@@ -75,8 +77,11 @@ pub fn compare(
         }
         let is_letter = Some(table) == stored.letters;
         let has_letter = || {
-            stored.letters.is_some_and(|letters| is_there(letters, row.id))
-                || stored.whole.binary_search(&row.id.offset).is_ok()
+            let whole = Identity { offset: row.id.offset, emit_ix: 0 };
+            (stored.letters.is_some_and(|letters| is_there(letters, row.id))
+                && !stored.redriven.contains(&row.id))
+                || (stored.whole.binary_search(&row.id.offset).is_ok()
+                    && !stored.redriven.contains(&whole))
         };
         if !is_letter && (elsewhere(table, row.id) || renumbered(table, row.id)) {
             explained.insert(row.id.offset);
@@ -178,6 +183,9 @@ mod tests {
         let difference = compare(&[5, 6], &want, &have, true);
         assert!(difference.missing.is_empty(), "the letter is of the whole record");
         assert_eq!(compare(&[5, 6], &want, &have, false).missing, want);
+        have.redriven = BTreeSet::from([Identity { offset: 5, emit_ix: 0 }]);
+        let difference = compare(&[5, 6], &want, &have, true);
+        assert_eq!(difference.missing, wanted(&[row(0, 5, 0)]), "redriven, and then lost");
     }
 
     #[test]
