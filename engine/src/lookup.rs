@@ -4,10 +4,17 @@
 
 mod blocks;
 mod cache;
+mod clickhouse;
 mod file;
 mod geoip;
 mod http;
+mod postgres;
+mod remote;
 mod row;
+mod shape;
+mod table;
+mod topic;
+mod valkey;
 
 use std::{
     collections::BTreeMap,
@@ -18,11 +25,12 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use logmon_dsl::{
     column::value::u128_to_ip,
+    diagnostic::Diagnostic,
     eval::{Answer, Holds, Lookups},
     plan::LookupDecl,
     types::Type,
@@ -36,6 +44,10 @@ use crate::{
     metrics::{LookupMetrics, Metrics},
 };
 use cache::{AnswerCache, Life, Renewal};
+use shape::Bound;
+
+/// How long a server may take to be there when lookups are opened.
+const CONNECT: Duration = Duration::from_secs(10);
 
 /// A thread remembers an answer at most this much longer than the shared cache.
 const REMEMBERED_MS: u64 = 1_000;
@@ -51,6 +63,11 @@ const WARM_BYTES_MAX: u64 = 16 << 20;
 pub trait Lookup: fmt::Debug + Send + Sync {
     /// Answers for distinct keys, in their order. May block up to the lookup's timeout.
     fn fetch(&self, keys: &[&str]) -> Vec<Answer>;
+
+    /// What it learned that nobody waits for. Asked before every batch, so cheap where there is none.
+    fn news(&self) -> News {
+        News::None
+    }
 
     /// The same for keys that are addresses, IPv4 never in mapped form.
     fn fetch_addresses(&self, addresses: &[IpAddr]) -> Vec<Answer> {
@@ -74,6 +91,17 @@ pub trait Lookup: fmt::Debug + Send + Sync {
 
     /// What it holds now.
     fn holds(&self) -> Holding;
+}
+
+/// What a lookup learned that nobody waits for.
+#[derive(Debug)]
+pub enum News {
+    /// Nothing.
+    None,
+    /// Answers that came after their batch had gone on, or that changed.
+    Answers(Vec<(Arc<str>, Answer)>),
+    /// So much changed that nothing said before counts.
+    Everything,
 }
 
 /// What a reload found.
@@ -114,9 +142,22 @@ pub enum OpenError {
     /// The configuration lacks it, or does not fit what the rules declare.
     #[error("{0}")]
     Config(String),
+    /// The back end does not have what the rules declare: a mistake each, drawn where it is declared.
+    #[error("{}", .0.iter().map(|wrong| wrong.message.as_str()).collect::<Vec<_>>().join("\n"))]
+    Shape(Vec<Diagnostic>),
     /// The file or service is not as it should be.
     #[error(transparent)]
     World(#[from] WorldError),
+}
+
+impl OpenError {
+    /// The same, where nothing is drawn: at a reload of data.
+    fn into_world(self) -> WorldError {
+        match self {
+            Self::World(error) => error,
+            error @ (Self::Config(_) | Self::Shape(_)) => WorldError::new(error.to_string()),
+        }
+    }
 }
 
 /// Every lookup of a plan, by number. Clones share caches and data; one a thread.
@@ -189,7 +230,10 @@ impl LookupSet {
         let metrics = Metrics::new();
         let open = |decl: &LookupDecl| {
             let source: Box<dyn Lookup> = match files.get(&*decl.name) {
-                Some(path) => Box::new(file::Table::open(decl, path, "", FileFormat::Json)?),
+                Some(path) => {
+                    let bound = Bound::new(decl, &BTreeMap::new()).map_err(OpenError::Shape)?;
+                    Box::new(file::Table::open(bound, path, "", FileFormat::Json)?)
+                }
                 None => Box::new(Silent),
             };
             Ok(OpenLookup::new(decl, source, &config::Cache::default(), &metrics, None))
@@ -228,7 +272,11 @@ pub fn files(config: &Config) -> Vec<PathBuf> {
         match &lookup.kind {
             LookupKind::MaxMind { paths } => files.extend(paths.iter().cloned()),
             LookupKind::File { path, .. } => files.push(path.clone()),
-            LookupKind::Http(_) => {}
+            LookupKind::Http(_)
+            | LookupKind::Postgres(_)
+            | LookupKind::ClickHouse(_)
+            | LookupKind::Redis(_)
+            | LookupKind::Kafka(_) => {}
         }
     }
     files
@@ -286,6 +334,14 @@ impl OpenLookup {
     fn resolve(self: &Arc<Self>, keys: &[&str]) -> Vec<Answer> {
         if self.source.is_local() {
             return self.fetch(keys.len(), || self.source.fetch(keys));
+        }
+        match self.source.news() {
+            News::None => {}
+            News::Answers(answers) => {
+                self.metrics.late.inc_by(answers.len() as u64);
+                self.cache.learn(answers);
+            }
+            News::Everything => self.cache.forget(),
         }
         let resolved = self.cache.resolve(keys, |missing| self.fetch_timed(missing));
         self.count(&resolved.answers, resolved.fetched);
@@ -369,11 +425,12 @@ impl OpenLookup {
     }
 
     fn gauge(&self) {
-        if let Some(made) = self.source.holds().made {
+        let holding = self.source.holds();
+        self.metrics.data_version.set(holding.version as i64);
+        if let Some(made) = holding.made {
             self.metrics.data_timestamp.set(made as f64);
         }
-        let rows = self.source.holds().rows;
-        self.metrics.entries.set(rows.unwrap_or_else(|| self.cache.entries()) as i64);
+        self.metrics.entries.set(holding.rows.unwrap_or_else(|| self.cache.entries()) as i64);
     }
 }
 
@@ -406,12 +463,19 @@ fn connect(
     bound: &config::Lookup,
     runtime: &Handle,
 ) -> Result<Box<dyn Lookup>, OpenError> {
+    let fitted = || Bound::new(decl, &bound.fields).map_err(OpenError::Shape);
     Ok(match &bound.kind {
-        LookupKind::MaxMind { paths } => Box::new(geoip::Databases::open(decl, paths)?),
+        LookupKind::MaxMind { paths } => Box::new(geoip::Databases::open(decl, fitted()?, paths)?),
         LookupKind::File { path, key, format } => {
-            Box::new(file::Table::open(decl, path, key, *format)?)
+            Box::new(file::Table::open(fitted()?, path, key, *format)?)
         }
-        LookupKind::Http(service) => Box::new(http::Service::open(decl, service, runtime)?),
+        LookupKind::Http(service) => Box::new(http::open(decl, service, runtime)?),
+        LookupKind::Postgres(table) => Box::new(postgres::open(decl, fitted()?, table, runtime)?),
+        LookupKind::ClickHouse(table) => {
+            Box::new(clickhouse::open(decl, fitted()?, table, runtime)?)
+        }
+        LookupKind::Redis(server) => Box::new(valkey::open(decl, fitted()?, server, runtime)?),
+        LookupKind::Kafka(topic) => Box::new(topic::Topic::open(decl, fitted()?, topic)?),
     })
 }
 

@@ -85,6 +85,7 @@ struct Rules {
     faults: IntCounterVec,
     seconds: CounterVec,
     shadow: IntCounterVec,
+    renamed: IntGaugeVec,
     window_events: IntCounterVec,
     window_rows: IntCounterVec,
 }
@@ -125,6 +126,8 @@ struct Lookups {
     bytes: IntGaugeVec,
     flights: IntGaugeVec,
     paused: IntGaugeVec,
+    late: IntCounterVec,
+    data_version: IntGaugeVec,
     data_timestamp: GaugeVec,
 }
 
@@ -171,6 +174,11 @@ impl Metrics {
                 "rule_shadow_total",
                 "Events that a rule with @shadow would have dropped or routed.",
                 &["rule", "act"],
+            ),
+            renamed: naming.gauges(
+                "rule_renamed",
+                "The name that a rule with @was had before, always 1.",
+                &["rule", "was"],
             ),
             window_events: naming.counts(
                 "window_events_total",
@@ -302,6 +310,16 @@ impl Metrics {
             paused: naming.gauges(
                 "lookup_paused",
                 "1 while the back end is left alone because it did not answer.",
+                &["lookup"],
+            ),
+            late: naming.counts(
+                "lookup_late_total",
+                "Answers that came after their batch had gone on, or unasked, and are for the next one.",
+                &["lookup"],
+            ),
+            data_version: naming.gauges(
+                "lookup_data_version",
+                "How often the data were replaced since the start.",
                 &["lookup"],
             ),
             data_timestamp: naming.register(GaugeVec::new(

@@ -337,30 +337,60 @@ pub struct RawLookup {
     pub kind: Option<LookupKind>,
     /// The cache in front of it.
     pub cache: Cache,
+    /// Where a field of the rules is found, if not under its own name: a column, or a member such as `country.iso_code`.
+    pub fields: BTreeMap<String, String>,
     /// maxmind, file: the file.
     pub path: Option<PathBuf>,
     /// maxmind: several databases whose answers are joined; the first that knows a field wins.
     pub paths: Vec<PathBuf>,
-    /// file: the column or member that is the key.
+    /// file, postgres, clickhouse: the column or member that is the key; several, with commas, for a key of several parts.
     pub key: Option<String>,
     /// file: how it is read. Unset: by the file's ending.
     pub format: Option<FileFormat>,
-    /// http: the address, with `{key}` where the key goes.
+    /// http: the address, with `{key}` where the key goes, or without it where keys go into the body, `batch` at once.
+    /// clickhouse: `http://host:8123`. postgres: `postgres://host:5432/database`. redis: `redis://host:6379/0` or `rediss://…`.
     pub url: Option<String>,
     /// http: a token, sent as `Authorization: Bearer …`.
     pub bearer: Option<Secret>,
-    /// http: who logs in, sent as `Authorization: Basic …`.
+    /// http, postgres, clickhouse, redis: who logs in.
     pub user: Option<String>,
-    /// http: the password.
+    /// http, postgres, clickhouse, redis: the password.
     pub password: Option<Secret>,
     /// http: more headers.
     pub headers: BTreeMap<String, Secret>,
-    /// http: a PEM file with authorities to trust instead of the system's.
+    /// http, postgres, clickhouse, redis: a PEM file with authorities to trust instead of the system's.
     pub ca: Option<PathBuf>,
-    /// http: the longest wait of a batch of events; keys that are not answered by then are absent. Unset: `500ms`.
+    /// http, postgres, clickhouse, redis: a PEM file with our certificate, where the server asks for one.
+    pub cert: Option<PathBuf>,
+    /// http, postgres, clickhouse, redis: a PEM file with the certificate's private key.
+    pub cert_key: Option<PathBuf>,
+    /// postgres: whether the connection is encrypted. Unset: if `ca` or `cert` is given.
+    pub tls: Option<bool>,
+    /// postgres, clickhouse: the table or view with the key, one row a key.
+    pub table: Option<String>,
+    /// postgres, clickhouse: the column that is the answer, where the rules declare a single value.
+    pub value: Option<String>,
+    /// clickhouse: the database. Unset: `default`.
+    pub database: Option<String>,
+    /// redis: the name that a key has there, such as `user:{key}`. Unset: `{key}`.
+    pub pattern: Option<String>,
+    /// redis: what stands under a key. Unset: `json`.
+    pub values: Option<RedisValues>,
+    /// kafka: `host:port` of some brokers.
+    pub brokers: Vec<String>,
+    /// kafka: the compacted topic that is the table; the record's key is the key, a record without a value deletes it.
+    pub topic: Option<String>,
+    /// kafka: TLS and login.
+    pub security: Option<RawSecurity>,
+    /// kafka: librdkafka's own properties, for what has no key here.
+    pub client: BTreeMap<String, Secret>,
+    /// http, postgres, clickhouse, redis: the longest wait of a batch of events; keys that are not answered by then are
+    /// absent, and what comes later is for the next batch. Unset: `500ms`.
     pub timeout: Option<Wait>,
-    /// http: requests at once. Unset: 32.
+    /// http, postgres, clickhouse, redis: calls at once. Unset: 32 for http with one key a call, else 4.
     pub concurrency: Option<u32>,
+    /// http, postgres, clickhouse, redis: keys a call. Unset: 1 for http, else 500.
+    pub batch: Option<u32>,
 }
 
 /// Kinds of lookups.
@@ -373,6 +403,25 @@ pub enum LookupKind {
     File,
     /// A web service.
     Http,
+    /// A table in `PostgreSQL`.
+    Postgres,
+    /// A table in `ClickHouse`.
+    ClickHouse,
+    /// Keys of a Redis or Valkey.
+    Redis,
+    /// A compacted Kafka topic, kept in memory as a table.
+    Kafka,
+}
+
+/// What stands under a key of a Redis.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RedisValues {
+    /// A text with JSON in it.
+    #[default]
+    Json,
+    /// A hash, field by field.
+    Hash,
 }
 
 /// How a lookup's file is read.
@@ -385,6 +434,8 @@ pub enum FileFormat {
     Json,
     /// One JSON object a line.
     Ndjson,
+    /// Apache Parquet, flat columns.
+    Parquet,
 }
 
 /// The cache in front of a lookup. Data in memory (maxmind, file) need none: they are asked directly.

@@ -1,5 +1,6 @@
 //! MaxMind databases: address → place, whatever the database calls its members.
 
+mod check;
 mod records;
 
 use std::{
@@ -21,7 +22,7 @@ use maxminddb::{LookupResult, MaxMindDbError, Reader};
 use serde_json::{Map, Value};
 use smallvec::SmallVec;
 
-use super::{Fingerprint, Holding, Lookup, OpenError, Reloaded, row};
+use super::{Fingerprint, Holding, Lookup, OpenError, Reloaded, row, shape::Bound};
 use crate::error::WorldError;
 use records::{Places, Records};
 
@@ -29,7 +30,7 @@ use records::{Places, Records};
 const FILE_BYTES_MAX: u64 = 1 << 30;
 
 /// Where a declared member is found: nested `GeoIP2` first, then the flat names of other makers.
-const ALIASES: [(&[&str], &[&str]); 15] = [
+const ALIASES: [(&[&str], &[&str]); 24] = [
     (
         &["country", "country_code"],
         &["country.iso_code", "country_code", "country", "registered_country.iso_code"],
@@ -66,6 +67,18 @@ const ALIASES: [(&[&str], &[&str]); 15] = [
         ],
     ),
     (&["isp"], &["isp", "traits.isp"]),
+    (&["domain"], &["domain", "traits.domain"]),
+    (&["connection_type"], &["connection_type", "traits.connection_type"]),
+    (&["user_type"], &["user_type", "traits.user_type"]),
+    (&["is_anonymous"], &["is_anonymous", "traits.is_anonymous"]),
+    (&["is_anonymous_vpn", "is_vpn"], &["is_anonymous_vpn", "traits.is_anonymous_vpn"]),
+    (
+        &["is_hosting_provider", "is_hosting"],
+        &["is_hosting_provider", "traits.is_hosting_provider"],
+    ),
+    (&["is_public_proxy", "is_proxy"], &["is_public_proxy", "traits.is_public_proxy"]),
+    (&["is_residential_proxy"], &["is_residential_proxy", "traits.is_residential_proxy"]),
+    (&["is_tor_exit_node", "is_tor"], &["is_tor_exit_node", "traits.is_tor_exit_node"]),
     (
         &["is_in_european_union", "is_eu"],
         &["country.is_in_european_union", "is_in_european_union", "is_eu"],
@@ -77,6 +90,7 @@ const ALIASES: [(&[&str], &[&str]); 15] = [
 pub(super) struct Databases {
     name: Arc<str>,
     shape: Option<Shape>,
+    bound: Bound,
     paths: Vec<PathBuf>,
     current: ArcSwap<Opened>,
     version: AtomicU64,
@@ -98,7 +112,11 @@ struct Database {
 }
 
 impl Databases {
-    pub(super) fn open(decl: &LookupDecl, paths: &[PathBuf]) -> Result<Self, OpenError> {
+    pub(super) fn open(
+        decl: &LookupDecl,
+        bound: Bound,
+        paths: &[PathBuf],
+    ) -> Result<Self, OpenError> {
         let name = &decl.name;
         let wrong = |sentence: String| Err(OpenError::Config(sentence));
         let [key] = decl.keys.as_slice() else {
@@ -119,9 +137,11 @@ impl Databases {
             ));
         }
         let opened = read(name, paths)?;
+        check::check(&bound, &opened.databases)?;
         Ok(Self {
             name: Arc::clone(name),
             shape,
+            bound,
             paths: paths.to_vec(),
             current: ArcSwap::from_pointee(opened),
             version: AtomicU64::new(0),
@@ -169,7 +189,11 @@ impl Databases {
             return Answer::Miss;
         }
         let members = match &self.shape {
-            Some(shape) => row::record(shape, |field| find(&records, field), || joined(&records)),
+            Some(shape) => {
+                let mut columns = self.bound.columns.iter();
+                let find = |field: &FieldType| find(&records, field, columns.next()?);
+                row::record(shape, find, || joined(&records))
+            }
             None => Some(joined(&records)),
         };
         members.map_or(Answer::Miss, |members| {
@@ -207,7 +231,12 @@ impl Lookup for Databases {
         if same {
             return Ok(Reloaded::Unchanged);
         }
-        self.current.store(Arc::new(read(&self.name, &self.paths)?));
+        let fresh = read(&self.name, &self.paths)?;
+        for ((path, old), new) in self.paths.iter().zip(&current.databases).zip(&fresh.databases) {
+            check::is_newer(&self.name, path, old, new)?;
+        }
+        check::check(&self.bound, &fresh.databases).map_err(OpenError::into_world)?;
+        self.current.store(Arc::new(fresh));
         self.version.fetch_add(1, Ordering::AcqRel);
         Ok(Reloaded::Replaced)
     }
@@ -266,30 +295,19 @@ fn read_one(name: &str, path: &Path) -> Result<Database, WorldError> {
     Ok(Database { reader, fingerprint })
 }
 
-/// A declared member: under its own name if that fits, else where its aliases point.
-fn find(records: &[Map<String, Value>], field: &FieldType) -> Option<Value> {
+/// A declared member: where the configuration says, else under its own name if that fits, else where its aliases point.
+fn find(records: &[Map<String, Value>], field: &FieldType, column: &str) -> Option<Value> {
     let ty = &field.ty.base;
-    let own = |record: &Map<String, Value>| row::fit(record.get(&*field.name)?, ty);
-    if let Some(value) = records.iter().find_map(own) {
-        return Some(value);
-    }
-    let (_, paths) = ALIASES.iter().find(|(names, _)| names.contains(&&*field.name))?;
-    records
-        .iter()
-        .find_map(|record| paths.iter().find_map(|path| row::fit(at_path(record, path)?, ty)))
+    places(field, column).find_map(|path| {
+        records.iter().find_map(|record| row::fit(row::at_path(record, path)?, ty))
+    })
 }
 
-/// The value at `country.iso_code` or `subdivisions.0.iso_code`.
-fn at_path<'a>(record: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
-    let (first, rest) = path.split_once('.').unwrap_or((path, ""));
-    let mut value = record.get(first)?;
-    for part in rest.split('.').filter(|part| !part.is_empty()) {
-        value = match value {
-            Value::Array(items) => items.get(part.parse::<usize>().ok()?)?,
-            _ => value.get(part)?,
-        };
-    }
-    Some(value)
+/// Paths under which a member may stand, the best first.
+fn places<'a>(field: &'a FieldType, column: &'a str) -> impl Iterator<Item = &'a str> {
+    let is_named = *field.name != *column;
+    let aliases = ALIASES.iter().find(|(names, _)| !is_named && names.contains(&&*field.name));
+    std::iter::once(column).chain(aliases.into_iter().flat_map(|(_, paths)| paths.iter().copied()))
 }
 
 /// All members of all records, the first record's win.

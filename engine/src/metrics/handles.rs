@@ -81,6 +81,10 @@ pub struct LookupMetrics {
     pub flights: IntGauge,
     /// 1 while the back end is left alone.
     pub paused: IntGauge,
+    /// Answers that came late or unasked.
+    pub late: IntCounter,
+    /// How often the data were replaced.
+    pub data_version: IntGauge,
     /// When the data was made, seconds since 1970.
     pub data_timestamp: Gauge,
 }
@@ -151,6 +155,8 @@ impl Metrics {
             paused: vector.paused.with_label_values(&[name]),
             seconds: vector.seconds.with_label_values(&[name]),
             entries: vector.entries.with_label_values(&[name]),
+            late: vector.late.with_label_values(&[name]),
+            data_version: vector.data_version.with_label_values(&[name]),
             data_timestamp: vector.data_timestamp.with_label_values(&[name]),
         }
     }

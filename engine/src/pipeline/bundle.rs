@@ -11,6 +11,7 @@ use std::{
 use logmon_dsl::{
     plan::{Plan, SinkId, SinkType},
     program::{LockFile, Program},
+    render::render,
 };
 use rdkafka::ClientConfig;
 use tokio::runtime::Handle;
@@ -211,7 +212,7 @@ impl World {
         program: Program,
         previous: Option<&Bundle>,
     ) -> Result<Bundle, Vec<BindError>> {
-        let Program { mut plan, files, hash, lock, .. } = program;
+        let Program { mut plan, files, hash, lock, sources, .. } = program;
         let mut errors = self.names(&plan);
         if !errors.is_empty() {
             return Err(errors);
@@ -230,6 +231,9 @@ impl World {
                 .map_err(|failed| {
                     errors.extend(failed.into_iter().map(|error| match error {
                         OpenError::Config(message) => BindError::Config(message),
+                        OpenError::Shape(wrong) => {
+                            BindError::World(render(&wrong, &sources, false))
+                        }
                         OpenError::World(error) => BindError::World(sentence(&error)),
                     }));
                 })
@@ -507,7 +511,7 @@ enum Unsealed {
 }
 
 /// A client for each of a sink's servers.
-pub(super) fn clients(
+pub(crate) fn clients(
     sink: &config::Sink,
     table: &ClickHouseSink,
 ) -> Result<Vec<Arc<Client>>, BindError> {

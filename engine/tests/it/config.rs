@@ -274,7 +274,7 @@ sink = "log"
             logmon.toml:33: `[sink.nothing] kind` is missing; write "clickhouse" or "kafka"
             logmon.toml:35: `[lookup.geo] path` is missing; name the .mmdb file
             logmon.toml:37: `[lookup.geo] key` does not belong to kind = "maxmind"
-            logmon.toml:39: `[lookup.users] format` is missing, and the file's ending does not tell; write "csv", "json" or "ndjson"
+            logmon.toml:39: `[lookup.users] format` is missing, and the file's ending does not tell; write "csv", "json", "ndjson" or "parquet"
             logmon.toml:39: `[lookup.users] key` is missing; name the column that is the key
             logmon.toml:43: `[lookup.web] user` is missing beside `password`
             logmon.toml:45: `[lookup.web] url` may hold `{key}` only after the host

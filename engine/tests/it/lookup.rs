@@ -2,6 +2,10 @@
 
 #![expect(clippy::needless_raw_string_hashes, reason = "expected texts are rewritten that way")]
 
+mod files;
+mod servers;
+mod web;
+
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -64,6 +68,7 @@ fn decl(name: &str, key: Type, yields: Type) -> LookupDecl {
         keys: vec![Ty::required(key)],
         yields: Ty::optional(yields),
         span: Span::default(),
+        fields: Vec::new(),
     }
 }
 
@@ -117,6 +122,7 @@ impl World {
                 let text = |error: &OpenError| {
                     let kind = match error {
                         OpenError::Config(_) => "config",
+                        OpenError::Shape(_) => "shape",
                         OpenError::World(_) => "world",
                     };
                     format!("{kind}: {error}").replace(&format!("{}/", folder.display()), "")
@@ -328,11 +334,11 @@ fn what_is_wrong_with_a_lookup_is_one_sentence_each() {
         config: [lookup.scores] is a MaxMind database, which yields a record, not `int?`
         world: [lookup.gone_csv] path: gone.csv cannot be read: No such file or directory (os error 2)
         world: [lookup.short_csv] short.csv:3: has 1 cells, but the heading has 2
-        world: [lookup.typed_csv] typed.csv:2: column `age` holds `old`, which is no int
+        shape: [lookup.typed_csv] typed.csv:2: column `age` holds `old`, which is no int
         world: [lookup.column_csv] column.csv:1: has no column `id`; it has name, age
         world: [lookup.quote_csv] quote.csv:2: a quoted cell does not end
         world: [lookup.broken_json] broken.json:2: key must be a string at line 2 column 2
-        world: [lookup.typed_ndjson] typed.ndjson:2: member `age` is no int
+        shape: [lookup.typed_ndjson] typed.ndjson:2: member `age` is no int
         world: [lookup.text] path: text.mmdb is no sound MaxMind database: invalid database: could not find MaxMind DB metadata in file"#]].assert_eq(&errors);
 }
 
@@ -467,4 +473,21 @@ fn a_service_that_is_not_there_fails_and_does_not_stop() {
     let declared = [decl("users", Type::Text, user())];
     let set = world.open(&folder.0, &declared, &web_config(port, "token"), None).unwrap();
     assert_eq!(ask(&set, &["ann", "bob"]), json!(["failed", "failed"]));
+}
+
+#[test]
+fn the_configurations_of_the_chapter_are_sound() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/lookups.md");
+    let text = std::fs::read_to_string(page).unwrap();
+    let blocks: Vec<&str> = text
+        .split("```toml\n")
+        .skip(1)
+        .filter_map(|rest| rest.split_once("```").map(|(block, _)| block))
+        .collect();
+    assert!(blocks.len() >= 4, "{blocks:?}");
+    for block in blocks {
+        let known = |_: &str| Some("secret".to_owned());
+        let read = Config::parse(block, Path::new("logmon.toml"), &known);
+        assert!(read.is_ok(), "{}\n{block}", read.unwrap_err());
+    }
 }

@@ -119,6 +119,7 @@ fn value(schema: &Value, property: &Value) -> String {
         (_, _) if property["format"] == "date-time" => "time".to_owned(),
         (["string", ..], _) => "text".to_owned(),
         (["integer"], _) => "number".to_owned(),
+        (["boolean"], _) => "`true`, `false`".to_owned(),
         (["array"], _) => "list of texts".to_owned(),
         (["object"], _) => "table of texts".to_owned(),
         (other, _) => panic!("no word for {other:?}"),
