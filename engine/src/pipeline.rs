@@ -11,6 +11,7 @@ pub mod observe;
 pub mod outlets;
 pub mod poison;
 pub mod reload;
+pub mod replay;
 pub mod schema;
 pub mod worker;
 
@@ -188,7 +189,7 @@ impl Drop for Alarm {
 }
 
 /// librdkafka's settings for a source. `queue_bytes` is what all its partitions may hold before we take it.
-fn client(source: &Source, queue_bytes: u64, partitions: u64) -> ClientConfig {
+pub(crate) fn client(source: &Source, queue_bytes: u64, partitions: u64) -> ClientConfig {
     // With queues of their own the limits count per partition, and they are fixed before the first assignment says how many there are.
     let queue = (queue_bytes / partitions.max(PARTITIONS_MIN)).clamp(256 << 10, 16 << 20);
     // A fetch is asked for while there is room at all, and becomes some times as large when it is unpacked.

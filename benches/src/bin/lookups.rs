@@ -51,10 +51,14 @@ sink out : { ... }
 type Geo = { country: string?, city: string?, latitude: float?, longitude: float? }
 type Plan = { plan: string, region: string, is_staff: bool }
 type Net = { list: string, score: int }
-lookup geo(ip) -> Geo?
-lookup users(string) -> Plan?
-lookup nets(ip) -> Net?
 "#;
+
+/// Only what a rule asks is declared: what is declared must be bound.
+const LOOKUPS: [(&str, &str); 3] = [
+    ("geo(", "lookup geo(ip) -> Geo?"),
+    ("users(", "lookup users(string) -> Plan?"),
+    ("nets(", "lookup nets(ip) -> Net?"),
+];
 
 #[derive(Serialize)]
 struct Results {
@@ -325,7 +329,9 @@ impl Bench<'_> {
 }
 
 fn plan(rule: &str) -> anyhow::Result<Plan> {
-    let text = format!("{WORLD}\n{rule}\nrule home on app {{ route to out }}\n");
+    let asked = LOOKUPS.iter().filter(|(call, _)| rule.contains(call));
+    let asked: String = asked.map(|(_, declared)| format!("{declared}\n")).collect();
+    let text = format!("{WORLD}\n{asked}\n{rule}\nrule home on app {{ route to out }}\n");
     let compiled = compile(Path::new("bench.rules"), &Text(text), Mode::Run);
     let program = compiled.program.with_context(|| format!("{:?}", compiled.diagnostics))?;
     Ok(program.plan)

@@ -511,7 +511,7 @@ enum Unsealed {
 }
 
 /// A client for each of a sink's servers.
-pub(super) fn clients(
+pub(crate) fn clients(
     sink: &config::Sink,
     table: &ClickHouseSink,
 ) -> Result<Vec<Arc<Client>>, BindError> {

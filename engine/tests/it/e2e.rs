@@ -10,6 +10,7 @@ mod order;
 pub(crate) mod project;
 mod refused;
 mod remembers;
+mod repair;
 mod secure;
 
 use std::sync::LazyLock;
