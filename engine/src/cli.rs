@@ -22,6 +22,7 @@ mod pull;
 mod repl;
 mod run;
 mod schema;
+mod search;
 mod test;
 
 use std::{
@@ -74,6 +75,8 @@ enum Command {
     Repl(repl::Arguments),
     /// Say what sample events and the rules disagree about
     Doctor(doctor::Arguments),
+    /// Say what a search asks of the stored events, as SQL
+    Search(search::Arguments),
     /// About the shapes of events and tables
     #[command(subcommand)]
     Schema(schema::Command),
@@ -107,6 +110,7 @@ pub fn main() -> ExitCode {
         Command::Demo(arguments) => demo::demo(&arguments),
         Command::Repl(arguments) => repl::repl(&arguments),
         Command::Doctor(arguments) => doctor::doctor(&arguments),
+        Command::Search(arguments) => search::search(&arguments),
         Command::Schema(command) => schema::schema(&command),
         Command::Import(command) => import::import(&command),
         Command::Lsp(arguments) => lsp::lsp(&arguments),

@@ -85,6 +85,7 @@ struct Rules {
     faults: IntCounterVec,
     seconds: CounterVec,
     shadow: IntCounterVec,
+    renamed: IntGaugeVec,
     window_events: IntCounterVec,
     window_rows: IntCounterVec,
 }
@@ -166,6 +167,11 @@ impl Metrics {
                 "rule_shadow_total",
                 "Events that a rule with @shadow would have dropped or routed.",
                 &["rule", "act"],
+            ),
+            renamed: naming.gauges(
+                "rule_renamed",
+                "The name that a rule with @was had before, always 1.",
+                &["rule", "was"],
             ),
             window_events: naming.counts(
                 "window_events_total",

@@ -211,9 +211,10 @@ fn client(source: &Source, queue_bytes: u64, partitions: u64) -> ClientConfig {
     if client.get("group.protocol") != Some("consumer") {
         client
             .set("partition.assignment.strategy", "cooperative-sticky")
-            // A member that dies is noticed within these eight seconds, and its partitions move on; heartbeats have a thread of their own.
-            .set("session.timeout.ms", "8000")
-            .set("heartbeat.interval.ms", "2000");
+            // A member that dies is noticed within these six seconds, the least that brokers allow, and the others hear of it with their next
+            // heartbeat; heartbeats have a thread of their own.
+            .set("session.timeout.ms", "6000")
+            .set("heartbeat.interval.ms", "1500");
     }
     client
         .set("group.id", &source.group)

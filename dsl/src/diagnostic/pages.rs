@@ -4,8 +4,8 @@ use super::Code;
 
 impl Code {
     /// Returns the page of the manual about it, as Markdown.
-    pub fn page(self) -> Option<&'static str> {
-        Some(match self {
+    pub fn page(self) -> &'static str {
+        match self {
             Self::E100 => include_str!("../../../docs/diagnostics/E100.md"),
             Self::E101 => include_str!("../../../docs/diagnostics/E101.md"),
             Self::E102 => include_str!("../../../docs/diagnostics/E102.md"),
@@ -48,7 +48,9 @@ impl Code {
             Self::W701 => include_str!("../../../docs/diagnostics/W701.md"),
             Self::W702 => include_str!("../../../docs/diagnostics/W702.md"),
             Self::E703 => include_str!("../../../docs/diagnostics/E703.md"),
-            Self::E603 | Self::W604 | Self::W801 => return None,
-        })
+            Self::E603 => include_str!("../../../docs/diagnostics/E603.md"),
+            Self::W604 => include_str!("../../../docs/diagnostics/W604.md"),
+            Self::W801 => include_str!("../../../docs/diagnostics/W801.md"),
+        }
     }
 }
