@@ -343,6 +343,7 @@ pub fn pack(
         keys,
         headers,
         again: false,
+        hashes: Vec::new(),
     }
 }
 
