@@ -89,6 +89,7 @@ pub struct World {
     /// Partitions of each source's topics, as they were at start.
     partitions: Mutex<BTreeMap<Arc<str>, u64>>,
     outboxes: Mutex<BTreeMap<Arc<str>, Arc<Outbox>>>,
+    exact: Mutex<BTreeMap<Arc<str>, Arc<ExactTable>>>,
     chunks: AtomicU64,
 }
 
@@ -109,6 +110,8 @@ pub enum Outlet {
         limits: config::Batch,
         /// Takes the blocks.
         outbox: Arc<Outbox>,
+        /// The table as exactly-once knows it, where it takes each row once.
+        exact: Option<Arc<ExactTable>>,
     },
     /// Into a topic.
     Topic {
@@ -124,6 +127,8 @@ pub struct DeadLetters {
     pub sink: Option<SinkId>,
     /// The table, and who takes its blocks.
     pub table: Option<(Arc<Table>, Arc<Outbox>)>,
+    /// The table as exactly-once knows it, where it takes each row once.
+    pub exact: Option<Arc<ExactTable>>,
     /// A topic that gets them too.
     pub topic: Option<Arc<Outbox>>,
 }
@@ -153,6 +158,37 @@ impl fmt::Debug for Bundle {
 }
 
 impl Bundle {
+    /// What intents call it.
+    pub fn id(&self) -> BundleId {
+        BundleId::from_hex(&self.hash).expect("a hash has 64 hexadecimal digits")
+    }
+
+    /// Whether any table takes each row once.
+    pub fn is_exact(&self) -> bool {
+        self.outlets.iter().any(|outlet| matches!(outlet, Outlet::Table { exact: Some(_), .. }))
+    }
+
+    /// Every table that takes each row once, with its quoted name.
+    pub fn exact_tables(&self) -> Vec<(Arc<ExactTable>, Arc<str>)> {
+        let sinks = self.outlets.iter().filter_map(|outlet| match outlet {
+            Outlet::Table { binding, exact: Some(exact), .. } => {
+                Some((Arc::clone(exact), Arc::from(binding.table.quoted())))
+            }
+            Outlet::Table { .. } | Outlet::Topic { .. } => None,
+        });
+        let dead = &self.dead_letters;
+        let letters = dead.exact.as_ref().zip(dead.table.as_ref());
+        let letters =
+            letters.map(|(exact, (table, _))| (Arc::clone(exact), Arc::from(table.quoted())));
+        let mut all: Vec<(Arc<ExactTable>, Arc<str>)> = Vec::new();
+        for one in sinks.chain(letters) {
+            if all.iter().all(|known| known.1 != one.1) {
+                all.push(one);
+            }
+        }
+        all
+    }
+
     /// The first eight digits of the hash: what people and tokens call it.
     pub fn short(&self) -> &str {
         &self.hash[..8]
@@ -182,6 +218,7 @@ impl World {
             incarnation,
             partitions: Mutex::default(),
             outboxes: Mutex::default(),
+            exact: Mutex::default(),
             chunks: AtomicU64::new(0),
         })
     }
@@ -241,12 +278,12 @@ impl World {
         let outlets = bound
             .into_iter()
             .map(|outlet| match outlet {
-                Unsealed::Table { mut binding, limits, outbox } => {
+                Unsealed::Table { mut binding, limits, outbox, exact } => {
                     binding.seal(&plan.layout);
                     if !binding.cuts_partitions() {
                         tracing::info!(sink = %binding.sink, "the table's partition expression is computed by the server: at least once");
                     }
-                    Outlet::Table { binding: Arc::from(binding), limits, outbox }
+                    Outlet::Table { binding: Arc::from(binding), limits, outbox, exact }
                 }
                 Unsealed::Topic { outbox } => Outlet::Topic { outbox },
             })
@@ -457,7 +494,12 @@ impl World {
 
 /// An outlet whose layout may still grow.
 enum Unsealed {
-    Table { binding: Box<Binding>, limits: config::Batch, outbox: Arc<Outbox> },
+    Table {
+        binding: Box<Binding>,
+        limits: config::Batch,
+        outbox: Arc<Outbox>,
+        exact: Option<Arc<ExactTable>>,
+    },
     Topic { outbox: Arc<Outbox> },
 }
 

@@ -16,6 +16,7 @@ use super::{
     budget::Share,
     bundle::{Bundle, Outlet, World},
     deliver::{Cargo, Outbox, Outgoing, Unit},
+    exact,
     lanes::Lanes,
 };
 use crate::{
@@ -63,6 +64,8 @@ pub struct Outlets {
     next_ticket: u64,
     /// Records of the batch in hand: topics get them in the order of the partition.
     outgoing: Vec<Outgoing>,
+    /// The blocks of the range that the batch in hand belongs to: they close together, and are named before they are sent.
+    pub range: Option<exact::growing::Growing>,
 }
 
 #[derive(Debug)]
@@ -94,7 +97,7 @@ impl Outlets {
             .iter()
             .zip(&bundle.plan.sinks)
             .map(|(outlet, decl)| match outlet {
-                Outlet::Table { binding, limits, outbox } => SinkDesk::Table(Box::new(Growing {
+                Outlet::Table { binding, limits, outbox, .. } => SinkDesk::Table(Box::new(Growing {
                     builder: TableBuilder::new(Arc::clone(binding)).on(&world.shelf),
                     limits: *limits,
                     outbox: Arc::clone(outbox),
@@ -121,6 +124,7 @@ impl Outlets {
             tickets: HashMap::new(),
             next_ticket: 0,
             outgoing: Vec::new(),
+            range: None,
         }
     }
 
@@ -145,7 +149,18 @@ impl Outlets {
         routed: &Routed,
     ) -> Vec<DeadRow> {
         let plan = Arc::clone(&self.bundle.plan);
-        let context = self.context(ticket, &plan.sources[batch.meta.source].name, names_table);
+        let mut context = self.context(ticket, &plan.sources[batch.meta.source].name, names_table);
+        if let Some(range) = &mut self.range {
+            let (wall, incarnation) = (range.tag().t0, range.tag().inc as u32);
+            if let (Some(builder), SinkDesk::Table(table)) =
+                (range.table(routed.sink.0 as usize), &self.sinks[routed.sink.0 as usize])
+            {
+                (context.wall, context.incarnation) = (wall, incarnation);
+                let report = builder.append(batch, names, routed, &context);
+                count(&table.metrics, &report);
+                return report.dead;
+            }
+        }
         let (rows, dead) = match &mut self.sinks[routed.sink.0 as usize] {
             SinkDesk::Table(table) => {
                 let report = table.builder.append(batch, names, routed, &context);
@@ -172,7 +187,16 @@ impl Outlets {
             let records = letters.iter().map(super::dead::record).collect();
             self.send_records(ticket, &outbox, records);
         }
-        let context = self.context(ticket, "", 0);
+        let mut context = self.context(ticket, "", 0);
+        if let Some(range) = &mut self.range {
+            let at_least_once = (context.wall, context.incarnation);
+            (context.wall, context.incarnation) = (range.tag().t0, range.tag().inc as u32);
+            if let Some(report) = range.letters(letters, &context) {
+                assert_eq!(report.rows, letters.len(), "a dead letter has no second place to go");
+                return;
+            }
+            (context.wall, context.incarnation) = at_least_once;
+        }
         if let Some(dead) = &mut self.dead {
             let report = dead.builder.append(letters, &context);
             dead.share.resize(dead.builder.builder().bytes());

@@ -14,12 +14,15 @@ use rdkafka::{
     types::RDKafkaRespErr,
 };
 
-use super::{Settings, explain, is_tls_failure, note, queue::PartitionQueue};
+use super::{
+    Settings, explain, is_tls_failure, note,
+    queue::{self, PartitionQueue},
+};
 use crate::{
     config::Start,
-    delivery::{LaneId, Position},
+    delivery::{LaneId, Position, protocol::Commit as Outcome},
     source::{
-        SharedIntake,
+        Commit, SharedIntake,
         assignment::{self, Known},
     },
 };
@@ -37,6 +40,8 @@ pub(super) struct Assigned {
     pub(super) next: i64,
     /// Fates of records before this offset are settled: they are read again for what rules remember of them.
     pub(super) settled: i64,
+    /// Records before this offset, and from `settled` on, are a range that an earlier owner named.
+    pub(super) ends: i64,
 }
 
 /// The group's state on this member. All calls come from the reading thread; the lock is never contended.
@@ -48,6 +53,8 @@ pub(super) struct GroupContext {
     leaving: AtomicBool,
     /// The last sentence that was reported, so that a client which retries three times a second is heard once.
     said: Mutex<Option<String>>,
+    /// Offsets with notes that are on their way to the broker. One request at a time, so that an answer tells which one it is for.
+    committing: Mutex<Vec<Commit>>,
 }
 
 impl std::fmt::Debug for dyn crate::source::Intake {
@@ -64,6 +71,7 @@ impl GroupContext {
             assigned: Mutex::default(),
             leaving: AtomicBool::new(false),
             said: Mutex::default(),
+            committing: Mutex::default(),
         }
     }
 
@@ -144,8 +152,6 @@ impl GroupContext {
             if let Some((from, to)) = start.gap {
                 tracing::error!(source = %self.settings.name, %topic, partition, from, to, "Kafka no longer holds these offsets: they were never read");
             }
-            let first = start.since.unwrap_or(start.offset);
-            begin.add_partition_offset(topic, *partition, Offset::Offset(first))?;
             if start.fresh {
                 // So that a restart begins here again, not at what is then the end.
                 commit.add_partition_offset(topic, *partition, Offset::Offset(start.offset))?;
@@ -155,12 +161,16 @@ impl GroupContext {
                 continue;
             };
             let lane = self.intake.assigned(start.position.clone());
+            let resume = self.intake.resume(lane, start.offset, &start.note);
+            let first = start.since.or(resume.since).unwrap_or(start.offset);
+            begin.add_partition_offset(topic, *partition, Offset::Offset(first))?;
             assigned.push(Assigned {
                 position: start.position,
                 lane,
                 queue,
                 next: first,
                 settled: start.offset,
+                ends: resume.ends.unwrap_or(start.offset),
             });
         }
         drop(assigned);
@@ -209,9 +219,7 @@ impl GroupContext {
                     Start::At(ms) => offset_at(consumer, &topic, partition, ms)?,
                     Start::Earliest | Start::Latest => None,
                 };
-                let noted = committed
-                    .find_partition(&topic, partition)
-                    .and_then(|element| note::read(element.metadata()));
+                let noted = queue::metadata(&committed, &topic, partition).unwrap_or_default();
                 let committed = committed_of(partition);
                 let known = Known { committed, topic_is_read, low, high, at };
                 let begin = assignment::begin(self.settings.start, known);
@@ -223,10 +231,11 @@ impl GroupContext {
                     gap: begin.gap,
                     fresh: committed.is_none(),
                     // Only where reading goes on at what was committed does the note belong to it.
-                    since: noted
+                    since: note::read(&noted)
                         .filter(|_| committed == Some(begin.offset))
                         .map(|since| since.max(low))
                         .filter(|since| *since < begin.offset),
+                    note: if committed == Some(begin.offset) { noted } else { Vec::new() },
                 });
             }
         }
@@ -251,8 +260,12 @@ impl GroupContext {
         }
         let lanes: Vec<LaneId> = going.iter().map(|one| one.lane).collect();
         let closed = self.intake.revoking(&lanes);
-        if !lost && !closed.is_empty() {
-            let mut offsets = TopicPartitionList::with_capacity(closed.len());
+        let words = self.intake.last_words(&lanes);
+        if !lost && closed.len() + words.len() > 0 {
+            let mut offsets = TopicPartitionList::with_capacity(closed.len() + words.len());
+            for commit in &words {
+                note::add_commit(&mut offsets, commit)?;
+            }
             for (position, offset) in &closed {
                 let since = self.intake.since(position, *offset);
                 note::add(&mut offsets, position, *offset, since)?;
@@ -267,6 +280,48 @@ impl GroupContext {
     }
 }
 
+impl GroupContext {
+    /// Sends offsets with notes to the broker, unless others are on their way: those that came meanwhile go together then.
+    pub(super) fn commit_notes(&self, consumer: &BaseConsumer<Self>) {
+        let mut committing = self.lock_committing();
+        if !committing.is_empty() {
+            return;
+        }
+        let mut due = self.intake.commits();
+        if due.is_empty() {
+            return;
+        }
+        // Only what is still ours. Partitions go and commits leave on this one thread, so nothing comes between.
+        let assigned = self.assigned();
+        due.retain(|commit| assigned.iter().any(|one| one.lane == commit.lane));
+        drop(assigned);
+        let mut list = TopicPartitionList::with_capacity(due.len());
+        for commit in &due {
+            note::add_commit(&mut list, commit).expect("an offset of a record is a valid offset");
+        }
+        if list.count() == 0 {
+            return;
+        }
+        match consumer.commit(&list, CommitMode::Async) {
+            Ok(()) => *committing = due,
+            Err(error) => {
+                drop(committing);
+                self.note(&error);
+                due.iter().for_each(|commit| self.intake.answered(commit, Outcome::Unknown));
+            }
+        }
+    }
+
+    /// Whether an answer of the broker is waited for.
+    pub(super) fn is_committing(&self) -> bool {
+        !self.lock_committing().is_empty()
+    }
+
+    fn lock_committing(&self) -> MutexGuard<'_, Vec<Commit>> {
+        self.committing.lock().expect("the reading thread does not panic while it holds the lock")
+    }
+}
+
 struct Beginning {
     position: Position,
     offset: i64,
@@ -275,6 +330,8 @@ struct Beginning {
     fresh: bool,
     /// Where reading begins once more for what rules remember.
     since: Option<i64>,
+    /// What stands beside the committed offset.
+    note: Vec<u8>,
 }
 
 impl ClientContext for GroupContext {
@@ -300,6 +357,34 @@ impl ClientContext for GroupContext {
 }
 
 impl ConsumerContext for GroupContext {
+    fn commit_callback(&self, result: Result<(), KafkaError>, offsets: &TopicPartitionList) {
+        let mut committing = self.lock_committing();
+        let answer = |commit: &Commit| {
+            let Position { topic, partition } = &commit.position;
+            let element = offsets.find_partition(topic, *partition)?;
+            let same = element.offset() == Offset::Offset(commit.offset)
+                && queue::metadata(offsets, topic, *partition).as_deref()
+                    == Some(commit.note.as_bytes());
+            same.then(|| element.error().and_then(|()| result.clone()))
+        };
+        // Another request's answer, such as that of a plain offset, names other notes.
+        if !committing.iter().any(|commit| answer(commit).is_some()) {
+            return;
+        }
+        for commit in std::mem::take(&mut *committing) {
+            let outcome = match answer(&commit) {
+                Some(Ok(())) => Outcome::Stored,
+                Some(Err(error)) => {
+                    let Position { topic, partition } = &commit.position;
+                    tracing::warn!(source = %self.settings.name, %topic, partition, %error, "an offset was not committed");
+                    Outcome::Unknown
+                }
+                None => Outcome::Unknown,
+            };
+            self.intake.answered(&commit, outcome);
+        }
+    }
+
     fn rebalance(
         &self,
         consumer: &BaseConsumer<Self>,

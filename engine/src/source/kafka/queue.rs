@@ -7,6 +7,7 @@
 use std::{ffi::CString, fmt, marker::PhantomData, ptr, slice};
 
 use rdkafka::{
+    TopicPartitionList,
     consumer::{BaseConsumer, Consumer, ConsumerContext},
     error::RDKafkaErrorCode,
 };
@@ -174,6 +175,18 @@ unsafe fn bytes<'a>(pointer: *mut std::ffi::c_void, len: usize) -> Option<&'a [u
     // SAFETY: by the contract above.
     (!pointer.is_null())
         .then(|| unsafe { slice::from_raw_parts(pointer.cast::<u8>().cast_const(), len) })
+}
+
+/// What stands beside a committed offset, as bytes: the safe crate panics where somebody else wrote no UTF-8 there.
+pub(super) fn metadata(list: &TopicPartitionList, topic: &str, partition: i32) -> Option<Vec<u8>> {
+    let topic = CString::new(topic).ok()?;
+    // SAFETY: the list is valid while it is borrowed; an element that is found lives as long as the list, and its metadata is memory of that
+    // size, or null.
+    unsafe {
+        let found = sys::rd_kafka_topic_partition_list_find(list.ptr(), topic.as_ptr(), partition);
+        let element = found.as_ref()?;
+        bytes(element.metadata, element.metadata_size).map(<[u8]>::to_vec)
+    }
 }
 
 /// First and one past the last offset as librdkafka last heard them from a fetch; no round trip.
