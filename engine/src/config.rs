@@ -151,8 +151,8 @@ pub enum Topics {
 pub struct Sink {
     /// Its name in the rules.
     pub name: Arc<str>,
-    /// What is promised.
-    pub delivery: Delivery,
+    /// What is promised; what the table allows when unset.
+    pub delivery: Option<Delivery>,
     /// How blocks are compressed.
     pub compression: Compression,
     /// The longest wait for one insert or send.

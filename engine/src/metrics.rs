@@ -12,7 +12,7 @@ mod totals;
 use std::{fmt, sync::Arc, time::Duration};
 
 use prometheus::{
-    CounterVec, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    CounterVec, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, TextEncoder,
     core::{Collector, Metric, MetricVec, MetricVecBuilder},
 };
@@ -112,6 +112,10 @@ struct Sinks {
     blocks: IntCounterVec,
     seconds: HistogramVec,
     retries: IntCounterVec,
+    errors: IntCounterVec,
+    stopped: IntGaugeVec,
+    size: GaugeVec,
+    stretch: GaugeVec,
     absent: IntCounterVec,
 }
 
@@ -231,6 +235,24 @@ impl Metrics {
                 "Attempts that failed and were repeated.",
                 &["sink", "class"],
             ),
+            errors: naming.counts(
+                "sink_errors_total",
+                "Errors of the sink's server, by its number for them.",
+                &["sink", "code"],
+            ),
+            stopped: naming.gauges(
+                "sink_stopped",
+                "1 while the sink stands still until a person does something.",
+                &["sink"],
+            ),
+            size: naming.register(GaugeVec::new(
+                opts("sink_block_size_ratio", "Size of blocks against the configured one: less while the server lacks memory."),
+                &["sink"],
+            )),
+            stretch: naming.register(GaugeVec::new(
+                opts("sink_block_age_ratio", "Age of blocks against the configured one: more while the server has too many parts."),
+                &["sink"],
+            )),
             absent: naming.counts(
                 "sink_absent_total",
                 "Absent values stored as the column's default.",

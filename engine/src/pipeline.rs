@@ -11,6 +11,7 @@ pub mod gate;
 pub mod lanes;
 pub mod observe;
 pub mod outlets;
+pub mod poison;
 pub mod reload;
 pub mod schema;
 pub mod worker;
@@ -214,12 +215,16 @@ fn client(source: &Source, queue_bytes: u64, partitions: u64) -> ClientConfig {
     for (key, value) in source.connection.properties() {
         client.set(key, value.expose());
     }
+    // In the newer protocol the broker sets the times and deals out the partitions, and the client refuses to be told.
+    if client.get("group.protocol") != Some("consumer") {
+        client
+            .set("partition.assignment.strategy", "cooperative-sticky")
+            // A member that dies is noticed within these eight seconds, and its partitions move on; heartbeats have a thread of their own.
+            .set("session.timeout.ms", "8000")
+            .set("heartbeat.interval.ms", "2000");
+    }
     client
         .set("group.id", &source.group)
-        .set("partition.assignment.strategy", "cooperative-sticky")
-        // A member that dies is noticed within these eight seconds, and its partitions move on; heartbeats have a thread of their own.
-        .set("session.timeout.ms", "8000")
-        .set("heartbeat.interval.ms", "2000")
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
         .set("auto.offset.reset", "error")

@@ -63,6 +63,29 @@ struct Entry {
     holds: u64,
     /// Whether the worker is done with it.
     settled: bool,
+    /// Offsets of its dead-lettered events, where somebody may still ask.
+    dead: Vec<i64>,
+    /// Offsets of events that were buried before the worker was done.
+    early: Vec<i64>,
+}
+
+impl Entry {
+    /// Moves an event to the dead-lettered ones, once.
+    fn bury(&mut self, offset: i64) {
+        if self.dead.contains(&offset) {
+            return;
+        }
+        self.dead.push(offset);
+        let Fates { delivered, dropped, dead_lettered } = &mut self.fates;
+        // An event made of others may be refused although its own fate was to be dropped.
+        for from in [delivered, dropped] {
+            if *from > 0 {
+                *from -= 1;
+                *dead_lettered += 1;
+                return;
+            }
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -128,7 +151,16 @@ impl Ledger {
             assert!(last.end <= end, "offset {end} came after {}", last.end);
         }
         let fates = Fates::default();
-        lane.open.push_back(Entry { seq, end, events, fates, holds: 1, settled: false });
+        lane.open.push_back(Entry {
+            seq,
+            end,
+            events,
+            fates,
+            holds: 1,
+            settled: false,
+            dead: Vec::new(),
+            early: Vec::new(),
+        });
         lane.read = Some(end);
         self.read += events;
         Some(BatchId { lane: id, seq })
@@ -148,8 +180,29 @@ impl Ledger {
             entry.fates = fates;
             entry.holds -= 1;
             entry.settled = true;
+            for offset in std::mem::take(&mut entry.early) {
+                entry.bury(offset);
+            }
         }
         self.advance(batch.lane);
+    }
+
+    /// These events of the batch are dead-lettered, as its fates will say. Called before [`Self::settle`].
+    pub fn note_dead(&mut self, batch: BatchId, offsets: Vec<i64>) {
+        if let Some(entry) = self.entry(batch) {
+            entry.dead = offsets;
+        }
+    }
+
+    /// A sink refused what came of this event after its fate was said: it is dead-lettered. The refused row must still be held.
+    pub fn bury(&mut self, batch: BatchId, offset: i64) {
+        if let Some(entry) = self.entry(batch) {
+            if entry.settled {
+                entry.bury(offset);
+            } else {
+                entry.early.push(offset);
+            }
+        }
     }
 
     /// That many rows of the batch were acknowledged.
@@ -286,6 +339,25 @@ mod tests {
         ledger.committed(lane, 20);
         assert_eq!(ledger.committable(), []);
         assert_eq!((ledger.read(), ledger.closed().delivered, ledger.open_events()), (20, 20, 0));
+    }
+
+    #[test]
+    fn what_a_sink_refuses_becomes_a_dead_letter_once() {
+        let mut ledger = Ledger::default();
+        let lane = ledger.assign(position());
+        let batch = ledger.open(lane, 5, 5).unwrap();
+        ledger.hold(batch, 4);
+        ledger.bury(batch, 0);
+        ledger.note_dead(batch, vec![3]);
+        ledger.settle(batch, Fates { delivered: 3, dropped: 1, dead_lettered: 1 });
+        for offset in [1, 1, 3, 0] {
+            ledger.bury(batch, offset);
+        }
+        assert_eq!(ledger.closed().total(), 0, "nothing is closed while rows are held");
+        ledger.release(batch, 4);
+        assert_eq!(ledger.closed(), Fates { delivered: 1, dropped: 1, dead_lettered: 3 });
+        ledger.bury(batch, 2);
+        assert_eq!(ledger.closed().dead_lettered, 3, "too late to matter, and no harm");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! Invariant: a token is never used for other rows. It names the exact offsets that the unit holds and a number of this process.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, ops::Range};
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
@@ -106,6 +106,8 @@ pub struct Exact<'a> {
     pub table: &'a str,
     /// Digest of the ClickHouse partition's value.
     pub partition: u128,
+    /// The sink's number: several may write into one table.
+    pub number: u16,
     /// The intent that cut the unit anew; 0 where none did.
     pub cut: u32,
 }
@@ -126,14 +128,15 @@ impl Exact<'_> {
 
     /// What every token of the unit begins with, whatever its attempt.
     pub fn prefix(&self) -> String {
-        // A range has one block for each ClickHouse partition of a table, so its number is always 0.
+        // A range has one block for each sink and ClickHouse partition.
         let bundle = self.bundle.to_string();
         format!(
-            "{}{}/{}/{:032x}/0.{}/",
+            "{}{}/{}/{:032x}/{}.{}/",
             self.range_prefix(),
             &bundle[..8],
             utf8_percent_encode(self.table, RESERVED),
             self.partition,
+            self.number,
             self.cut,
         )
     }
@@ -149,9 +152,22 @@ impl Exact<'_> {
     }
 }
 
+/// The name of some rows of a unit that is stored in pieces: no piece has the name of another, nor of the whole.
+pub fn piece(token: &str, rows: &Range<usize>) -> String {
+    format!("{token}.{}-{}", rows.start, rows.end)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pieces_have_names_of_their_own() {
+        let names: std::collections::BTreeSet<String> =
+            [0..1, 0..2, 1..2, 1..12, 11..2].iter().map(|rows| piece("t", rows)).collect();
+        assert_eq!(names.len(), 5);
+        assert!(names.iter().all(|name| name.starts_with("t.")));
+    }
 
     fn held(topic: &str, partition: i32, start: i64, end: i64) -> Held {
         Held { position: Position { topic: topic.into(), partition }, start, end }
@@ -190,9 +206,10 @@ mod tests {
             bundle: BundleId([0xab; 16]),
             table: "default.logs",
             partition: 9,
+            number: 4,
             cut: 2,
         };
-        let token = "lm1/g/0000000000000007/logs/3/10-20/abababab/default.logs/00000000000000000000000000000009/0.2/a1";
+        let token = "lm1/g/0000000000000007/logs/3/10-20/abababab/default.logs/00000000000000000000000000000009/4.2/a1";
         assert_eq!(unit.token(1), token);
         assert!(token.starts_with(&unit.prefix()) && unit.prefix().starts_with(&unit.range_prefix()));
         assert_eq!(unit.repair(1, 0), token.replace("/a1", "/r0000000000000001a0"));

@@ -48,6 +48,10 @@ pub struct SinkMetrics {
     metrics: Arc<Metrics>,
     name: Arc<str>,
     classes: Arc<Capped>,
+    codes: Arc<Capped>,
+    stopped: IntGauge,
+    size: Gauge,
+    stretch: Gauge,
 }
 
 /// Counters of a lookup.
@@ -112,6 +116,10 @@ impl Metrics {
             metrics: Arc::clone(self),
             name: name.into(),
             classes: Arc::default(),
+            codes: Arc::default(),
+            stopped: vector.stopped.with_label_values(&[name]),
+            size: vector.size.with_label_values(&[name]),
+            stretch: vector.stretch.with_label_values(&[name]),
         }
     }
 
@@ -166,10 +174,26 @@ impl SinkMetrics {
         self.seconds.observe(time.as_secs_f64());
     }
 
-    /// Counts an attempt that failed and is repeated.
-    pub fn retried(&self, class: &str) {
+    /// Counts an attempt that failed, by what it asks of us and by the server's number for it.
+    pub fn refused(&self, class: &str, code: Option<u32>) {
         let class = self.classes.cap(class);
         self.metrics.sink.retries.with_label_values(&[&*self.name, class]).inc();
+        if let Some(code) = code {
+            let code = code.to_string();
+            let code = self.codes.cap(&code);
+            self.metrics.sink.errors.with_label_values(&[&*self.name, code]).inc();
+        }
+    }
+
+    /// Says whether the sink stands still until a person does something.
+    pub fn stopped(&self, is_stopped: bool) {
+        self.stopped.set(i64::from(is_stopped));
+    }
+
+    /// Says how large blocks are and how long they grow, against what is configured.
+    pub fn pace(&self, size: f64, stretch: f64) {
+        self.size.set(size);
+        self.stretch.set(stretch);
     }
 
     /// Counts absent values that became the column's default.

@@ -4,10 +4,7 @@ use std::{
     collections::BTreeMap,
     fmt::{self, Write as _},
     path::PathBuf,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -21,7 +18,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     budget::Budget,
-    deliver::{Carrier, Outbox},
+    deliver::{Carrier, Outbox, Post},
+    exact::{mode::Candidate, table::ExactTable},
+    poison::Office,
     schema,
 };
 use crate::{
@@ -33,7 +32,7 @@ use crate::{
     metrics::{Metrics, RuleMetrics},
     sink::{
         clickhouse::{
-            Binding, Client, Compression, Endpoint, Inserter, OnAbsent, Options, Shelf, SinkError,
+            Binding, Client, Compression, Endpoint, Endpoints, OnAbsent, Options, Shelf, SinkError,
             Table, bind::bind_named, ddl, dead_letter,
         },
         kafka::TopicSink,
@@ -88,9 +87,13 @@ pub struct World {
     pub incarnation: u64,
     /// Partitions of each source's topics, as they were at start.
     partitions: Mutex<BTreeMap<Arc<str>, u64>>,
+    /// Buries what sinks refuse.
+    pub office: Arc<Office>,
+    /// Set when a sink says that its table is not what it was.
+    pub changed: Arc<AtomicBool>,
     outboxes: Mutex<BTreeMap<Arc<str>, Arc<Outbox>>>,
-    exact: Mutex<BTreeMap<Arc<str>, Arc<ExactTable>>>,
-    chunks: AtomicU64,
+    /// Tables under exactly-once, by sink and name.
+    pub exact_tables: Mutex<BTreeMap<String, Arc<ExactTable>>>,
 }
 
 impl fmt::Debug for World {
@@ -158,37 +161,6 @@ impl fmt::Debug for Bundle {
 }
 
 impl Bundle {
-    /// What intents call it.
-    pub fn id(&self) -> BundleId {
-        BundleId::from_hex(&self.hash).expect("a hash has 64 hexadecimal digits")
-    }
-
-    /// Whether any table takes each row once.
-    pub fn is_exact(&self) -> bool {
-        self.outlets.iter().any(|outlet| matches!(outlet, Outlet::Table { exact: Some(_), .. }))
-    }
-
-    /// Every table that takes each row once, with its quoted name.
-    pub fn exact_tables(&self) -> Vec<(Arc<ExactTable>, Arc<str>)> {
-        let sinks = self.outlets.iter().filter_map(|outlet| match outlet {
-            Outlet::Table { binding, exact: Some(exact), .. } => {
-                Some((Arc::clone(exact), Arc::from(binding.table.quoted())))
-            }
-            Outlet::Table { .. } | Outlet::Topic { .. } => None,
-        });
-        let dead = &self.dead_letters;
-        let letters = dead.exact.as_ref().zip(dead.table.as_ref());
-        let letters =
-            letters.map(|(exact, (table, _))| (Arc::clone(exact), Arc::from(table.quoted())));
-        let mut all: Vec<(Arc<ExactTable>, Arc<str>)> = Vec::new();
-        for one in sinks.chain(letters) {
-            if all.iter().all(|known| known.1 != one.1) {
-                all.push(one);
-            }
-        }
-        all
-    }
-
     /// The first eight digits of the hash: what people and tokens call it.
     pub fn short(&self) -> &str {
         &self.hash[..8]
@@ -205,9 +177,12 @@ impl World {
     ) -> Arc<Self> {
         let share = |part| usize::try_from(config.engine.memory / part).unwrap_or(usize::MAX);
         let (budget, shelf) = (Budget::new(share(COUNTED_SHARE)), Shelf::new(share(KEPT_SHARE)));
+        let clock = SystemClock::new();
+        let metrics = Arc::clone(status.metrics());
+        let office = Office::new(clock.clone(), Arc::clone(&budget), metrics, incarnation);
         Arc::new(Self {
             config,
-            clock: SystemClock::new(),
+            clock,
             metrics: Arc::clone(status.metrics()),
             status,
             budget,
@@ -218,8 +193,9 @@ impl World {
             incarnation,
             partitions: Mutex::default(),
             outboxes: Mutex::default(),
-            exact: Mutex::default(),
-            chunks: AtomicU64::new(0),
+            exact_tables: Mutex::default(),
+            office: Arc::new(office),
+            changed: Arc::default(),
         })
     }
 
@@ -235,11 +211,6 @@ impl World {
     pub fn partitions(&self, source: &str) -> u64 {
         let partitions = self.partitions.lock().expect("no thread panics while it holds numbers");
         partitions.get(source).copied().unwrap_or(0)
-    }
-
-    /// A number that no other unit of this process has.
-    pub fn next_chunk(&self) -> u64 {
-        self.chunks.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Binds a program: reads tables, opens lookups, takes counters. Reports everything that is missing at once.
@@ -275,7 +246,7 @@ impl World {
         else {
             return Err(errors);
         };
-        let outlets = bound
+        let outlets: Vec<Outlet> = bound
             .into_iter()
             .map(|outlet| match outlet {
                 Unsealed::Table { mut binding, limits, outbox, exact } => {
@@ -295,7 +266,13 @@ impl World {
                 "alerts are checked and tested; this version tells nobody of them"
             );
         }
+        self.office.open(dead_letters.table.as_ref(), dead_letters.topic.as_ref());
         let plan = Arc::new(plan);
+        let is_exact = |outlet: &Outlet| matches!(outlet, Outlet::Table { exact: Some(_), .. });
+        if outlets.iter().any(is_exact) {
+            // Before any intent can name it.
+            self.save_bundle(&hash, &files).map_err(|error| vec![error])?;
+        }
         Ok(Bundle {
             hash: hash.to_hex().to_string(),
             rules: self.metrics.rules(&plan),
@@ -352,10 +329,21 @@ impl World {
                 if let Some(lock) = lock {
                     schema::compare(lock, at, &read)?;
                 }
-                let binding = bind_named(&mut plan.layout, &name, &Arc::new(read), &options(table))
+                let read = Arc::new(read);
+                let binding = bind_named(&mut plan.layout, &name, &read, &options(table))
                     .map_err(world)?;
+                let exact = self.exact(&Candidate {
+                    name: &name,
+                    delivery: settings.delivery,
+                    client: &client,
+                    table: &read,
+                    binding: &binding,
+                    limits: table.batch,
+                    compression: settings.compression,
+                })?;
                 let outbox = self.outbox(&name, || Ok(carrier(client, settings.compression)))?;
-                Ok(Unsealed::Table { binding: Box::new(binding), limits: table.batch, outbox })
+                let limits = table.batch;
+                Ok(Unsealed::Table { binding: Box::new(binding), limits, outbox, exact })
             }
             SinkKind::Kafka(topic) => {
                 let outbox =
@@ -378,8 +366,8 @@ impl World {
                         .to_owned(),
                 ));
             };
-            let dead = self.dead_table(&sink.name, sink.compression, table, DEAD_LETTER_TABLE)?;
-            return Ok(DeadLetters { sink: None, table: Some(dead), topic: None });
+            let (table, exact) = self.dead_table(sink, table, DEAD_LETTER_TABLE)?;
+            return Ok(DeadLetters { sink: None, table: Some(table), exact, topic: None });
         };
         let sink = &self.config.sinks[&settings.sink];
         let declared = plan.sink(&settings.sink);
@@ -390,7 +378,7 @@ impl World {
                     SinkType::Record(_) => None,
                 });
                 let name = table.table.as_deref().or(named).unwrap_or(DEAD_LETTER_TABLE);
-                (Some(self.dead_table(&sink.name, sink.compression, table, name)?), None)
+                (Some(self.dead_table(sink, table, name)?), None)
             }
             SinkKind::Kafka(topic) => {
                 (None, Some(self.topic(&sink.name, &topic.connection, &topic.topic, sink.timeout)?))
@@ -407,25 +395,35 @@ impl World {
                 Some(self.topic(&"dead_letter".into(), connection, topic, sink.timeout)?)
             }
         };
-        Ok(DeadLetters { sink: declared, table, topic })
+        let (table, exact) = table.unzip();
+        Ok(DeadLetters { sink: declared, table, exact: exact.flatten(), topic })
     }
 
     fn dead_table(
         self: &Arc<Self>,
-        name: &Arc<str>,
-        compression: config::Compression,
+        sink: &config::Sink,
         table: &ClickHouseSink,
         at: &str,
-    ) -> Result<(Arc<Table>, Arc<Outbox>), BindError> {
+    ) -> Result<DeadTable, BindError> {
+        let (name, compression) = (&sink.name, sink.compression);
         let client = client(name, table)?;
         self.make_dead_letter_table(&client, at)?;
         let read = self.runtime.block_on(Table::read(&client, at)).map_err(world)?;
         // Looked at once here, so that a table without the columns is said at start.
         let read = Arc::new(read);
-        dead_letter::DeadLetters::new(name, &read).map_err(world)?;
+        let letters = dead_letter::DeadLetters::new(name, &read).map_err(world)?;
+        let exact = self.exact(&Candidate {
+            name,
+            delivery: sink.delivery,
+            client: &client,
+            table: &read,
+            binding: letters.builder().binding(),
+            limits: config::Batch::default(),
+            compression,
+        })?;
         let outbox = self
             .outbox(&format!("{name}/dead_letter").into(), || Ok(carrier(client, compression)))?;
-        Ok((read, outbox))
+        Ok(((read, outbox), exact))
     }
 
     fn make_dead_letter_table(&self, client: &Client, name: &str) -> Result<(), BindError> {
@@ -447,7 +445,8 @@ impl World {
             }
             let fails =
                 |error: &dyn fmt::Display| BindError::World(format!("[sink.{name}]: {error}"));
-            let sink = TopicSink::new(client, topic, timeout).map_err(|error| fails(&error))?;
+            let sink =
+                TopicSink::new(client, name, topic, timeout).map_err(|error| fails(&error))?;
             match sink.check(ASK) {
                 Ok(true) => Ok(Carrier::Topic(sink)),
                 Ok(false) => Err(BindError::World(format!(
@@ -475,15 +474,15 @@ impl World {
         if let Some(known) = known {
             return Ok(known);
         }
-        let outbox = Outbox::start(
-            Arc::clone(name),
-            carrier()?,
-            self.metrics.sink(name),
-            Arc::clone(&self.status),
-            &self.tracker,
-            &self.runtime,
-            self.abandon.clone(),
-        );
+        let post = Post {
+            status: Arc::clone(&self.status),
+            office: Arc::clone(&self.office),
+            changed: Arc::clone(&self.changed),
+            tracker: self.tracker.clone(),
+            handle: self.runtime.clone(),
+            abandon: self.abandon.clone(),
+        };
+        let outbox = Outbox::start(name, carrier()?, self.metrics.sink(name), &post);
         self.outboxes
             .lock()
             .expect("no thread panics while it holds the outboxes")
@@ -491,6 +490,9 @@ impl World {
         Ok(outbox)
     }
 }
+
+/// The table of dead letters with its queue, and as exactly-once knows it.
+type DeadTable = ((Arc<Table>, Arc<Outbox>), Option<Arc<ExactTable>>);
 
 /// An outlet whose layout may still grow.
 enum Unsealed {
@@ -516,13 +518,17 @@ pub(super) fn client(name: &Arc<str>, sink: &ClickHouseSink) -> Result<Arc<Clien
     Client::new(endpoint).map(Arc::new).map_err(world)
 }
 
-fn carrier(client: Arc<Client>, compression: config::Compression) -> Carrier {
-    let compression = match compression {
+fn carrier(client: Arc<Client>, by: config::Compression) -> Carrier {
+    let endpoints = Arc::new(Endpoints::new(vec![client]));
+    Carrier::Table { endpoints, compression: compression(by) }
+}
+
+pub(super) fn compression(by: config::Compression) -> Compression {
+    match by {
         config::Compression::None => Compression::None,
         config::Compression::Lz4 => Compression::Lz4,
         config::Compression::Zstd => Compression::Zstd,
-    };
-    Carrier::Table { inserter: Inserter::new(client), compression }
+    }
 }
 
 fn options(sink: &ClickHouseSink) -> Options {

@@ -1,11 +1,16 @@
 //! Units on their way out: compressed off the lanes, sent, tried again until they are there, then acknowledged in the books.
 //!
-//! Invariant: a unit's body and token are made once and sent unchanged on every try.
+//! Invariant: a unit's body and token are made once and sent unchanged on every try; what is cut out of it has tokens of its own.
+
+pub mod pace;
+mod table;
+mod topic;
 
 use std::{
+    ops::Range,
     sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -13,14 +18,19 @@ use std::{
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{budget::Share, lanes::Lanes};
+use self::{
+    pace::Pace,
+    topic::{Queue, Sending},
+};
+use super::{budget::Share, lanes::Lanes, poison::Office};
 use crate::{
-    delivery::ledger::BatchId,
+    config,
+    delivery::{ledger::BatchId, unit::Held},
     http::{Part, Status},
     metrics::SinkMetrics,
     sink::{
-        clickhouse::{Block, Compression, Finished, Inserter},
-        kafka::{Begun, Record, TopicSink},
+        clickhouse::{Block, Class, Compression, Endpoints, Finished},
+        kafka::{Record, TopicSink},
         retry::Backoff,
     },
 };
@@ -45,8 +55,30 @@ pub enum Cargo {
         /// Name for the server.
         token: String,
     },
-    /// Records for a topic.
-    Records(Vec<Record>),
+    /// Records for a topic, and the event and output that each is; a dead letter is none.
+    Records(Vec<Record>, Vec<Origin>),
+}
+
+/// Where a record for a topic comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Origin {
+    /// The event's offset.
+    pub offset: i64,
+    /// The how-many-eth output of the event it is.
+    pub emit_ix: u16,
+}
+
+/// A batch that waits for rows of a unit.
+#[derive(Debug, Clone)]
+pub struct Waiting {
+    /// The lanes of its source.
+    pub lanes: Arc<Lanes>,
+    /// The batch.
+    pub batch: BatchId,
+    /// The offsets that it holds.
+    pub held: Held,
+    /// How many of its rows are in the unit: next to each other, and in the order of the list.
+    pub rows: u64,
 }
 
 /// A unit, and who waits for it.
@@ -56,8 +88,10 @@ pub struct Unit {
     pub cargo: Cargo,
     /// Rows or records.
     pub rows: usize,
-    /// Batches that wait for it, and how many of their rows it holds.
-    pub batches: Vec<(Arc<Lanes>, BatchId, u64)>,
+    /// Batches that wait for it, in the order of its rows.
+    pub waiting: Vec<Waiting>,
+    /// The first digits of the bundle that made it.
+    pub bundle: Arc<str>,
     /// Memory it takes.
     pub share: Share,
 }
@@ -66,12 +100,43 @@ pub struct Unit {
 #[derive(Debug)]
 struct Ready {
     cargo: ReadyCargo,
-    rows: usize,
-    batches: Vec<(Arc<Lanes>, BatchId, u64)>,
+    held: Hold,
     /// When its turn to be made ready came.
     begun: Instant,
     /// Comes back when the unit is there.
-    _share: Share,
+    share: Share,
+}
+
+/// Who waits for a unit's rows, and which bundle made them.
+#[derive(Debug)]
+struct Hold {
+    waiting: Vec<Waiting>,
+    bundle: Arc<str>,
+}
+
+impl Hold {
+    /// Who waits for a row, and how many of its own rows stand before it.
+    fn of(&self, row: usize) -> &Waiting {
+        let mut end = 0;
+        let found = self.waiting.iter().find(|waiting| {
+            end += waiting.rows;
+            (row as u64) < end
+        });
+        found.expect("every row of a unit belongs to a batch")
+    }
+
+    /// Tells the books that these rows are there.
+    fn release(&self, rows: Range<usize>) {
+        let (start, end) = (rows.start as u64, rows.end as u64);
+        let mut at = 0;
+        for waiting in &self.waiting {
+            let (from, to) = (at.max(start), (at + waiting.rows).min(end));
+            if from < to {
+                waiting.lanes.release(waiting.batch, to - from);
+            }
+            at += waiting.rows;
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -79,7 +144,7 @@ enum ReadyCargo {
     /// The bytes and the token that every try sends.
     Block { block: Block, token: String },
     /// Records that the client has.
-    Records { records: Vec<Record>, begun: Begun },
+    Records(Sending),
 }
 
 /// A unit that leaves when its partition's turn has come.
@@ -103,13 +168,30 @@ impl Outgoing {
 pub enum Carrier {
     /// A ClickHouse table.
     Table {
-        /// Sends blocks.
-        inserter: Inserter,
+        /// Where the servers are.
+        endpoints: Arc<Endpoints>,
         /// How blocks are compressed.
         compression: Compression,
     },
     /// A Kafka topic.
     Topic(TopicSink),
+}
+
+/// What all outboxes share.
+#[derive(Debug, Clone)]
+pub struct Post {
+    /// Says what is wrong.
+    pub status: Arc<Status>,
+    /// Buries what a sink refuses.
+    pub office: Arc<Office>,
+    /// Set when a table is not what it was: it should be read again.
+    pub changed: Arc<AtomicBool>,
+    /// Tasks that shutdown waits for.
+    pub tracker: TaskTracker,
+    /// Where tasks run.
+    pub handle: tokio::runtime::Handle,
+    /// Canceled when the process leaves without waiting any longer.
+    pub abandon: CancellationToken,
 }
 
 /// A sink's queue and the task that empties it.
@@ -118,6 +200,7 @@ pub struct Outbox {
     name: Arc<str>,
     queue: mpsc::Sender<Unit>,
     lead: Arc<Lead>,
+    pace: Arc<Pace>,
 }
 
 /// How long a block takes from its hand-over until it is stored: blocks are closed so much before their age, so that rows can be read in time.
@@ -142,19 +225,25 @@ impl Outbox {
     /// Starts the task of a sink. It ends when the outbox is dropped and the queue is empty, or at once when `abandon` is canceled: units
     /// under way are then neither acknowledged nor waited for.
     pub fn start(
-        name: Arc<str>,
+        name: &Arc<str>,
         carrier: Carrier,
         metrics: SinkMetrics,
-        status: Arc<Status>,
-        tracker: &TaskTracker,
-        handle: &tokio::runtime::Handle,
-        abandon: CancellationToken,
+        post: &Post,
     ) -> Arc<Self> {
         let (queue, mut units) = mpsc::channel(WAITING);
         let lead = Arc::new(Lead::default());
-        let courier =
-            Courier { name: Arc::clone(&name), carrier, metrics, status, lead: Arc::clone(&lead) };
-        let courier = Arc::new(courier);
+        let pace = Arc::new(Pace::default());
+        let courier = Arc::new(Courier {
+            name: Arc::clone(name),
+            carrier,
+            metrics,
+            post: post.clone(),
+            lead: Arc::clone(&lead),
+            pace: Arc::clone(&pace),
+            queue: Queue::default(),
+            state: Mutex::default(),
+        });
+        let Post { tracker, handle, abandon, .. } = post.clone();
         let inner = tracker.clone();
         tracker.spawn_on(
             async move {
@@ -188,9 +277,9 @@ impl Outbox {
                     });
                 }
             },
-            handle,
+            &handle,
         );
-        Arc::new(Self { name, queue, lead })
+        Arc::new(Self { name: Arc::clone(name), queue, lead, pace })
     }
 
     /// The sink's name.
@@ -202,6 +291,16 @@ impl Outbox {
     pub fn closing_age(&self, age: Duration) -> Duration {
         let lead = Duration::from_micros(self.lead.micros.load(Ordering::Relaxed));
         age.saturating_sub(lead.min(age / LEAD_MAX))
+    }
+
+    /// When a block is closed, as the sink takes them now.
+    pub fn limits(&self, configured: &config::Batch) -> config::Batch {
+        self.pace.limits(configured)
+    }
+
+    /// Hands a unit over, from a task. Returns whether anybody took it.
+    pub async fn hand(&self, unit: Unit) -> bool {
+        self.queue.send(unit).await.is_ok()
     }
 
     /// Hands a unit over; blocks the calling thread while the queue is full.
@@ -218,15 +317,28 @@ struct Courier {
     name: Arc<str>,
     carrier: Carrier,
     metrics: SinkMetrics,
-    status: Arc<Status>,
+    post: Post,
     lead: Arc<Lead>,
+    pace: Arc<Pace>,
+    /// The order of units, where the sink keeps one.
+    queue: Queue,
+    state: Mutex<Option<Trouble>>,
+}
+
+/// What is wrong with a sink now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Trouble {
+    /// What tells one trouble from another; its words may differ from try to try.
+    key: (Class, Option<u32>),
+    since: Instant,
+    tries: u64,
 }
 
 impl Courier {
     /// What happens in the order of units, one at a time: blocks are compressed, records are handed to the client.
     async fn prepare(&self, unit: Unit) -> Ready {
         let started = Instant::now();
-        let Unit { cargo, rows, batches, mut share } = unit;
+        let Unit { cargo, waiting, bundle, mut share, .. } = unit;
         let cargo = match (&self.carrier, cargo) {
             (Carrier::Table { compression, .. }, Cargo::Block { finished, token }) => {
                 let compression = *compression;
@@ -236,78 +348,66 @@ impl Courier {
                 share.resize(block.body.len());
                 ReadyCargo::Block { block, token }
             }
-            (Carrier::Topic(topic), Cargo::Records(records)) => {
+            (Carrier::Topic(topic), Cargo::Records(records, origins)) => {
+                let place = self.queue.enter().await;
                 let begun = topic.begin(&records, &(0..records.len()).collect::<Vec<_>>()).await;
-                ReadyCargo::Records { records, begun }
+                ReadyCargo::Records(Sending { records, origins, begun, place })
             }
-            (Carrier::Table { .. }, Cargo::Records(_))
+            (Carrier::Table { .. }, Cargo::Records(..))
             | (Carrier::Topic(_), Cargo::Block { .. }) => {
                 unreachable!("an outlet makes units of its sink's kind")
             }
         };
-        Ready { cargo, rows, batches, begun: started, _share: share }
+        Ready { cargo, held: Hold { waiting, bundle }, begun: started, share }
     }
 
     async fn carry(&self, ready: Ready) {
-        let Ready { cargo, rows, batches, begun: prepared, _share } = ready;
-        let started = Instant::now();
-        let bytes = match (&self.carrier, cargo) {
-            (Carrier::Table { inserter, .. }, ReadyCargo::Block { block, token }) => {
-                self.insert(inserter, &block, &token).await
+        let Ready { cargo, held, begun: prepared, mut share } = ready;
+        match (&self.carrier, cargo) {
+            (Carrier::Table { endpoints, .. }, ReadyCargo::Block { block, token }) => {
+                self.store(endpoints, block, token, &held, &mut share).await;
             }
-            (Carrier::Topic(topic), ReadyCargo::Records { records, begun }) => {
-                self.confirm(topic, records, begun).await
+            (Carrier::Topic(topic), ReadyCargo::Records(sending)) => {
+                self.confirm(topic, sending, &held).await;
             }
-            (Carrier::Table { .. }, ReadyCargo::Records { .. })
+            (Carrier::Table { .. }, ReadyCargo::Records(_))
             | (Carrier::Topic(_), ReadyCargo::Block { .. }) => {
                 unreachable!("a unit is made ready for its own carrier")
             }
-        };
-        self.status.well(Part::Sink, &self.name);
-        self.metrics.confirmed(rows as u64, bytes as u64, started.elapsed());
+        }
         self.lead.note(prepared.elapsed());
-        for (lanes, batch, rows) in batches {
-            lanes.release(batch, rows);
+    }
+
+    /// The sink took something.
+    fn well(&self) {
+        self.post.status.well(Part::Sink, &self.name);
+        self.metrics.stopped(false);
+        let before = self.state.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(Trouble { since, tries, .. }) = before {
+            let seconds = since.elapsed().as_secs();
+            tracing::info!(sink = %self.name, tries, seconds, "the sink works again");
         }
     }
 
-    async fn insert(&self, inserter: &Inserter, block: &Block, token: &str) -> usize {
-        let backoff = Backoff::default();
-        let mut failures = 0;
-        loop {
-            match inserter.insert(block, token).await {
-                Ok(()) => return block.body.len(),
-                Err(error) => {
-                    self.fails(&error.sentence);
-                    self.metrics.retried(error.class.name());
-                    self.pause(&backoff, &mut failures, token).await;
+    /// Says what is wrong: in the status always, in the log only where it is another trouble than before.
+    fn fails(&self, class: Class, code: Option<u32>, sentence: &str) {
+        self.post.status.trouble(Part::Sink, &self.name, sentence);
+        let stopped = !class.is_transient();
+        self.metrics.stopped(stopped);
+        let key = (class, code);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *state {
+            Some(trouble) if trouble.key == key => trouble.tries += 1,
+            _ => {
+                let since = state.map_or_else(Instant::now, |trouble| trouble.since);
+                let tries = state.map_or(0, |trouble| trouble.tries) + 1;
+                *state = Some(Trouble { key, since, tries });
+                if stopped {
+                    tracing::error!(sink = %self.name, "{sentence}; the sink stands still, and no offset passes what it has");
+                } else {
+                    tracing::warn!(sink = %self.name, "{sentence}; it is tried again until it works");
                 }
             }
-        }
-    }
-
-    async fn confirm(&self, topic: &TopicSink, records: Vec<Record>, mut begun: Begun) -> usize {
-        let backoff = Backoff::default();
-        let mut failures = 0;
-        loop {
-            let unsent = topic.end(begun).await;
-            if unsent.again.is_empty() {
-                return records.iter().map(|record| record.value.len()).sum();
-            }
-            let sentence =
-                unsent.problem.unwrap_or_else(|| "the topic does not take records".to_owned());
-            self.fails(&sentence);
-            self.metrics.retried("kafka");
-            let left = unsent.again;
-            self.pause(&backoff, &mut failures, topic.topic()).await;
-            begun = topic.begin(&records, &left).await;
-        }
-    }
-
-    /// Says what is wrong, in the log only once for each new sentence.
-    fn fails(&self, sentence: &str) {
-        if self.status.trouble(Part::Sink, &self.name, sentence) {
-            tracing::error!(sink = %self.name, "{sentence}");
         }
     }
 

@@ -2,7 +2,9 @@
 //!
 //! The protocol itself is `delivery::protocol`; here stands what carries out its effects.
 
+pub mod bundles;
 pub mod growing;
+pub mod mode;
 pub mod ranges;
 pub mod repair;
 pub mod runner;

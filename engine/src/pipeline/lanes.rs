@@ -260,6 +260,16 @@ impl Lanes {
         }
     }
 
+    /// A sink refused what came of an event: it becomes a dead letter. Called while the refused row is held.
+    pub fn buried(&self, batch: BatchId, offset: i64) {
+        self.ledger().bury(batch, offset);
+    }
+
+    /// These events of the batch are dead letters, as its fates will say.
+    pub fn note_dead(&self, batch: BatchId, offsets: Vec<i64>) {
+        self.ledger().note_dead(batch, offsets);
+    }
+
     /// The worker is done with the batch.
     pub fn settle(&self, batch: BatchId, fates: Fates) {
         self.ledger().settle(batch, fates);

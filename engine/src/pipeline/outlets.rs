@@ -15,7 +15,7 @@ use logmon_dsl::{
 use super::{
     budget::Share,
     bundle::{Bundle, Outlet, World},
-    deliver::{Cargo, Outbox, Outgoing, Unit},
+    deliver::{Cargo, Origin, Outbox, Outgoing, Unit, Waiting},
     exact,
     lanes::Lanes,
 };
@@ -52,6 +52,13 @@ struct Ticket {
     open: bool,
 }
 
+impl Ticket {
+    fn waiting(&self, rows: u64) -> Waiting {
+        let (lanes, held) = (Arc::clone(&self.lanes), self.held.clone());
+        Waiting { lanes, batch: self.batch, held, rows }
+    }
+}
+
 /// Everything a worker builds for one bundle.
 #[derive(Debug)]
 pub struct Outlets {
@@ -62,6 +69,8 @@ pub struct Outlets {
     dead_topic: Option<Arc<Outbox>>,
     tickets: HashMap<u64, Ticket>,
     next_ticket: u64,
+    /// The bundle, as units name it.
+    short: Arc<str>,
     /// Records of the batch in hand: topics get them in the order of the partition.
     outgoing: Vec<Outgoing>,
     /// The blocks of the range that the batch in hand belongs to: they close together, and are named before they are sent.
@@ -84,8 +93,13 @@ struct Growing<B> {
 }
 
 impl<B> Growing<B> {
+    /// When a block is closed, as the sink takes them now.
+    fn limits(&self) -> config::Batch {
+        self.outbox.limits(&self.limits)
+    }
+
     fn closing_age(&self) -> Duration {
-        self.outbox.closing_age(self.limits.age.0)
+        self.outbox.closing_age(self.limits().age.0)
     }
 }
 
@@ -123,6 +137,7 @@ impl Outlets {
             dead_topic: bundle.dead_letters.topic.clone(),
             tickets: HashMap::new(),
             next_ticket: 0,
+            short: bundle.short().into(),
             outgoing: Vec::new(),
             range: None,
         }
@@ -170,8 +185,11 @@ impl Outlets {
             }
             SinkDesk::Topic(outbox) => {
                 let records = records(batch, &plan, names, routed);
+                let origins = routed.rows.iter().zip(&routed.emit_ix).map(|(&row, &emit_ix)| {
+                    Origin { offset: batch.meta.offsets[row as usize], emit_ix }
+                });
                 let (rows, outbox) = (records.len(), Arc::clone(outbox));
-                self.send_records(ticket, &outbox, records);
+                self.send_records(ticket, &outbox, records, origins.collect());
                 (rows, Vec::new())
             }
         };
@@ -185,7 +203,7 @@ impl Outlets {
     pub fn dead(&mut self, ticket: u64, letters: &[DeadLetter]) {
         if let Some(outbox) = self.dead_topic.clone() {
             let records = letters.iter().map(super::dead::record).collect();
-            self.send_records(ticket, &outbox, records);
+            self.send_records(ticket, &outbox, records, Vec::new());
         }
         let mut context = self.context(ticket, "", 0);
         if let Some(range) = &mut self.range {
@@ -234,7 +252,7 @@ impl Outlets {
     pub fn close_due(&mut self, now: Instant) {
         for index in 0..self.sinks.len() {
             if let SinkDesk::Table(table) = &mut self.sinks[index] {
-                let (limits, age) = (table.limits, table.closing_age());
+                let (limits, age) = (table.limits(), table.closing_age());
                 let taken = table.builder.take(|part| {
                     is_due(
                         &limits,
@@ -248,7 +266,7 @@ impl Outlets {
             }
         }
         if let Some(dead) = &mut self.dead {
-            let (limits, age) = (dead.limits, dead.closing_age());
+            let (limits, age) = (dead.limits(), dead.closing_age());
             let taken = dead.builder.take(|part| {
                 is_due(
                     &limits,
@@ -299,7 +317,7 @@ impl Outlets {
 
     fn send_block(&mut self, outbox: &Arc<Outbox>, finished: Finished) {
         let mut held: Vec<Held> = Vec::new();
-        let mut batches = Vec::with_capacity(finished.tickets.len());
+        let mut waiting = Vec::with_capacity(finished.tickets.len());
         for &(ticket, rows) in &finished.tickets {
             let entry = self.tickets.get_mut(&ticket).expect("a row in a block has a ticket");
             match held.iter_mut().find(|one| one.position == entry.held.position) {
@@ -309,7 +327,7 @@ impl Outlets {
                 }
                 None => held.push(entry.held.clone()),
             }
-            batches.push((Arc::clone(&entry.lanes), entry.batch, u64::from(rows)));
+            waiting.push(entry.waiting(u64::from(rows)));
             entry.rows -= u64::from(rows);
             if entry.rows == 0 && !entry.open {
                 self.tickets.remove(&ticket);
@@ -317,27 +335,38 @@ impl Outlets {
         }
         held.sort_by(|a, b| a.position.cmp(&b.position));
         let named = Named {
-            group: batches.first().map_or("", |(lanes, ..)| lanes.group()),
+            group: waiting.first().map_or("", |waiting| waiting.lanes.group()),
             incarnation: self.world.incarnation,
             held: &held,
             bundle: self.bundle.short(),
             table: &finished.table.replace('`', ""),
             partition: finished.partition.unwrap_or(0),
-            chunk: self.world.next_chunk(),
+            chunk: self.world.office.next_chunk(),
         };
         let token = named.token();
         let share = self.world.budget.take(finished.bytes());
         let rows = finished.rows;
-        outbox.send(Unit { cargo: Cargo::Block { finished, token }, rows, batches, share });
+        let bundle = Arc::clone(&self.short);
+        outbox.send(Unit { cargo: Cargo::Block { finished, token }, rows, waiting, bundle, share });
     }
 
-    fn send_records(&mut self, ticket: u64, outbox: &Arc<Outbox>, records: Vec<Record>) {
+    fn send_records(
+        &mut self,
+        ticket: u64,
+        outbox: &Arc<Outbox>,
+        records: Vec<Record>,
+        origins: Vec<Origin>,
+    ) {
         let entry = &self.tickets[&ticket];
         let (rows, bytes) = (records.len(), records.iter().map(|record| record.value.len()).sum());
         entry.lanes.hold(entry.batch, rows as u64);
-        let batches = vec![(Arc::clone(&entry.lanes), entry.batch, rows as u64)];
-        let share = self.world.budget.take(bytes);
-        let unit = Unit { cargo: Cargo::Records(records), rows, batches, share };
+        let unit = Unit {
+            cargo: Cargo::Records(records, origins),
+            rows,
+            waiting: vec![entry.waiting(rows as u64)],
+            bundle: Arc::clone(&self.short),
+            share: self.world.budget.take(bytes),
+        };
         self.outgoing.push(Outgoing { outbox: Arc::clone(outbox), unit });
     }
 

@@ -274,6 +274,7 @@ impl Desk {
             }
         }
         let mut fates = Fates::default();
+        let mut dead: Vec<i64> = Vec::new();
         for (record, reject) in &decoded.rejected {
             if settings.on_empty == OnEmpty::Drop
                 && matches!(reject, Reject::Tombstone | Reject::Empty)
@@ -281,15 +282,22 @@ impl Desk {
                 fates.dropped += 1;
             } else {
                 fates.dead_lettered += 1;
+                dead.push(raw.offsets[*record as usize]);
                 lost.push(Undeliverable::record(*record, reject));
             }
         }
-        for fate in rows {
+        for (row, fate) in rows.into_iter().enumerate() {
             match fate {
                 Fate::Delivered => fates.delivered += 1,
                 Fate::Dropped => fates.dropped += 1,
-                Fate::DeadLettered => fates.dead_lettered += 1,
+                Fate::DeadLettered => {
+                    fates.dead_lettered += 1;
+                    dead.push(raw.offsets[decoded.kept[row] as usize]);
+                }
             }
+        }
+        if !dead.is_empty() {
+            lanes.note_dead(id, dead);
         }
         if !lost.is_empty() {
             let letters = dead::letters(&lost, raw, &self.batch, decoded, &self.bundle);

@@ -2,12 +2,16 @@
 //!
 //! # Guarantees
 //! At least once: a record whose acknowledgement was lost may stand twice in the topic, under the same key. Records go to the client in the
-//! order in which [`TopicSink::begin`] is called, and the client keeps it; one that the broker refused for longer than its time-out comes later.
+//! order in which [`TopicSink::begin`] is called, and the client keeps it: it gives no record up for the time that it takes.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use rdkafka::{
-    ClientConfig,
+    ClientConfig, ClientContext,
+    config::RDKafkaLogLevel,
     error::{KafkaError, RDKafkaErrorCode},
     message::{Header, OwnedHeaders},
     producer::{DeliveryFuture, FutureProducer, FutureRecord, Producer},
@@ -25,11 +29,12 @@ pub struct Record {
 }
 
 /// What became of a try to send records.
-#[derive(Debug)]
-pub struct Unsent<'a> {
-    topic: &'a str,
+#[derive(Debug, Default)]
+pub struct Unsent {
     /// Indices that were not acknowledged and may be tried again.
     pub again: Vec<usize>,
+    /// Indices that the topic never takes as they are, and why.
+    pub never: Vec<(usize, String)>,
     /// The last error in one sentence for a person.
     pub problem: Option<String>,
 }
@@ -50,8 +55,43 @@ impl std::fmt::Debug for Begun {
 /// A producer for one topic.
 #[derive(Clone)]
 pub struct TopicSink {
-    producer: FutureProducer,
+    producer: FutureProducer<Ears>,
+    ears: Ears,
+    sink: String,
     topic: String,
+    timeout: Duration,
+}
+
+/// Hears what the client only logs, such as a refused login, which it tries again for ever.
+#[derive(Debug, Clone, Default)]
+struct Ears(Arc<Mutex<Option<String>>>);
+
+impl ClientContext for Ears {
+    fn log(&self, _level: RDKafkaLogLevel, facility: &str, message: &str) {
+        tracing::trace!(facility, "{message}");
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(%error, reason, "kafka");
+        let hint = match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SaslAuthenticationFailed) => {
+                "the broker refuses the login: see `security`"
+            }
+            Some(RDKafkaErrorCode::SSL) => "no secure connection: see `security`",
+            Some(RDKafkaErrorCode::AllBrokersDown | RDKafkaErrorCode::BrokerTransportFailure) => {
+                "no broker can be reached: see `brokers`"
+            }
+            Some(RDKafkaErrorCode::Resolve) => "a broker's host is not known: see `brokers`",
+            _ => "the broker does not take records",
+        };
+        let sentence = format!("{hint} ({reason})");
+        let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // That nobody can be reached is said after whatever the reason was.
+        let is_echo = matches!(error.rdkafka_error_code(), Some(RDKafkaErrorCode::AllBrokersDown));
+        if !is_echo || heard.is_none() {
+            *heard = Some(sentence);
+        }
+    }
 }
 
 impl std::fmt::Debug for TopicSink {
@@ -67,6 +107,7 @@ impl TopicSink {
     /// A sink for a topic. `client` holds brokers and security; nothing is sent yet.
     pub fn new(
         mut client: ClientConfig,
+        sink: &str,
         topic: &str,
         timeout: Duration,
     ) -> Result<Self, KafkaError> {
@@ -75,9 +116,24 @@ impl TopicSink {
             .set("enable.idempotence", "true")
             .set("compression.type", "lz4")
             .set("linger.ms", "20")
-            .set("message.timeout.ms", timeout.as_millis().to_string())
+            // A record that is given up and sent again would come behind its successors.
+            .set("message.timeout.ms", "0")
             .set("allow.auto.create.topics", "false");
-        Ok(Self { producer: client.create()?, topic: topic.to_owned() })
+        let ears = Ears::default();
+        let producer = client.create_with_context(ears.clone())?;
+        Ok(Self { producer, ears, sink: sink.to_owned(), topic: topic.to_owned(), timeout })
+    }
+
+    /// After how long without an acknowledgement something is wrong.
+    pub fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// What is known about a client that has no acknowledgement yet, as a sentence.
+    pub fn silence(&self) -> String {
+        let heard = self.ears.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let what = heard.unwrap_or_else(|| "no broker acknowledges records: see `brokers`".into());
+        format!("[sink.{}] topic {}: {what}", self.sink, self.topic)
     }
 
     /// The topic's name.
@@ -114,17 +170,17 @@ impl TopicSink {
     }
 
     /// Waits for all acknowledgements.
-    pub async fn end(&self, begun: Begun) -> Unsent<'_> {
-        let mut unsent = Unsent { topic: &self.topic, again: Vec::new(), problem: None };
+    pub async fn end(&self, begun: Begun) -> Unsent {
+        let mut unsent = Unsent::default();
         for (index, error) in begun.refused {
-            unsent.note(index, &error);
+            self.note(&mut unsent, index, &error);
         }
         for (index, delivery) in begun.waiting {
             match delivery.await {
                 Ok(Ok(_)) => {}
-                Ok(Err((error, _))) => unsent.note(index, &error),
+                Ok(Err((error, _))) => self.note(&mut unsent, index, &error),
                 // The producer was dropped: this process is ending and the record is read again.
-                Err(_canceled) => unsent.note(index, &KafkaError::Canceled),
+                Err(_canceled) => self.note(&mut unsent, index, &KafkaError::Canceled),
             }
         }
         unsent.again.sort_unstable();
@@ -145,23 +201,29 @@ impl TopicSink {
         }
         future.headers(headers)
     }
-}
 
-impl Unsent<'_> {
-    fn note(&mut self, index: usize, error: &KafkaError) {
-        self.again.push(index);
-        // A record over the broker's limit is not given up: nothing is lost, and the sentence says what to raise.
-        self.problem = Some(match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::InvalidMessageSize) => {
-                format!(
-                    "a record is larger than topic {} takes: raise its `max.message.bytes`",
-                    self.topic
-                )
+    fn note(&self, unsent: &mut Unsent, index: usize, error: &KafkaError) {
+        let (sink, topic) = (&self.sink, &self.topic);
+        let sentence = match error.rdkafka_error_code() {
+            Some(
+                RDKafkaErrorCode::MessageSizeTooLarge
+                | RDKafkaErrorCode::InvalidMessageSize
+                | RDKafkaErrorCode::InvalidRecord,
+            ) => {
+                let what = format!(
+                    "[sink.{sink}] topic {topic} never takes this record ({error}): raise its `max.message.bytes`, and `client` \"message.max.bytes\" of the sink"
+                );
+                return unsent.never.push((index, what));
             }
             Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
-                format!("topic {} does not exist: see `topic` of the sink", self.topic)
+                format!("[sink.{sink}] topic {topic} does not exist: see `topic`")
             }
-            _ => error.to_string(),
-        });
+            Some(RDKafkaErrorCode::TopicAuthorizationFailed) => {
+                format!("[sink.{sink}] this user may not write to topic {topic}: see `security`")
+            }
+            _ => format!("[sink.{sink}] topic {topic}: {error}"),
+        };
+        unsent.again.push(index);
+        unsent.problem = Some(sentence);
     }
 }

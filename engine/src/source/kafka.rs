@@ -3,6 +3,7 @@
 //! Invariant: the thread never waits for a sink. When a lane or the memory budget is full, the records stay in Kafka; the main queue is
 //! served all the same, so the group never loses a member to a slow sink.
 
+pub mod again;
 mod context;
 mod note;
 mod queue;

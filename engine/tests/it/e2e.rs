@@ -3,11 +3,11 @@
 //! The oracle is the producer's ledger: every id that was produced has exactly the fate that the rules give it.
 
 mod bad_input;
-mod engine_process;
-mod ledger;
-mod lifecycle;
+pub(crate) mod engine_process;
+pub(crate) mod ledger;
+pub(crate) mod lifecycle;
 mod order;
-mod project;
+pub(crate) mod project;
 mod remembers;
 mod secure;
 

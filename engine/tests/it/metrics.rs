@@ -20,7 +20,7 @@ fn every_family_has_its_name_and_labels() {
     source.paused(Duration::from_millis(1500));
     let sink = metrics.sink("logs");
     sink.confirmed(4, 512, Duration::from_millis(20));
-    sink.retried("throttle");
+    sink.refused("wait", Some(241));
     sink.absent("severity", 3);
     metrics.dead_letters("json", 1);
     metrics.bundle("aaa");
@@ -36,7 +36,7 @@ fn every_family_has_its_name_and_labels() {
         "logmon_source_paused_seconds_total{source=\"app\"} 1.5",
         "logmon_sink_rows_total{sink=\"logs\"} 4",
         "logmon_sink_seconds_bucket{sink=\"logs\",le=\"0.025\"} 1",
-        "logmon_sink_retries_total{class=\"throttle\",sink=\"logs\"} 1",
+        "logmon_sink_retries_total{class=\"wait\",sink=\"logs\"} 1",
         "logmon_sink_absent_total{column=\"severity\",sink=\"logs\"} 3",
         "logmon_dead_letters_total{reason=\"json\"} 1",
         "logmon_bundle_info{hash=\"bbb\"} 1",

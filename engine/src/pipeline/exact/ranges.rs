@@ -276,7 +276,7 @@ impl Ranges {
         let intent = lane.named.as_ref().map(|named| Arc::clone(&named.intent));
         if lane.open.is_none() {
             let tag = Tag {
-                id: self.world.next_chunk(),
+                id: self.world.office.next_chunk(),
                 lane: batch.lane,
                 position: batch.position.clone(),
                 start: lane.next,

@@ -105,6 +105,7 @@ fn unit_name<'a>(name: &'a Name, table: &'a str) -> crate::delivery::unit::Exact
         bundle: name.bundle,
         table,
         partition: 0,
+        number: 0,
         cut: 0,
     }
 }

@@ -477,14 +477,7 @@ impl Runner {
     fn count(&mut self, index: usize) {
         let (name, all, turn) = (self.name(), self.units(), self.turn);
         self.spawn(async move {
-            let unit = &all[index];
-            let others: Vec<_> = all
-                .iter()
-                .enumerate()
-                .filter(|(other, one)| *other != index && one.number == unit.number)
-                .map(|(_, one)| one.tally)
-                .collect();
-            let (count, hand) = unit.table.count(unit, &name, &others).await;
+            let (count, hand) = all[index].table.count(index, &all, &name).await;
             let input = count.map_or(Input::Lost(index), |count| Input::Counted(index, count));
             Brought::Answer(turn, input, hand.map(|hand| (index, hand)))
         });

@@ -96,6 +96,7 @@ impl Unit {
             bundle: name.bundle,
             table,
             partition: self.block.partition.unwrap_or(0),
+            number: self.number,
             cut,
         }
     }
@@ -166,7 +167,7 @@ impl ExactTable {
                 Reply::Stored
             }
             Err(error) => {
-                self.metrics.retried(error.class.name());
+                self.metrics.refused(error.class.name(), error.code);
                 self.fails(&error);
                 match error.class {
                     Class::Bisect => Reply::Unfit,
@@ -201,14 +202,15 @@ impl ExactTable {
         }
     }
 
-    /// Whether a unit of a range is there. `others` are the tallies of the range's other units in this table.
+    /// Whether a unit of a range is there. `units` are all units of the range.
     pub async fn count(
         &self,
-        unit: &Unit,
+        index: usize,
+        units: &[Unit],
         name: &Name,
-        others: &[Tally],
     ) -> (Option<Count>, Option<Hand>) {
         let hand = self.hand().await;
+        let unit = &units[index];
         let rows = name.rows(&unit.block.table);
         let (tallies, hand) = rows.tally(self.inserter.client(), hand).await;
         match tallies {
@@ -218,14 +220,7 @@ impl ExactTable {
             }
             Ok(tallies) => {
                 self.well();
-                let mine = tallies.iter().filter(|tally| **tally == unit.tally).count();
-                let strange = tallies.iter().any(|tally| *tally != unit.tally && !others.contains(tally));
-                let count = match (mine, strange) {
-                    (1, _) => Count::All,
-                    (0, false) => Count::None,
-                    _ => Count::Odd,
-                };
-                (Some(count), hand)
+                (Some(judge(index, units, &tallies)), hand)
             }
         }
     }
@@ -253,3 +248,39 @@ impl ExactTable {
         *failures = failures.saturating_add(1);
     }
 }
+
+/// Whether a unit is among what a table holds of its range, by ClickHouse partition.
+fn judge(index: usize, units: &[Unit], stored: &[Tally]) -> Count {
+    let unit = &units[index];
+    let mut all = None;
+    for tally in stored {
+        // Two sinks may write into one table: then one partition holds any of their units.
+        let explained = units.iter().enumerate().find_map(|(first, one)| {
+            if one.block.table != unit.block.table {
+                return None;
+            }
+            let group: Vec<usize> = (first..units.len())
+                .filter(|&other| {
+                    units[other].block.table == one.block.table
+                        && units[other].block.partition == one.block.partition
+                })
+                .take(GROUP_MAX)
+                .collect();
+            (1..1_u32 << group.len()).find_map(|chosen| {
+                let chosen = || (0..group.len()).filter(move |at| chosen >> at & 1 == 1).map(|at| group[at]);
+                let rows: u64 = chosen().map(|at| units[at].tally.rows).sum();
+                let sum = chosen().fold(0_u64, |sum, at| sum.wrapping_add(units[at].tally.sum));
+                (*tally == Tally { rows, sum }).then(|| chosen().any(|at| at == index))
+            })
+        });
+        match explained {
+            Some(true) if all.is_none() => all = Some(()),
+            Some(false) => {}
+            Some(true) | None => return Count::Odd,
+        }
+    }
+    if all.is_some() { Count::All } else { Count::None }
+}
+
+/// Sinks that may write into one table: more are not told apart.
+const GROUP_MAX: usize = 8;

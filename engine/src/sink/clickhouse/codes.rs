@@ -10,6 +10,16 @@ use super::errors::Class;
 /// "Too many parts" or "too many partitions", by its words.
 pub(super) const TOO_MANY_PARTS: u32 = 252;
 
+/// Whether the server says that a block is more than its memory takes.
+pub fn is_memory(number: u32) -> bool {
+    matches!(number, 173 | 241 | 777 | 778)
+}
+
+/// Whether the server says that blocks come too often.
+pub fn is_parts(number: u32) -> bool {
+    matches!(number, TOO_MANY_PARTS | 202 | 745)
+}
+
 /// One code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Code {

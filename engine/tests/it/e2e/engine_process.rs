@@ -4,7 +4,7 @@ use std::{
     fs::{self, File},
     io::{Read as _, Write as _},
     net::TcpStream,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
 };
 
@@ -20,11 +20,17 @@ pub(crate) struct Engine {
 impl Engine {
     /// Starts `run` on the project's rules; `name` names its log.
     pub(crate) fn start(project: &Project, name: &str) -> Self {
-        let log = project.dir.join(format!("{name}.log"));
+        Self::start_in(&project.dir, name, &[])
+    }
+
+    /// Starts `run` on the rules of a folder, with these variables set.
+    pub(crate) fn start_in(dir: &Path, name: &str, variables: &[(&str, &str)]) -> Self {
+        let log = dir.join(format!("{name}.log"));
         let file = File::create(&log).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_logmon-engine"))
             .arg("run")
-            .arg(project.rules())
+            .arg(dir.join("rules/main.rules"))
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(file.try_clone().unwrap())
             .stderr(file)
@@ -36,13 +42,19 @@ impl Engine {
     /// Starts and waits until it listens.
     pub(crate) fn start_ready(project: &Project, name: &str) -> Self {
         let mut engine = Self::start(project, name);
+        engine.listens();
+        engine
+    }
+
+    /// Waits until it listens.
+    pub(crate) fn listens(&mut self) {
         wait_for("the engine listens", 60, || {
             assert!(
-                engine.child.try_wait().unwrap().is_none(),
+                self.child.try_wait().unwrap().is_none(),
                 "the engine ended:\n{}",
-                engine.log()
+                self.log()
             );
-            engine.address = engine
+            self.address = self
                 .log()
                 .lines()
                 .find_map(|line| line.split("http://").nth(1))
@@ -50,9 +62,28 @@ impl Engine {
                     rest.split(|c: char| c.is_whitespace() || c == '"' || c == '/').next()
                 })
                 .map(str::to_owned);
-            engine.address.is_some()
+            self.address.is_some()
         });
-        engine
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Whether it still runs.
+    pub(crate) fn runs(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// SIGSTOP: it stands still where it is.
+    pub(crate) fn pause(&self) {
+        self.signal("STOP");
+    }
+
+    /// SIGCONT: it goes on.
+    pub(crate) fn resume(&self) {
+        self.signal("CONT");
     }
 
     /// Everything it said.

@@ -117,7 +117,7 @@ impl Ledger {
 }
 
 /// Of a hundred events: 10 debug (dropped), 5 health checks (dropped), 6 errors (both), one each of six broken kinds, the rest at home.
-fn entry(id: u64) -> (Option<Vec<u8>>, Fate) {
+pub(crate) fn entry(id: u64) -> (Option<Vec<u8>>, Fate) {
     let event = |severity: &str, path: &str, message: &str| {
         format!(
             "{{\"timestamp\":\"2026-11-0{}T10:00:00.{:06}Z\",\"severity\":\"{severity}\",\"service\":\"svc-{}\",\"id\":{id},\"message\":\"{message}\",\"http\":{{\"path\":\"{path}\",\"status\":200}}}}",
