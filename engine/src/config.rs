@@ -348,6 +348,11 @@ pub fn secret(name: &str) -> Result<String, String> {
     }
 }
 
+/// Where a test wants this process to stop or end: `LOGMON_FAILPOINTS`.
+pub fn failpoints() -> Option<String> {
+    std::env::var("LOGMON_FAILPOINTS").ok().filter(|orders| !orders.is_empty())
+}
+
 /// Finds the configuration of an entry file: `--config` if given, else the nearest `logmon.toml`: in the entry's
 /// folder, or beside it.
 pub fn find(entry: &Path, explicit: Option<&Path>) -> Option<PathBuf> {

@@ -253,6 +253,7 @@ impl Reader<'_> {
             self.serve(Duration::from_millis(20));
         }
         context.assigned().clear();
+        context.deaf();
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod bad_input;
 pub(crate) mod engine_process;
+mod exactly_once;
 pub(crate) mod ledger;
 pub(crate) mod lifecycle;
 mod order;

@@ -145,6 +145,7 @@ impl Ranges {
         let mut resume = Resume::default();
         let named = named.map(|intent| {
             failpoint::pass(Place::Recovering);
+            self.world.metrics.recoveries.inc();
             tracing::info!(%topic, partition, start = intent.range.start, end = intent.range.end, bundle = %intent.bundle, "takes over a range that was under way");
             resume.ends = Some(intent.range.end);
             if intent.since < intent.range.start {

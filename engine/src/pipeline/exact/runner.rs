@@ -63,7 +63,6 @@ pub enum Word {
 #[derive(Debug)]
 struct Built {
     tag: Arc<Tag>,
-    range: Range,
     units: Arc<Vec<Unit>>,
     _share: Share,
 }
@@ -244,7 +243,7 @@ impl Runner {
             let (tag, units, share) = self.early.swap_remove(at);
             let since = self.since(range.start);
             let entries: Vec<_> = units.iter().map(Unit::entry).collect();
-            let built = Built { range, units: Arc::new(units), _share: share, tag };
+            let built = Built { units: Arc::new(units), _share: share, tag };
             if built.tag.named {
                 let named = self.protocol.intent().map(|intent| intent.bundle);
                 let knows = named == Some(built.tag.bundle.id());
@@ -283,7 +282,8 @@ impl Runner {
             self.asking = None;
             failpoint::pass(Place::IntentStored);
         } else {
-            // Asked for again by the protocol; not at once, for a broker that is away or a group that is being shared anew.
+            self.world.metrics.fenced.inc();
+            // Asked for again; not at once, for a broker that is away or a group that is being shared anew.
             let turn = self.turn;
             self.spawn(async move {
                 tokio::time::sleep(Duration::from_millis(150)).await;
@@ -306,7 +306,9 @@ impl Runner {
     }
 
     fn feed(&mut self, input: Input) {
+        tracing::trace!(lane = self.lane.0, ?input, "heard");
         let effects = self.protocol.step(input);
+        tracing::trace!(lane = self.lane.0, ?effects, "does");
         self.carry_out(effects);
     }
 
@@ -421,11 +423,19 @@ impl Runner {
         for mut hand in hands {
             let (name, all, queue, out) =
                 (Arc::clone(&name), Arc::clone(&all), Arc::clone(&queue), self.out.clone());
+            let sink = Arc::clone(sink);
             let task = async move {
                 loop {
                     let next =
                         queue.lock().expect("no thread panics while it holds a queue").pop_front();
-                    let Some((index, cut)) = next else { return };
+                    let Some((index, cut)) = next else {
+                        if let (Some(hand), Some(unit)) = (hand, all.first()) {
+                            let table = all.iter().find(|one| one.table.name == sink);
+                            let table = &table.unwrap_or(unit).table;
+                            table.inserter.client().put_back(hand);
+                        }
+                        return;
+                    };
                     let unit = &all[index];
                     let input = match hand.take() {
                         // Nothing can be sent as a first try any more; a count decides.
@@ -447,7 +457,7 @@ impl Runner {
     /// A try behind a count, on the connection that counted.
     fn insert_again(&mut self, hand: Hand, index: usize, cut: u32, attempt: u32) {
         let (name, all, turn) = (self.name(), self.units(), self.turn);
-        self.world.metrics.resolved("inserted");
+        self.world.metrics.resolved(if attempt == 0 { "inserted" } else { "attempted" });
         self.spawn(async move {
             let unit = &all[index];
             let token = unit.exact(&name, &unit.plain_table(), cut).token(attempt);

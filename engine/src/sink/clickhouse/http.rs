@@ -281,7 +281,7 @@ impl Client {
     }
 
     /// Keeps a connection for whoever comes next.
-    pub(super) fn put_back(&self, hand: Hand) {
+    pub fn put_back(&self, hand: Hand) {
         self.keep(hand.sender);
     }
 

@@ -16,7 +16,7 @@ use rdkafka::{
 
 use super::{
     Settings, explain, is_tls_failure, note,
-    queue::{self, PartitionQueue},
+    queue::{self, CommitQueue, PartitionQueue},
 };
 use crate::{
     config::Start,
@@ -29,6 +29,9 @@ use crate::{
 
 /// How long the broker may take to say where a partition stands. A rebalance waits for it, so it stays well below the session time-out.
 const ASK: Duration = Duration::from_secs(10);
+
+/// How long a commit under way is waited for when partitions are taken away.
+const ANSWER_MS: i32 = 2000;
 
 /// A partition that is read.
 #[derive(Debug)]
@@ -55,6 +58,8 @@ pub(super) struct GroupContext {
     said: Mutex<Option<String>>,
     /// Offsets with notes that are on their way to the broker. One request at a time, so that an answer tells which one it is for.
     committing: Mutex<Vec<Commit>>,
+    /// Where their answers come.
+    answers: Mutex<Option<CommitQueue>>,
 }
 
 impl std::fmt::Debug for dyn crate::source::Intake {
@@ -72,6 +77,7 @@ impl GroupContext {
             leaving: AtomicBool::new(false),
             said: Mutex::default(),
             committing: Mutex::default(),
+            answers: Mutex::default(),
         }
     }
 
@@ -260,6 +266,8 @@ impl GroupContext {
         }
         let lanes: Vec<LaneId> = going.iter().map(|one| one.lane).collect();
         let closed = self.intake.revoking(&lanes);
+        // What is on its way to the broker arrives under this assignment or not at all.
+        self.hear_answers(ANSWER_MS);
         let words = self.intake.last_words(&lanes);
         if !lost && closed.len() + words.len() > 0 {
             let mut offsets = TopicPartitionList::with_capacity(closed.len() + words.len());
@@ -283,6 +291,7 @@ impl GroupContext {
 impl GroupContext {
     /// Sends offsets with notes to the broker, unless others are on their way: those that came meanwhile go together then.
     pub(super) fn commit_notes(&self, consumer: &BaseConsumer<Self>) {
+        self.hear_answers(0);
         let mut committing = self.lock_committing();
         if !committing.is_empty() {
             return;
@@ -302,14 +311,56 @@ impl GroupContext {
         if list.count() == 0 {
             return;
         }
-        match consumer.commit(&list, CommitMode::Async) {
-            Ok(()) => *committing = due,
-            Err(error) => {
+        let mut answers = self.lock_answers();
+        if answers.is_none() {
+            *answers = CommitQueue::new(consumer);
+        }
+        let sent = answers.as_ref().map(|answers| answers.commit(consumer, &list));
+        drop(answers);
+        match sent {
+            Some(Ok(())) => *committing = due,
+            refused => {
                 drop(committing);
-                self.note(&error);
+                if let Some(Err(code)) = refused {
+                    self.note(&KafkaError::ConsumerCommit(code));
+                }
                 due.iter().for_each(|commit| self.intake.answered(commit, Outcome::Unknown));
             }
         }
+    }
+
+    /// Hears how the commit under way ended, if it did; waits for it at most so long.
+    pub(super) fn hear_answers(&self, wait_ms: i32) {
+        let mut committing = self.lock_committing();
+        if committing.is_empty() {
+            return;
+        }
+        let heard = self.lock_answers().as_ref().and_then(|answers| answers.poll(wait_ms));
+        let Some((whole, answers)) = heard else { return };
+        for commit in std::mem::take(&mut *committing) {
+            let Position { topic, partition } = &commit.position;
+            let own = answers
+                .iter()
+                .find(|answer| answer.topic == **topic && answer.partition == *partition);
+            let outcome = match own.map_or(whole, |own| own.outcome.and(whole)) {
+                Ok(()) => Outcome::Stored,
+                Err(code) => {
+                    let Position { topic, partition } = &commit.position;
+                    tracing::warn!(source = %self.settings.name, %topic, partition, %code, "an offset was not committed");
+                    Outcome::Unknown
+                }
+            };
+            self.intake.answered(&commit, outcome);
+        }
+    }
+
+    /// No more answers are heard: librdkafka's queue must be gone before the client is.
+    pub(super) fn deaf(&self) {
+        self.lock_answers().take();
+    }
+
+    fn lock_answers(&self) -> MutexGuard<'_, Option<CommitQueue>> {
+        self.answers.lock().expect("the reading thread does not panic while it holds the lock")
     }
 
     /// Whether an answer of the broker is waited for.
@@ -357,34 +408,6 @@ impl ClientContext for GroupContext {
 }
 
 impl ConsumerContext for GroupContext {
-    fn commit_callback(&self, result: Result<(), KafkaError>, offsets: &TopicPartitionList) {
-        let mut committing = self.lock_committing();
-        let answer = |commit: &Commit| {
-            let Position { topic, partition } = &commit.position;
-            let element = offsets.find_partition(topic, *partition)?;
-            let same = element.offset() == Offset::Offset(commit.offset)
-                && queue::metadata(offsets, topic, *partition).as_deref()
-                    == Some(commit.note.as_bytes());
-            same.then(|| element.error().and_then(|()| result.clone()))
-        };
-        // Another request's answer, such as that of a plain offset, names other notes.
-        if !committing.iter().any(|commit| answer(commit).is_some()) {
-            return;
-        }
-        for commit in std::mem::take(&mut *committing) {
-            let outcome = match answer(&commit) {
-                Some(Ok(())) => Outcome::Stored,
-                Some(Err(error)) => {
-                    let Position { topic, partition } = &commit.position;
-                    tracing::warn!(source = %self.settings.name, %topic, partition, %error, "an offset was not committed");
-                    Outcome::Unknown
-                }
-                None => Outcome::Unknown,
-            };
-            self.intake.answered(&commit, outcome);
-        }
-    }
-
     fn rebalance(
         &self,
         consumer: &BaseConsumer<Self>,
