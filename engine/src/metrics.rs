@@ -12,8 +12,8 @@ mod totals;
 use std::{fmt, sync::Arc, time::Duration};
 
 use prometheus::{
-    CounterVec, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, TextEncoder,
+    CounterVec, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
     core::{Collector, Metric, MetricVec, MetricVecBuilder},
 };
 
@@ -320,9 +320,7 @@ impl Metrics {
         for outcome in RESOLVES {
             resolves.with_label_values(&[outcome]);
         }
-        let one = |name: &str, help: &str| {
-            naming.register(IntCounter::with_opts(opts(name, help)))
-        };
+        let one = |name: &str, help: &str| naming.register(IntCounter::with_opts(opts(name, help)));
         let ranges = one("ranges_total", "Ranges stored exactly once.");
         let recoveries =
             one("recoveries_total", "Ranges taken over from an earlier owner of their partition.");

@@ -188,7 +188,10 @@ mod tests {
             assert!(order(wrong).is_err(), "{wrong}");
         }
         for place in Place::ALL {
-            assert_eq!(order(&format!("{}=stop", place.name())).map(|order| order.place), Ok(place));
+            assert_eq!(
+                order(&format!("{}=stop", place.name())).map(|order| order.place),
+                Ok(place)
+            );
         }
     }
 }

@@ -413,12 +413,11 @@ impl Protocol {
             entries.push(examined.letters);
             cut.cuts.retain(|(known, _)| *known as usize != unit);
             cut.cuts.extend([(unit as u32, self.seq), (letters as u32, self.seq)]);
-            cut.refused.extend(
-                examined
-                    .rows
-                    .iter()
-                    .map(|&(offset, emit_ix)| Refused { offset, emit_ix, cut: self.seq }),
-            );
+            cut.refused.extend(examined.rows.iter().map(|&(offset, emit_ix)| Refused {
+                offset,
+                emit_ix,
+                cut: self.seq,
+            }));
             work.add(unit, examined.kept.rows == 0);
             if Note::Intent(cut.clone()).encode().is_none() {
                 return Self::park(Parked::Refused(unit), out);

@@ -211,7 +211,9 @@ mod tests {
         };
         let token = "lm1/g/0000000000000007/logs/3/10-20/abababab/default.logs/00000000000000000000000000000009/4.2/a1";
         assert_eq!(unit.token(1), token);
-        assert!(token.starts_with(&unit.prefix()) && unit.prefix().starts_with(&unit.range_prefix()));
+        assert!(
+            token.starts_with(&unit.prefix()) && unit.prefix().starts_with(&unit.range_prefix())
+        );
         assert_eq!(unit.repair(1, 0), token.replace("/a1", "/r0000000000000001a0"));
     }
 

@@ -330,8 +330,8 @@ impl World {
                     schema::compare(lock, at, &read)?;
                 }
                 let read = Arc::new(read);
-                let binding = bind_named(&mut plan.layout, &name, &read, &options(table))
-                    .map_err(world)?;
+                let binding =
+                    bind_named(&mut plan.layout, &name, &read, &options(table)).map_err(world)?;
                 let exact = self.exact(&Candidate {
                     name: &name,
                     delivery: settings.delivery,
@@ -502,7 +502,9 @@ enum Unsealed {
         outbox: Arc<Outbox>,
         exact: Option<Arc<ExactTable>>,
     },
-    Topic { outbox: Arc<Outbox> },
+    Topic {
+        outbox: Arc<Outbox>,
+    },
 }
 
 pub(super) fn client(name: &Arc<str>, sink: &ClickHouseSink) -> Result<Arc<Client>, BindError> {

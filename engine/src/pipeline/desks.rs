@@ -123,8 +123,7 @@ impl Desks<'_> {
 
     /// Hands a range's blocks over.
     fn end(&mut self, lanes: &Lanes, tag: &Arc<Tag>) {
-        let growing =
-            self.growing.remove(&tag.id).unwrap_or_else(|| Growing::new(self.world, tag));
+        let growing = self.growing.remove(&tag.id).unwrap_or_else(|| Growing::new(self.world, tag));
         let (tag, made, share) = growing.finish();
         lanes.made(Arc::clone(&tag), made, share);
         let in_use = |bundle: &Arc<Bundle>| {

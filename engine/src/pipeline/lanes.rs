@@ -219,7 +219,7 @@ impl Lanes {
     fn tell_closed(&self, lane: LaneId) {
         self.closed.notify_all();
         if let Some(ranges) = &self.ranges {
-            ranges.tell(lane, Word::Closed);
+            ranges.tell_closed(lane);
         }
     }
 

@@ -111,13 +111,15 @@ impl Outlets {
             .iter()
             .zip(&bundle.plan.sinks)
             .map(|(outlet, decl)| match outlet {
-                Outlet::Table { binding, limits, outbox, .. } => SinkDesk::Table(Box::new(Growing {
-                    builder: TableBuilder::new(Arc::clone(binding)).on(&world.shelf),
-                    limits: *limits,
-                    outbox: Arc::clone(outbox),
-                    metrics: world.metrics.sink(&decl.name),
-                    share: world.budget.take(0),
-                })),
+                Outlet::Table { binding, limits, outbox, .. } => {
+                    SinkDesk::Table(Box::new(Growing {
+                        builder: TableBuilder::new(Arc::clone(binding)).on(&world.shelf),
+                        limits: *limits,
+                        outbox: Arc::clone(outbox),
+                        metrics: world.metrics.sink(&decl.name),
+                        share: world.budget.take(0),
+                    }))
+                }
                 Outlet::Topic { outbox } => SinkDesk::Topic(Arc::clone(outbox)),
             })
             .collect();

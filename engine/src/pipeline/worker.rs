@@ -2,11 +2,7 @@
 //!
 //! Invariant: every record that enters leaves with exactly one fate, and the books hear of its rows before any unit can be acknowledged.
 
-use std::{
-    collections::HashMap,
-    sync::Arc,
-    time::Instant,
-};
+use std::{collections::HashMap, sync::Arc, time::Instant};
 
 use logmon_dsl::{
     column::{Batch, View},

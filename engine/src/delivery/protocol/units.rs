@@ -96,9 +96,7 @@ impl Work {
 
     /// Whether an insert or a count that decides one is under way.
     pub(super) fn is_sending(&self) -> bool {
-        self.units
-            .iter()
-            .any(|unit| matches!(unit.stage, Stage::Sent { .. } | Stage::Verifying))
+        self.units.iter().any(|unit| matches!(unit.stage, Stage::Sent { .. } | Stage::Verifying))
     }
 
     /// Whether all units are either there or wait for rows to be taken out, and at least one does.

@@ -67,13 +67,16 @@ impl World {
                 "the rules cannot be saved for a recovery: {what}: see `state_dir` and `bundle_topic` in [engine]"
             ))
         };
-        let bytes = pack(files).map_err(|error| fails(&error))?;
+        // What was saved once is what its hash says.
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(_) => pack(files).map_err(|error| fails(&error))?,
+        };
         if bytes.len() > BYTES_MAX {
             return Err(fails(&format!("{} bytes are more than {BYTES_MAX}", bytes.len())));
         }
         if !path.exists() {
-            write(&path, &bytes)
-                .map_err(|error| fails(&format!("{}: {error}", path.display())))?;
+            write(&path, &bytes).map_err(|error| fails(&format!("{}: {error}", path.display())))?;
         }
         if let Some(topic) = &self.config.engine.bundle_topic {
             self.publish(topic, id, &bytes)
@@ -83,7 +86,11 @@ impl World {
     }
 
     /// Brings up a saved bundle; `None`, with a line in the log, where it is nowhere or does not run here.
-    pub fn saved_bundle(self: &std::sync::Arc<Self>, id: BundleId, current: &Bundle) -> Option<Bundle> {
+    pub fn saved_bundle(
+        self: &std::sync::Arc<Self>,
+        id: BundleId,
+        current: &Bundle,
+    ) -> Option<Bundle> {
         let fails = |what: &dyn std::fmt::Display| {
             tracing::error!(bundle = %id, "an earlier bundle cannot be brought up: {what}");
         };
@@ -96,6 +103,12 @@ impl World {
             fails(&"it is neither in state_dir nor in bundle_topic");
             return None;
         };
+        let path = self.bundle_path(id);
+        if !path.exists()
+            && let Err(error) = write(&path, &bytes)
+        {
+            fails(&format!("{}: {error}", path.display()));
+        }
         let saved = unpack(&bytes).inspect_err(|error| fails(error)).ok()?;
         let entry = saved.files.first().map(|(path, _)| path.clone())?;
         let reader = Texts(saved.files.into_iter().collect());
@@ -111,7 +124,9 @@ impl World {
                 Some(bundle)
             }
             Err(errors) => {
-                errors.iter().for_each(|error| fails(error));
+                for error in &errors {
+                    fails(error);
+                }
                 None
             }
         }
@@ -136,14 +151,16 @@ impl World {
         let client = self.client();
         let admin: AdminClient<DefaultClientContext> = client.create()?;
         let options = AdminOptions::new().request_timeout(Some(ASK));
-        let wanted = NewTopic::new(topic, 1, TopicReplication::Fixed(-1))
-            .set("cleanup.policy", "compact");
+        let wanted =
+            NewTopic::new(topic, 1, TopicReplication::Fixed(-1)).set("cleanup.policy", "compact");
         self.runtime.block_on(async {
             for made in admin.create_topics([&wanted], &options).await? {
                 match made {
                     Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
                     // Who may not make topics may still write into one that is there.
-                    Err((_, code)) => tracing::info!(topic, %code, "the topic of bundles was not made"),
+                    Err((_, code)) => {
+                        tracing::info!(topic, %code, "the topic of bundles was not made");
+                    }
                 }
             }
             let mut client = client.clone();

@@ -9,9 +9,8 @@ use crate::{
         bundle::{Bundle, Outlet, World},
     },
     sink::clickhouse::{
-        Finished, TableBuilder,
+        AppendReport, Context, Finished, TableBuilder,
         dead_letter::{DeadLetter, DeadLetters},
-        AppendReport, Context,
     },
 };
 
@@ -55,11 +54,12 @@ impl Growing {
             })
             .collect();
         let dead = &bundle.dead_letters;
-        let letters = dead.exact.as_ref().zip(dead.table.as_ref()).map(|(exact, (table, outbox))| {
-            let builder = DeadLetters::new(outbox.name(), table)
-                .expect("the table was looked at when the bundle was bound");
-            (Arc::clone(exact), Box::new(builder))
-        });
+        let letters =
+            dead.exact.as_ref().zip(dead.table.as_ref()).map(|(exact, (table, outbox))| {
+                let builder = DeadLetters::new(outbox.name(), table)
+                    .expect("the table was looked at when the bundle was bound");
+                (Arc::clone(exact), Box::new(builder))
+            });
         Self { tag: Arc::clone(tag), tables, letters, share: world.budget.take(0) }
     }
 

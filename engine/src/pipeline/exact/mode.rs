@@ -33,11 +33,9 @@ impl World {
     /// The table as exactly-once knows it; `None` where it is written at least once.
     ///
     /// What was asked for and is not possible is an error; what nobody asked for is said in the log, with the reason.
-    pub fn exact(
-        &self,
-        candidate: &Candidate<'_>,
-    ) -> Result<Option<Arc<ExactTable>>, BindError> {
-        let Candidate { name, delivery, client, table, binding, limits, compression: by } = candidate;
+    pub fn exact(&self, candidate: &Candidate<'_>) -> Result<Option<Arc<ExactTable>>, BindError> {
+        let Candidate { name, delivery, client, table, binding, limits, compression: by } =
+            candidate;
         if delivery.unwrap_or(UNSET) == Delivery::AtLeastOnce {
             return Ok(None);
         }

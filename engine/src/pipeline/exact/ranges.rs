@@ -58,7 +58,8 @@ pub struct Ranges {
 
 #[derive(Debug)]
 struct Lane {
-    runner: tokio::sync::mpsc::UnboundedSender<Word>,
+    runner: tokio::sync::mpsc::Sender<Word>,
+    closed: Arc<tokio::sync::Notify>,
     inc: u64,
     /// Where the next range begins.
     next: i64,
@@ -155,6 +156,7 @@ impl Ranges {
             Named { intent, bundle }
         });
         let parked = Arc::new(AtomicBool::new(false));
+        let closed = Arc::<tokio::sync::Notify>::default();
         let entry = Lane {
             inc: protocol.inc(),
             runner: Runner::start(
@@ -165,7 +167,9 @@ impl Ranges {
                 protocol,
                 effects,
                 Arc::clone(&parked),
+                Arc::clone(&closed),
             ),
+            closed,
             next: offset,
             open: None,
             named,
@@ -212,7 +216,8 @@ impl Ranges {
                 return false;
             }
             if one.open.as_ref().is_some_and(|open| now - open.growing.opened > NAMED_WAIT) {
-                let (topic, partition) = (&one.open.as_ref().expect("looked at above").tag.position.topic, one.inc);
+                let (topic, partition) =
+                    (&one.open.as_ref().expect("looked at above").tag.position.topic, one.inc);
                 tracing::warn!(%topic, partition, "records of a named range are gone from Kafka");
                 one.end(out);
             }
@@ -226,9 +231,8 @@ impl Ranges {
             }
         }
         // Partitions with a backlog are worked off a few at a time: their blocks become full instead of many.
-        let has_turn = one.open.is_some()
-            || !one.backlog
-            || heavy < self.world.config.engine.threads.max(1);
+        let has_turn =
+            one.open.is_some() || !one.backlog || heavy < self.world.config.engine.threads.max(1);
         budget_has_room
             && has_turn
             && (one.open.is_some() || one.under_way.load(Ordering::SeqCst) < RANGES_MAX)
@@ -289,18 +293,14 @@ impl Ranges {
                 full: AtomicBool::new(false),
                 _under_way: UnderWay::one(&lane.under_way),
             };
-            lane.open = Some(Open {
-                tag: Arc::new(tag),
-                growing: Growing::open(lane.next, now),
-                worker,
-            });
+            lane.open =
+                Some(Open { tag: Arc::new(tag), growing: Growing::open(lane.next, now), worker });
         }
         let open = lane.open.as_mut().expect("opened above");
         let bytes = batch.payloads.iter().map(|payload| payload.len as usize).sum();
         open.growing.extend(batch.end(), batch.payloads.len(), bytes);
         open.tag.batches.lock().expect("no thread panics while it holds numbers").extend(id);
-        let admitted =
-            Admitted { bundle, tag: Some(Arc::clone(&open.tag)), worker: open.worker };
+        let admitted = Admitted { bundle, tag: Some(Arc::clone(&open.tag)), worker: open.worker };
         if intent.is_some_and(|intent| batch.end() >= intent.range.end) {
             lane.end(out);
         }
@@ -324,7 +324,14 @@ impl Ranges {
     /// Says something to the runner of a lane.
     pub fn tell(&self, lane: LaneId, word: Word) {
         if let Some(lane) = self.lock().get(&lane) {
-            let _gone = lane.runner.send(word);
+            let _gone = lane.runner.try_send(word);
+        }
+    }
+
+    /// Something of a lane was acknowledged.
+    pub fn tell_closed(&self, lane: LaneId) {
+        if let Some(lane) = self.lock().get(&lane) {
+            lane.closed.notify_one();
         }
     }
 
@@ -335,7 +342,7 @@ impl Ranges {
         let mut asked = 0;
         for id in which {
             if let Some(lane) = self.lock().get(id)
-                && lane.runner.send(Word::Leave(sender.clone())).is_ok()
+                && lane.runner.try_send(Word::Leave(sender.clone())).is_ok()
             {
                 asked += 1;
             }
@@ -357,7 +364,7 @@ impl Ranges {
         let mut lanes = self.lock();
         for id in which {
             if let Some(lane) = lanes.remove(id) {
-                let _gone = lane.runner.send(Word::Gone);
+                let _gone = lane.runner.try_send(Word::Gone);
             }
         }
         let mut requests = self.requests();
@@ -389,15 +396,14 @@ impl Lane {
         }
         self.next = end;
         // In the runner's own order: it hears of the end before it can hear of the blocks.
-        let _gone = self.runner.send(Word::Ended(Arc::clone(&open.tag), end));
+        let _gone = self.runner.try_send(Word::Ended(Arc::clone(&open.tag), end));
         out.push(Ended { tag: open.tag, worker: open.worker });
     }
 }
 
 /// What ends a range of a bundle: the smallest limits of its exactly-once tables.
 fn limits(bundle: &Bundle) -> Limits {
-    let mut limits =
-        Limits { records: usize::MAX, bytes: usize::MAX, age: Duration::from_secs(60) };
+    let mut limits = Limits { records: usize::MAX, bytes: usize::MAX, age: Duration::from_mins(1) };
     let tables = bundle.outlets.iter().filter_map(|outlet| match outlet {
         Outlet::Table { limits, exact: Some(_), .. } => Some(limits),
         Outlet::Table { .. } | Outlet::Topic { .. } => None,

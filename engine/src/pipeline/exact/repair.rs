@@ -58,10 +58,10 @@ pub async fn repair(
         };
         if why == Differs::Bundle {
             let (there, expected) = (stored.len() as u64, expected(intent));
-            return match there >= expected {
-                true => Repaired::Whole { added },
-                false => Repaired::NoRules { there, expected },
-            };
+            if there < expected {
+                return Repaired::NoRules { there, expected };
+            }
+            return Repaired::Whole { added };
         }
         let parts: Vec<(&Unit, Block, u64)> =
             units.iter().filter_map(|unit| missing(unit, &stored)).collect();

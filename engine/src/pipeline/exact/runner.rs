@@ -2,6 +2,8 @@
 //!
 //! Invariant: whatever answers comes back under the number of the turn that asked; what is late says nothing.
 
+mod sending;
+
 use std::{
     collections::{HashMap, VecDeque},
     future::Future,
@@ -14,7 +16,7 @@ use std::{
 };
 
 use tokio::{
-    sync::mpsc::{self, UnboundedSender},
+    sync::{Notify, mpsc},
     task::JoinSet,
 };
 
@@ -28,8 +30,10 @@ use crate::{
     delivery::{
         LaneId, Position,
         failpoint::{self, Place},
-        intent::{Intent, Units},
-        protocol::{Commit as Outcome, Count, Differs, Effect, Examined, Input, Parked, Protocol, Reply},
+        intent::{Intent, Note, Units},
+        protocol::{
+            Commit as Outcome, Count, Differs, Effect, Examined, Input, Parked, Protocol, Reply,
+        },
         range::Range,
         unit::Held,
     },
@@ -42,6 +46,9 @@ use crate::{
 /// A range that is done waits so long for the next one before its end is committed by itself.
 const QUIET: Duration = Duration::from_secs(1);
 
+/// Words that may wait for a runner: more than its ranges under way, its one commit and its end can make.
+pub const WORDS: usize = 64;
+
 /// What a runner hears.
 #[derive(Debug)]
 pub enum Word {
@@ -51,8 +58,6 @@ pub enum Word {
     Made(Arc<Tag>, Vec<Made>, Share),
     /// The commit under way ended.
     Committed(Outcome),
-    /// Something of the lane was acknowledged.
-    Closed,
     /// Come to rest, and say what is to be committed last.
     Leave(sync_mpsc::Sender<Option<Commit>>),
     /// The partition is gone.
@@ -110,7 +115,7 @@ pub struct Runner {
     done: Option<i64>,
     tasks: JoinSet<()>,
     /// Where tasks bring what they have.
-    out: UnboundedSender<Brought>,
+    out: mpsc::Sender<Brought>,
     leaving: Option<sync_mpsc::Sender<Option<Commit>>>,
     parked: Arc<AtomicBool>,
 }
@@ -125,9 +130,10 @@ impl Runner {
         protocol: Protocol,
         effects: Vec<Effect>,
         parked: Arc<AtomicBool>,
-    ) -> mpsc::UnboundedSender<Word> {
-        let (sender, mut words) = mpsc::unbounded_channel();
-        let (out, mut brought) = mpsc::unbounded_channel();
+        closed: Arc<Notify>,
+    ) -> mpsc::Sender<Word> {
+        let (sender, mut words) = mpsc::channel(WORDS);
+        let (out, mut brought) = mpsc::channel(WORDS);
         let abandon = world.abandon.clone();
         let (runtime, tracker) = (world.runtime.clone(), world.tracker.clone());
         let mut runner = Self {
@@ -162,6 +168,7 @@ impl Runner {
                             Some(word) => runner.hear(word),
                         },
                         Some(brought) = brought.recv() => runner.take(brought),
+                        () = closed.notified() => runner.look_closed(),
                         () = tokio::time::sleep(QUIET), if quiet => runner.feed(Input::Quieted),
                         () = abandon.cancelled() => break,
                     }
@@ -181,11 +188,10 @@ impl Runner {
             Word::Made(tag, made, share) => {
                 let out = self.out.clone();
                 self.tasks.spawn_blocking(move || {
-                    let _gone = out.send(encode(tag, made, share));
+                    let _gone = out.blocking_send(sending::encode(tag, made, share));
                 });
             }
             Word::Committed(outcome) => self.committed(outcome),
-            Word::Closed => self.look_closed(),
             Word::Leave(sender) => {
                 self.feed(Input::Leave);
                 self.leaving = Some(sender);
@@ -200,13 +206,18 @@ impl Runner {
                 self.early.push((tag, units, share));
                 self.take_built();
             }
-            Brought::Answer(turn, ..) | Brought::Connected(turn, _) | Brought::Repaired(turn, _) | Brought::Again(turn)
+            Brought::Answer(turn, ..)
+            | Brought::Connected(turn, _)
+            | Brought::Repaired(turn, _)
+            | Brought::Again(turn)
                 if turn != self.turn => {}
             Brought::Answer(_, input, hand) => {
                 if let Some((unit, hand)) = hand {
                     self.hands.insert(unit, hand);
                 }
-                if let Input::Replied(unit, Reply::Unclear | Reply::Unfit) | Input::Lost(unit) = &input {
+                if let Input::Replied(unit, Reply::Unclear | Reply::Unfit) | Input::Lost(unit) =
+                    &input
+                {
                     *self.failures.entry(*unit).or_default() += 1;
                 }
                 if let Input::Counted(_, count) = &input {
@@ -248,7 +259,11 @@ impl Runner {
                 let named = self.protocol.intent().map(|intent| intent.bundle);
                 let knows = named == Some(built.tag.bundle.id());
                 self.current = Some(built);
-                self.feed(if knows { Input::Rebuilt(entries) } else { Input::Differs(Differs::Bundle) });
+                self.feed(if knows {
+                    Input::Rebuilt(entries)
+                } else {
+                    Input::Differs(Differs::Bundle)
+                });
                 continue;
             }
             let intent = Intent {
@@ -296,7 +311,9 @@ impl Runner {
 
     /// Asks the reading thread for the commit once more.
     fn ask(&self) {
-        let (Some((offset, note)), Some(lanes)) = (&self.asking, self.lanes.upgrade()) else { return };
+        let (Some((offset, note)), Some(lanes)) = (&self.asking, self.lanes.upgrade()) else {
+            return;
+        };
         lanes.ask_commit(Commit {
             lane: self.lane,
             position: self.position.clone(),
@@ -317,13 +334,15 @@ impl Runner {
         for effect in effects {
             match effect {
                 Effect::Commit(offset, note) => {
-                    let text = note.encode().expect("the units of a range fit a note, as a digest at least");
+                    let text = note
+                        .encode()
+                        .expect("the units of a range fit a note, as a digest at least");
                     self.turn += 1;
                     self.asking = Some((offset, text));
                     self.ask();
                     failpoint::pass(match note {
-                        crate::delivery::intent::Note::Intent(_) => Place::IntentSent,
-                        crate::delivery::intent::Note::Idle { .. } => Place::FinishSent,
+                        Note::Intent(_) => Place::IntentSent,
+                        Note::Idle { .. } => Place::FinishSent,
                     });
                 }
                 Effect::Connect => self.connect(),
@@ -371,140 +390,6 @@ impl Runner {
         let Range { start, end } = intent.range;
         let held = Held { position: self.position.clone(), start, end };
         Name { group, inc: intent.inc, held, bundle: intent.bundle }
-    }
-
-    /// Connections for the range that is next: for each of its sinks as many as inserts run at once.
-    fn connect(&mut self) {
-        self.turn += 1;
-        (self.current, self.done) = (self.built.pop_front(), None);
-        self.hands.clear();
-        self.failures.clear();
-        let mut tables: Vec<(Arc<ExactTable>, usize)> = Vec::new();
-        for unit in self.units().iter() {
-            match tables.iter_mut().find(|(table, _)| table.name == unit.table.name) {
-                Some((_, count)) => *count = (*count + 1).min(HANDS),
-                None => tables.push((Arc::clone(&unit.table), 1)),
-            }
-        }
-        let turn = self.turn;
-        self.spawn(async move {
-            let mut hands = Hands::new();
-            for (table, count) in tables {
-                let list = hands.entry(Arc::clone(&table.name)).or_default();
-                for _ in 0..count {
-                    list.push(table.hand().await);
-                }
-            }
-            Brought::Connected(turn, hands)
-        });
-    }
-
-    /// Starts a task that brings one thing.
-    fn spawn(&mut self, task: impl Future<Output = Brought> + Send + 'static) {
-        let out = self.out.clone();
-        self.tasks.spawn_on(
-            async move {
-                let brought = task.await;
-                let _gone = out.send(brought);
-            },
-            &self.world.runtime,
-        );
-    }
-
-    /// First tries of one sink's units: each of its connections takes one after the other.
-    fn insert_first(&mut self, sink: &Arc<str>, units: Vec<(usize, u32)>) {
-        let hands = self.first.remove(sink).unwrap_or_default();
-        let (name, all, turn) = (Arc::new(self.name()), self.units(), self.turn);
-        let queue = Arc::new(Mutex::new(VecDeque::from(units)));
-        let hands: Vec<Option<Hand>> = match hands.len() {
-            0 => vec![None],
-            _ => hands.into_iter().map(Some).collect(),
-        };
-        for mut hand in hands {
-            let (name, all, queue, out) =
-                (Arc::clone(&name), Arc::clone(&all), Arc::clone(&queue), self.out.clone());
-            let sink = Arc::clone(sink);
-            let task = async move {
-                loop {
-                    let next =
-                        queue.lock().expect("no thread panics while it holds a queue").pop_front();
-                    let Some((index, cut)) = next else {
-                        if let (Some(hand), Some(unit)) = (hand, all.first()) {
-                            let table = all.iter().find(|one| one.table.name == sink);
-                            let table = &table.unwrap_or(unit).table;
-                            table.inserter.client().put_back(hand);
-                        }
-                        return;
-                    };
-                    let unit = &all[index];
-                    let input = match hand.take() {
-                        // Nothing can be sent as a first try any more; a count decides.
-                        None => Input::Lost(index),
-                        Some(own) => {
-                            let token = unit.exact(&name, &unit.plain_table(), cut).token(0);
-                            let (reply, back) = unit.table.insert(own, &unit.block, &token).await;
-                            hand = back;
-                            Input::Replied(index, reply)
-                        }
-                    };
-                    let _gone = out.send(Brought::Answer(turn, input, None));
-                }
-            };
-            self.tasks.spawn_on(task, &self.world.runtime);
-        }
-    }
-
-    /// A try behind a count, on the connection that counted.
-    fn insert_again(&mut self, hand: Hand, index: usize, cut: u32, attempt: u32) {
-        let (name, all, turn) = (self.name(), self.units(), self.turn);
-        self.world.metrics.resolved(if attempt == 0 { "inserted" } else { "attempted" });
-        self.spawn(async move {
-            let unit = &all[index];
-            let token = unit.exact(&name, &unit.plain_table(), cut).token(attempt);
-            let block = match attempt {
-                0 => unit.block.clone(),
-                _ => numbered(&unit.block, attempt),
-            };
-            let (reply, _hand) = unit.table.insert(hand, &block, &token).await;
-            Brought::Answer(turn, Input::Replied(index, reply), None)
-        });
-    }
-
-    fn quiesce(&mut self, index: usize) {
-        let intent = self.protocol.intent().expect("a unit has an intent");
-        let cut = intent.cut(index);
-        let (name, all, turn) = (self.name(), self.units(), self.turn);
-        let failures = self.failures.get(&index).copied().unwrap_or(0);
-        self.spawn(async move {
-            if let Some(unit) = all.get(index) {
-                let prefix = unit.exact(&name, &unit.plain_table(), cut).prefix();
-                unit.table.quiesce(&prefix, failures).await;
-            }
-            Brought::Answer(turn, Input::Quiet(index), None)
-        });
-    }
-
-    fn count(&mut self, index: usize) {
-        let (name, all, turn) = (self.name(), self.units(), self.turn);
-        self.spawn(async move {
-            let (count, hand) = all[index].table.count(index, &all, &name).await;
-            let input = count.map_or(Input::Lost(index), |count| Input::Counted(index, count));
-            Brought::Answer(turn, input, hand.map(|hand| (index, hand)))
-        });
-    }
-
-    fn repair(&mut self, intent: Arc<Intent>, why: Differs) {
-        self.turn += 1;
-        self.world.metrics.resolved("repaired");
-        let (topic, partition) = (&self.position.topic, self.position.partition);
-        tracing::error!(%topic, partition, ?why, start = intent.range.start, end = intent.range.end, "a range came to something else the second time: rows that exist win, the others are added");
-        let (name, all, turn) = (self.name(), self.units(), self.turn);
-        let bundle = self.current.as_ref().map(|built| Arc::clone(&built.tag.bundle));
-        self.spawn(async move {
-            let tables = bundle.map(|bundle| bundle.exact_tables()).unwrap_or_default();
-            let outcome = repair::repair(&name, &intent, why, &all, &tables).await;
-            Brought::Repaired(turn, outcome)
-        });
     }
 
     fn resolved(&self, count: Count) {
@@ -587,28 +472,4 @@ impl Runner {
             let _gone = sender.send(word);
         }
     }
-}
-
-/// Connections to one sink for the first tries of a range: as many as inserts of it run at once.
-const HANDS: usize = 2;
-
-/// Makes the bytes of a range's blocks.
-fn encode(tag: Arc<Tag>, made: Vec<Made>, mut share: Share) -> Brought {
-    let units: Vec<Unit> = made
-        .into_iter()
-        .map(|Made { number, table, finished }| {
-            let tally = finished.tally().expect("an exactly-once table has identity columns");
-            let block = finished.encode(table.compression);
-            Unit { number, table, block, tally }
-        })
-        .collect();
-    share.resize(units.iter().map(|unit| unit.block.body.len()).sum());
-    Brought::Bytes(tag, units, share)
-}
-
-/// The block with another number in its column `attempt`.
-fn numbered(block: &Block, attempt: u32) -> Block {
-    let Some(mut rows) = Rows::read(block) else { return block.clone() };
-    rows.set("attempt", u64::from(attempt));
-    rows.cut(0..rows.len())
 }

@@ -36,8 +36,7 @@ const KILL_AFTER: Duration = Duration::from_secs(20);
 const ASK_EVERY: Duration = Duration::from_millis(100);
 
 /// Waits between tries end here: the server may be back at any moment, and a partition stands still.
-const BACKOFF: Backoff =
-    Backoff { first: Duration::from_millis(50), cap: Duration::from_secs(5) };
+const BACKOFF: Backoff = Backoff { first: Duration::from_millis(50), cap: Duration::from_secs(5) };
 
 /// A table under exactly-once.
 #[derive(Debug)]
@@ -131,7 +130,15 @@ impl ExactTable {
         metrics: SinkMetrics,
         status: Arc<Status>,
     ) -> Self {
-        Self { name, inserter, compression, limits, metrics, status, turns: Semaphore::new(AT_ONCE) }
+        Self {
+            name,
+            inserter,
+            compression,
+            limits,
+            metrics,
+            status,
+            turns: Semaphore::new(AT_ONCE),
+        }
     }
 
     /// A connection on which the server answered just now; asked for until there is one.
@@ -149,12 +156,7 @@ impl ExactTable {
     }
 
     /// One try, on that connection.
-    pub async fn insert(
-        &self,
-        hand: Hand,
-        block: &Block,
-        token: &str,
-    ) -> (Reply, Option<Hand>) {
+    pub async fn insert(&self, hand: Hand, block: &Block, token: &str) -> (Reply, Option<Hand>) {
         let _turn = self.turns.acquire().await.expect("the semaphore is never closed");
         let started = Instant::now();
         failpoint::pass(Place::InsertSent);
@@ -162,7 +164,11 @@ impl ExactTable {
         failpoint::pass(Place::InsertStored);
         let reply = match answer {
             Ok(()) => {
-                self.metrics.confirmed(block.rows as u64, block.body.len() as u64, started.elapsed());
+                self.metrics.confirmed(
+                    block.rows as u64,
+                    block.body.len() as u64,
+                    started.elapsed(),
+                );
                 self.well();
                 Reply::Stored
             }
@@ -267,7 +273,8 @@ fn judge(index: usize, units: &[Unit], stored: &[Tally]) -> Count {
                 .take(GROUP_MAX)
                 .collect();
             (1..1_u32 << group.len()).find_map(|chosen| {
-                let chosen = || (0..group.len()).filter(move |at| chosen >> at & 1 == 1).map(|at| group[at]);
+                let chosen =
+                    || (0..group.len()).filter(move |at| chosen >> at & 1 == 1).map(|at| group[at]);
                 let rows: u64 = chosen().map(|at| units[at].tally.rows).sum();
                 let sum = chosen().fold(0_u64, |sum, at| sum.wrapping_add(units[at].tally.sum));
                 (*tally == Tally { rows, sum }).then(|| chosen().any(|at| at == index))

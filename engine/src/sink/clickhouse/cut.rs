@@ -97,11 +97,8 @@ impl Rows {
     /// A block of the rows in these ranges, which ascend.
     pub fn pick(&self, ranges: &[Range<usize>]) -> Block {
         let rows: usize = ranges.iter().map(Range::len).sum();
-        let parts: Vec<Growing> = self
-            .columns
-            .iter()
-            .map(|column| column.values.slices(&column.ty, ranges))
-            .collect();
+        let parts: Vec<Growing> =
+            self.columns.iter().map(|column| column.values.slices(&column.ty, ranges)).collect();
         let sent: Vec<Sent<'_>> = self
             .columns
             .iter()

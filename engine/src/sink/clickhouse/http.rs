@@ -244,7 +244,8 @@ impl Client {
     }
 
     async fn answered(&self, hand: Hand) -> Result<Hand, SinkError> {
-        let (answer, hand) = self.send_on(hand, Asked::Query, &[], "SELECT 1".into(), PING_MAX).await;
+        let (answer, hand) =
+            self.send_on(hand, Asked::Query, &[], "SELECT 1".into(), PING_MAX).await;
         answer?;
         let url = &self.endpoint.url;
         hand.ok_or_else(|| {
@@ -265,10 +266,9 @@ impl Client {
         let Hand { mut sender } = hand;
         let path = self.path(parameters);
         let exchange = async {
-            let answer = sender
-                .send_request(self.request(&path, body))
-                .await
-                .map_err(|error| SinkError::lost(&self.endpoint.sink, &self.endpoint.url, &error))?;
+            let answer = sender.send_request(self.request(&path, body)).await.map_err(|error| {
+                SinkError::lost(&self.endpoint.sink, &self.endpoint.url, &error)
+            })?;
             self.answer(asked, answer).await
         };
         match tokio::time::timeout(wait, exchange).await {

@@ -16,7 +16,7 @@ use super::{
 };
 
 /// How long a count may take: an index narrows it to the granules of its offsets.
-const COUNT_MAX: Duration = Duration::from_secs(60);
+const COUNT_MAX: Duration = Duration::from_mins(1);
 
 /// The constant with which the server's `intHash64` begins.
 const SEED: u64 = 0x4cf2_d2ba_ae6d_a887;
@@ -183,7 +183,8 @@ pub async fn obstacle(
     table: &Table,
     binding: &Binding,
 ) -> Result<Option<String>, SinkError> {
-    let replicated = ["Replicated", "Shared"].iter().find_map(|kind| table.engine.strip_prefix(kind));
+    let replicated =
+        ["Replicated", "Shared"].iter().find_map(|kind| table.engine.strip_prefix(kind));
     if replicated.unwrap_or(&table.engine) != "MergeTree" {
         return Ok(Some(format!("its engine is {}, not a plain MergeTree", table.engine)));
     }

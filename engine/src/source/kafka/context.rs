@@ -324,7 +324,9 @@ impl GroupContext {
                 if let Some(Err(code)) = refused {
                     self.note(&KafkaError::ConsumerCommit(code));
                 }
-                due.iter().for_each(|commit| self.intake.answered(commit, Outcome::Unknown));
+                for commit in &due {
+                    self.intake.answered(commit, Outcome::Unknown);
+                }
             }
         }
     }

@@ -39,10 +39,7 @@ pub(super) fn read(metadata: &[u8]) -> Option<i64> {
 }
 
 /// Adds an offset with what exactly-once writes beside it.
-pub(super) fn add_commit(
-    list: &mut TopicPartitionList,
-    commit: &Commit,
-) -> Result<(), KafkaError> {
+pub(super) fn add_commit(list: &mut TopicPartitionList, commit: &Commit) -> Result<(), KafkaError> {
     let Position { topic, partition } = &commit.position;
     list.add_partition_offset(topic, *partition, Offset::Offset(commit.offset))?;
     if let Some(mut element) = list.find_partition(topic, *partition) {
@@ -61,7 +58,10 @@ mod tests {
         let position = Position { topic: "t".into(), partition: 3 };
         add(&mut list, &position, 90, Some(42)).unwrap();
         let element = list.find_partition("t", 3).unwrap();
-        assert_eq!((element.offset(), read(element.metadata().as_bytes())), (Offset::Offset(90), Some(42)));
+        assert_eq!(
+            (element.offset(), read(element.metadata().as_bytes())),
+            (Offset::Offset(90), Some(42))
+        );
         for other in ["", "42", "sf=", "sf=-1", "sf=4x", "somebody's own"] {
             assert_eq!(read(other.as_bytes()), None, "{other}");
         }

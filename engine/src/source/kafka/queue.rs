@@ -227,7 +227,10 @@ impl CommitQueue {
     }
 
     /// The answer to a commit, if one came: one entry a partition, and what was wrong with the request as a whole.
-    pub(super) fn poll(&self, wait_ms: i32) -> Option<(Result<(), RDKafkaErrorCode>, Vec<CommitAnswer>)> {
+    pub(super) fn poll(
+        &self,
+        wait_ms: i32,
+    ) -> Option<(Result<(), RDKafkaErrorCode>, Vec<CommitAnswer>)> {
         // SAFETY: the queue is valid; an event that is returned is ours until it is destroyed below, and nothing borrowed from it outlives that.
         unsafe {
             let event = ptr::NonNull::new(sys::rd_kafka_queue_poll(self.queue.as_ptr(), wait_ms))?;

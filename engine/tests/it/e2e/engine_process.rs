@@ -49,11 +49,7 @@ impl Engine {
     /// Waits until it listens.
     pub(crate) fn listens(&mut self) {
         wait_for("the engine listens", 60, || {
-            assert!(
-                self.child.try_wait().unwrap().is_none(),
-                "the engine ended:\n{}",
-                self.log()
-            );
+            assert!(self.child.try_wait().unwrap().is_none(), "the engine ended:\n{}", self.log());
             self.address = self
                 .log()
                 .lines()

@@ -34,7 +34,8 @@ const CYCLE: u64 = 100;
 impl Table {
     /// How many of the first events have a row here.
     pub(crate) fn expected(&self, events: u64) -> u64 {
-        let of = |ids: std::ops::Range<u64>| ids.filter(|id| (self.takes)(entry(*id).1)).count() as u64;
+        let of =
+            |ids: std::ops::Range<u64>| ids.filter(|id| (self.takes)(entry(*id).1)).count() as u64;
         of(0..CYCLE) * (events / CYCLE) + of(0..events % CYCLE)
     }
 

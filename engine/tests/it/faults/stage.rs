@@ -276,12 +276,7 @@ impl Feed {
     }
 
     /// Sends so many a second for so long; `disturb` is called in between with the time that is left.
-    pub(crate) fn run(
-        &mut self,
-        rate: u64,
-        time: Duration,
-        mut disturb: impl FnMut(Duration),
-    ) {
+    pub(crate) fn run(&mut self, rate: u64, time: Duration, mut disturb: impl FnMut(Duration)) {
         let start = std::time::Instant::now();
         let before = self.sent;
         while start.elapsed() < time {

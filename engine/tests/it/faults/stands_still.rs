@@ -91,8 +91,12 @@ fn f18_the_input_is_faster_than_the_sink() {
     let mut dice = Dice::of("f18");
     let proxy = ClickHouseProxy::before(SERVERS.clickhouse.url(), dice.split());
     let stage = Stage::new("f18", SERVERS.kafka.brokers(), &SERVERS.clickhouse, 3);
-    let setup =
-        Setup { url: proxy.url(), memory: 32, sink: "compression = \"none\"".to_owned(), ..stage.plain() };
+    let setup = Setup {
+        url: proxy.url(),
+        memory: 32,
+        sink: "compression = \"none\"".to_owned(),
+        ..stage.plain()
+    };
     stage.configure(&setup);
     let mut engine = stage.engine("engine");
     let mut feed = stage.feed();
@@ -122,7 +126,9 @@ fn f18_the_input_is_faster_than_the_sink() {
     };
     let (early, late) = (most(&seen[..half]), most(&seen[half..]));
     let verdict = judge(&stage, events);
-    eprintln!("f18: MiB and files at most, first half {early:?}, second half {late:?}; {verdict:?}");
+    eprintln!(
+        "f18: MiB and files at most, first half {early:?}, second half {late:?}; {verdict:?}"
+    );
     verdict.holds(Promise::Once);
     assert!(late.0 <= early.0 + 48, "memory grows: {seen:?}");
     assert!(late.1 <= early.1 + 16, "open files grow: {seen:?}");

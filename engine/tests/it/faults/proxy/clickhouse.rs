@@ -137,12 +137,8 @@ impl ClickHouseProxy {
     /// In front of the server with that URL.
     pub(crate) fn before(url: &str, dice: Dice) -> Self {
         let target = url.strip_prefix("http://").expect("a plain URL").to_owned();
-        let state = State {
-            plan: Plan::default(),
-            dice,
-            ghosts: BTreeSet::new(),
-            tries: BTreeMap::new(),
-        };
+        let state =
+            State { plan: Plan::default(), dice, ghosts: BTreeSet::new(), tries: BTreeMap::new() };
         let shared = Arc::new(Shared { target, state: Mutex::new(state), tally: Tally::default() });
         let serving = Arc::clone(&shared);
         let door = Door::open(move |stream| serve(Arc::clone(&serving), stream));

@@ -167,7 +167,8 @@ async fn requests(
         // Length, kind, version, number.
         let mut head = [0; 12];
         from.read_exact(&mut head).await?;
-        let number = |at: usize| i32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+        let number =
+            |at: usize| i32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
         let api = i16::from_be_bytes([head[4], head[5]]);
         match shared.choose(api) {
             Some(Fault::LoseRequest) => return Ok(()),
@@ -191,7 +192,8 @@ async fn answers(
         // Length, number.
         let mut head = [0; 8];
         from.read_exact(&mut head).await?;
-        let number = |at: usize| i32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+        let number =
+            |at: usize| i32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
         let fault = lock(pending).remove(&number(4));
         match fault {
             Some(Fault::Late(millis)) => tokio::time::sleep(Duration::from_millis(millis)).await,
