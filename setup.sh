@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what building and testing needs and this machine lacks: a C compiler, make and perl (librdkafka, OpenSSL), Rust by rustup,
-# Java 17 and Maven (Kafka), npm (ClickHouse, GeoIP data), openssl (test certificates). Does nothing where all is there.
+# Java 17 and Maven (Kafka), npm (ClickHouse, GeoIP data), pip (Valkey), PostgreSQL, openssl (test certificates). Does nothing where all is there.
 set -euo pipefail
 
 missing=()
@@ -14,6 +14,10 @@ need openssl openssl
 need java openjdk-17-jre-headless
 need mvn maven
 need npm npm
+need python3 python3
+need pip3 python3-pip
+# Debian keeps the server's programs off the path.
+compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null || need initdb postgresql
 
 if [ ${#missing[@]} -gt 0 ]; then
   if ! command -v apt-get >/dev/null 2>&1; then

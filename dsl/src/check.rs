@@ -41,7 +41,7 @@ pub(crate) use declare::attr_texts;
 pub(crate) use event::declares;
 pub use notes::{Noted, Notes, Point};
 pub(crate) use path::dotted;
-pub(crate) use pool::{Checked, Pool, operands};
+pub(crate) use pool::{Checked, Pool};
 
 use crate::{
     catalog::{Catalog, DeclId, Space, nearest},

@@ -8,11 +8,12 @@ use std::{collections::BTreeSet, sync::Arc};
 use crate::{
     column::Absence,
     diagnostic::{Code, Diagnostic},
+    lints::silence,
     plan::{Expr, ExprId, Literal, LocalId, Op, Plan, RuleId, Site, SiteId, Stmt},
     program::Analysis,
     span::Span,
     syntax::ast::{self, Block, Else, Item, StmtKind},
-    test_block::{Test, TestStep, run_test},
+    test_block::{Test, TestStep, run_test, shadowed},
     types::{Ty, Type},
 };
 
@@ -69,6 +70,14 @@ pub fn measure<'t>(analysis: &Analysis, tests: impl IntoIterator<Item = &'t Test
     let rules = (0..plan.rules.len() as u32).map(RuleId);
     branches.sort_by_key(|branch| (branch.at.file, branch.at.start));
     Coverage { rules: rules.map(|rule| (rule, reached.contains(&rule))).collect(), branches }
+}
+
+/// What tests say of a program: W701 and W303, without what an `@allow` silences. The program must be without errors.
+pub fn said_by_tests(analysis: &Analysis) -> Vec<Diagnostic> {
+    let mut found = untested(analysis);
+    found.extend(shadowed(&Arc::new(analysis.plan.clone()), &analysis.tests));
+    silence(&analysis.loaded, &mut found);
+    found
 }
 
 /// W701: rules and branches that no test reaches, and tests that expect nothing. The program must be without errors.

@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    check::{duration_text, operands},
+    check::duration_text,
     column::NodeId,
     plan::{ExprId, Op, Plan, Rule, RuleId, Step, Stmt, StoreKind, Target, WindowId},
 };
@@ -163,7 +163,7 @@ impl<'p> Explainer<'p> {
             if let Op::Field(node) = op {
                 out.insert(*node);
             }
-            open.extend(operands(op));
+            open.extend(op.operands());
         }
     }
 

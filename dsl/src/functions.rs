@@ -20,6 +20,7 @@ pub mod grok;
 pub mod hashing;
 mod identity;
 mod items;
+pub(crate) mod keyring;
 mod lambdas;
 pub mod lists;
 pub mod maps;

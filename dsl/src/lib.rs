@@ -7,6 +7,7 @@ pub mod assist;
 pub mod catalog;
 pub mod check;
 pub mod column;
+pub mod cost;
 pub mod coverage;
 pub mod diagnostic;
 pub mod eval;

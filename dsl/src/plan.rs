@@ -123,6 +123,8 @@ pub struct LookupDecl {
     pub yields: Ty,
     /// Where it is declared.
     pub span: Span,
+    /// Where the fields of what it yields are declared, in the order of the shape.
+    pub fields: Vec<Span>,
 }
 
 /// A rule or a group, in running order.
@@ -207,6 +209,8 @@ pub enum Stmt {
         tags: NodeId,
         /// The texts.
         texts: Vec<Arc<str>>,
+        /// Where faults are counted.
+        site: SiteId,
     },
     /// `let x = e else { … }`; with a record pattern one binding a name.
     Let {
@@ -335,6 +339,50 @@ pub struct Site {
     pub label: Arc<str>,
     /// Where it stands.
     pub span: Span,
+}
+
+impl Stmt {
+    /// The blocks inside a statement.
+    pub fn blocks(&self) -> Vec<&[Self]> {
+        match self {
+            Self::If { then, otherwise, .. } => vec![then, otherwise],
+            Self::Assign { otherwise, .. }
+            | Self::Let { otherwise, .. }
+            | Self::Sample { otherwise, .. }
+            | Self::Limit { otherwise, .. }
+            | Self::Dedup { otherwise, .. } => otherwise.iter().map(Vec::as_slice).collect(),
+            Self::Del(_)
+            | Self::Keep(_)
+            | Self::Rename { .. }
+            | Self::Tag { .. }
+            | Self::Emit { .. }
+            | Self::Count { .. }
+            | Self::Return
+            | Self::Route(_)
+            | Self::Drop { .. } => Vec::new(),
+        }
+    }
+
+    /// The expressions that a statement computes, not those of its blocks.
+    pub fn expressions(&self) -> Vec<ExprId> {
+        match self {
+            Self::Assign { value, .. } => vec![*value],
+            Self::Let { bindings, .. } => bindings.iter().map(|(_, id)| *id).collect(),
+            Self::If { condition, .. } => vec![*condition],
+            Self::Route(targets) => {
+                targets.iter().flat_map(|target| target.args.iter().map(|(_, id)| *id)).collect()
+            }
+            Self::Sample { by, .. } | Self::Limit { by, .. } | Self::Dedup { by, .. } => by.clone(),
+            Self::Emit { list, .. } => vec![*list],
+            Self::Count { by, value, .. } => by.iter().chain(value).copied().collect(),
+            Self::Del(_)
+            | Self::Keep(_)
+            | Self::Rename { .. }
+            | Self::Tag { .. }
+            | Self::Return
+            | Self::Drop { .. } => Vec::new(),
+        }
+    }
 }
 
 impl Plan {

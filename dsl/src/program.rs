@@ -102,6 +102,8 @@ pub struct Program {
     pub hash: blake3::Hash,
     /// The columns of the sinks' tables that it was checked against.
     pub lock: Option<Arc<LockFile>>,
+    /// Every text that was read, for drawing what turns out when it meets the world.
+    pub sources: Sources,
 }
 
 /// A lock file as it was read.
@@ -135,7 +137,8 @@ pub fn compile_with(
         let mut texts = loaded.texts;
         texts.extend(checked.lists);
         texts.dedup_by(|a, b| a.0 == b.0);
-        bundle(entry, checked.plan, checked.tests, &texts, loaded.lock)
+        let sources = loaded.sources.clone();
+        bundle(entry, checked.plan, checked.tests, &texts, loaded.lock, sources)
     });
     Compilation { sources: loaded.sources, diagnostics, program }
 }
@@ -219,6 +222,7 @@ fn bundle(
     tests: Vec<Test>,
     texts: &[(PathBuf, String)],
     lock: Option<Arc<LockFile>>,
+    sources: Sources,
 ) -> Program {
     let home = entry.parent().unwrap_or(Path::new(""));
     let mut all = blake3::Hasher::new();
@@ -231,5 +235,5 @@ fn bundle(
         all.update(text.as_bytes());
         files.push((path.clone(), blake3::hash(text.as_bytes())));
     }
-    Program { plan, tests, files, hash: all.finalize(), lock }
+    Program { plan, tests, files, hash: all.finalize(), lock, sources }
 }

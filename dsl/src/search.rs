@@ -12,6 +12,7 @@ use crate::{
     diagnostic::{Diagnostic, has_errors},
     plan::{ExprId, Plan},
     program::{Mode, Reader, compile},
+    render::render,
     span::{Sources, Span},
     syntax::{
         ast::{Expr, ExprKind, Piece, RecordField},
@@ -28,6 +29,16 @@ pub struct Search {
     pub condition: ExprId,
     /// The search as it was understood.
     pub dotted: String,
+    /// What was compiled: every file, the search behind the entry.
+    sources: Sources,
+}
+
+impl Search {
+    /// Draws what is said of the search, where it stands in the search.
+    pub fn draw(&self, diagnostics: &[Diagnostic], color: bool) -> String {
+        let (diagnostics, sources) = at_home(diagnostics, &self.sources, &self.dotted);
+        render(&diagnostics, &sources, color)
+    }
 }
 
 /// What is wrong with a search, and the texts to draw it with.
@@ -47,7 +58,10 @@ pub fn compile_search(entry: &Path, reader: &dyn Reader, text: &str) -> Result<S
     let with =
         With { entry: entry.to_owned(), rule: rule(&dotted), reader, seen: RefCell::default() };
     let compiled = compile(entry, &with, Mode::Test);
-    let refuse = |diagnostics| Refused { diagnostics, sources: compiled.sources.clone() };
+    let refuse = |diagnostics: Vec<Diagnostic>| {
+        let (diagnostics, sources) = at_home(&diagnostics, &compiled.sources, &dotted);
+        Refused { diagnostics, sources }
+    };
     let Some(program) = compiled.program else {
         let mut diagnostics = compiled.diagnostics.clone();
         diagnostics.retain(|diagnostic| diagnostic.severity == crate::diagnostic::Severity::Error);
@@ -55,7 +69,9 @@ pub fn compile_search(entry: &Path, reader: &dyn Reader, text: &str) -> Result<S
     };
     let found = program.plan.rules.iter().find(|rule| &*rule.name == NAME);
     match found.and_then(|rule| rule.when) {
-        Some(condition) => Ok(Search { condition, plan: program.plan, dotted }),
+        Some(condition) => {
+            Ok(Search { condition, plan: program.plan, dotted, sources: compiled.sources })
+        }
         None => Err(refuse(Vec::new())),
     }
 }
@@ -64,7 +80,46 @@ pub fn compile_search(entry: &Path, reader: &dyn Reader, text: &str) -> Result<S
 const NAME: &str = "search_bar";
 
 fn rule(condition: &str) -> String {
-    format!("\nrule {NAME} on any when (\n{condition}\n) {{ tag \"found\" }}\n")
+    format!("{HEAD}{condition}\n) {{ tag \"found\" }}\n")
+}
+
+/// What stands behind the entry's own text, before the search.
+const HEAD: &str = "\nrule search_bar on any when (\n";
+
+/// Diagnostics of the search, moved from the end of the entry into a text of its own.
+fn at_home(
+    diagnostics: &[Diagnostic],
+    sources: &Sources,
+    dotted: &str,
+) -> (Vec<Diagnostic>, Sources) {
+    let mut sources = sources.clone();
+    let ends = sources.iter().find_map(|(file, source)| {
+        let start = source.text.rfind(HEAD)? + HEAD.len();
+        source.text[start..].starts_with(dotted).then_some((file, start))
+    });
+    let Some((entry, start)) = ends else { return (diagnostics.to_vec(), sources) };
+    let search = sources.add("search", dotted);
+    let moved = |span: Span| {
+        let range = span.range();
+        let inside = span.file == entry && range.start >= start;
+        if inside {
+            let limit = |at: usize| (at - start).min(dotted.len());
+            Span::new(search, limit(range.start), limit(range.end))
+        } else {
+            span
+        }
+    };
+    let moved = diagnostics.iter().cloned().map(|mut diagnostic| {
+        diagnostic.at = moved(diagnostic.at);
+        for (at, _) in &mut diagnostic.related {
+            *at = moved(*at);
+        }
+        for (at, _) in diagnostic.help.iter_mut().flat_map(|help| &mut help.edits) {
+            *at = moved(*at);
+        }
+        diagnostic
+    });
+    (moved.collect(), sources)
 }
 
 /// A reader that puts one more rule behind the entry.
@@ -82,6 +137,10 @@ impl Reader for With<'_> {
             text.push_str(&self.rule);
         }
         Ok(text)
+    }
+
+    fn secret(&self, name: &str) -> Result<String, String> {
+        self.reader.secret(name)
     }
 }
 
@@ -200,6 +259,29 @@ impl Edits {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    struct World;
+
+    impl Reader for World {
+        fn read(&self, _path: &Path) -> Result<String, String> {
+            Ok("source s : { status: int? }\nsink t : { ... }\ndefault route to t\n".into())
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_drawn_in_the_search() {
+        let refused = compile_search(Path::new("main.rules"), &World, "statsu >= 500").unwrap_err();
+        let drawn = render(&refused.diagnostics, &refused.sources, false);
+        assert!(drawn.contains("--> search:1:2"), "{drawn}");
+        let search = compile_search(Path::new("main.rules"), &World, "status >= 500").unwrap();
+        let said = Diagnostic::new(
+            crate::diagnostic::Code::E603,
+            search.plan.expr(search.condition).span,
+            "for example",
+        );
+        let drawn = search.draw(&[said], false);
+        assert!(drawn.contains("--> search:1:1"), "{drawn}");
+    }
 
     fn written_out(text: &str) -> String {
         let file = Sources::default().add("search", text);

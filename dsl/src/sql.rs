@@ -9,6 +9,7 @@ mod read;
 mod store;
 mod text;
 mod value;
+mod window;
 
 use std::collections::HashMap;
 
@@ -19,6 +20,7 @@ use crate::{
 };
 
 pub use store::{Column, Rest, Store, Stored, StoredAbsent};
+pub use window::window;
 
 /// A piece of SQL with what it needs to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -143,6 +145,8 @@ struct Writer<'p> {
     refusals: Vec<Diagnostic>,
     /// What lambda parameters and elements stand for.
     locals: HashMap<LocalId, Value>,
+    /// What stands in a column of an inner query already.
+    fixed: HashMap<ExprId, Value>,
     depth: usize,
 }
 
@@ -159,6 +163,7 @@ impl<'p> Writer<'p> {
             notes: Vec::new(),
             refusals: Vec::new(),
             locals: HashMap::new(),
+            fixed: HashMap::new(),
             depth: 0,
         }
     }

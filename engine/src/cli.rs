@@ -7,9 +7,11 @@
     reason = "this is the one place that talks to a terminal"
 )]
 
+mod audit;
 mod check;
 mod configuration;
 mod demo;
+mod dlq;
 mod doctor;
 mod eval;
 mod explain;
@@ -20,8 +22,10 @@ mod infer;
 mod lsp;
 mod pull;
 mod repl;
+mod rewind;
 mod run;
 mod schema;
+mod search;
 mod test;
 
 use std::{
@@ -58,6 +62,13 @@ struct Arguments {
 enum Command {
     /// Read Kafka, run the rules, write to ClickHouse
     Run(run::Arguments),
+    /// Look at dead letters, judge them once more by the current rules, or give them up
+    #[command(subcommand)]
+    Dlq(dlq::Command),
+    /// Compare what Kafka holds with what tables and dead letters hold: balanced, or exactly what is missing
+    Audit(audit::Arguments),
+    /// Read a range of Kafka once more and store what is missing of it, without touching the group's offsets
+    Rewind(rewind::Arguments),
     /// Say everything that is wrong with a rules file, without running it
     Check(check::Arguments),
     /// Run the `test` blocks of a rules file
@@ -74,6 +85,8 @@ enum Command {
     Repl(repl::Arguments),
     /// Say what sample events and the rules disagree about
     Doctor(doctor::Arguments),
+    /// Say what a search asks of the stored events, as SQL
+    Search(search::Arguments),
     /// About the shapes of events and tables
     #[command(subcommand)]
     Schema(schema::Command),
@@ -99,6 +112,9 @@ pub fn main() -> ExitCode {
     };
     let exit = match arguments.command {
         Command::Run(arguments) => run::run(&arguments),
+        Command::Dlq(command) => dlq::dlq(&command),
+        Command::Audit(arguments) => audit::audit(&arguments),
+        Command::Rewind(arguments) => rewind::rewind(&arguments),
         Command::Check(arguments) => check::check(&arguments),
         Command::Test(arguments) => test::test(&arguments),
         Command::Fmt(arguments) => fmt::fmt(&arguments),
@@ -107,6 +123,7 @@ pub fn main() -> ExitCode {
         Command::Demo(arguments) => demo::demo(&arguments),
         Command::Repl(arguments) => repl::repl(&arguments),
         Command::Doctor(arguments) => doctor::doctor(&arguments),
+        Command::Search(arguments) => search::search(&arguments),
         Command::Schema(command) => schema::schema(&command),
         Command::Import(command) => import::import(&command),
         Command::Lsp(arguments) => lsp::lsp(&arguments),

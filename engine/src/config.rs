@@ -18,8 +18,8 @@ use std::{
 };
 
 pub use raw::{
-    Batch, Cache, Compression, Decode, Delivery, FileFormat, Mechanism, OnAbsent, OnEmpty, OnFault,
-    Protocol, RawConfig,
+    Batch, Cache, Compression, Decode, Delivery, FileFormat, Mechanism, OnAbsent, OnEmpty, OnError,
+    OnFault, Protocol, RawConfig, RedisValues,
 };
 pub use values::{ByteSize, Secret, Start, Wait};
 
@@ -173,8 +173,8 @@ pub enum SinkKind {
 /// A ClickHouse table.
 #[derive(Debug, Clone)]
 pub struct ClickHouseSink {
-    /// `http://host:port` or `https://…`, without a slash at the end.
-    pub url: String,
+    /// `http://host:port` or `https://…` each, without a slash at the end; at least one.
+    pub urls: Vec<String>,
     /// The database; a table named `db.table` in the rules wins.
     pub database: String,
     /// The table; the rules' `table("…")` when unset.
@@ -187,6 +187,8 @@ pub struct ClickHouseSink {
     pub ca: Option<PathBuf>,
     /// When a block is closed.
     pub batch: Batch,
+    /// What the server's errors ask of the engine, by name or number, where that is not what it usually is.
+    pub errors: BTreeMap<String, OnError>,
     /// What a column that is not Nullable gets for an absent value; by the source's shape when unset.
     pub on_absent: Option<OnAbsent>,
     /// How far before and after now an event time may lie.
@@ -222,6 +224,8 @@ pub struct Lookup {
     pub name: Arc<str>,
     /// The cache in front of it.
     pub cache: Cache,
+    /// Where fields of the rules are found, if not under their own names.
+    pub fields: BTreeMap<String, String>,
     /// Where the answers come from.
     pub kind: LookupKind,
 }
@@ -243,25 +247,130 @@ pub enum LookupKind {
         /// How the file is read.
         format: FileFormat,
     },
-    /// A web service that answers one JSON object a key.
+    /// A web service that answers JSON.
     Http(HttpLookup),
+    /// A table in PostgreSQL.
+    Postgres(PostgresLookup),
+    /// A table in ClickHouse.
+    ClickHouse(ClickHouseLookup),
+    /// Keys of a Redis or Valkey.
+    Redis(RedisLookup),
+    /// A compacted topic, held in memory.
+    Kafka(KafkaLookup),
+}
+
+/// How a back end on the other side of a network is asked.
+#[derive(Debug, Clone, Copy)]
+pub struct Asking {
+    /// The longest wait of a batch.
+    pub timeout: Duration,
+    /// Calls at once.
+    pub concurrency: usize,
+    /// Keys a call.
+    pub batch: usize,
+}
+
+/// Whom a connection trusts, and who it says we are.
+#[derive(Debug, Clone, Default)]
+pub struct Trust {
+    /// PEM with authorities to trust instead of the system's.
+    pub ca: Option<PathBuf>,
+    /// PEM with our certificate, and PEM with its private key.
+    pub identity: Option<(PathBuf, PathBuf)>,
 }
 
 /// A web service as a lookup.
 #[derive(Debug, Clone)]
 pub struct HttpLookup {
-    /// The address with `{key}` in it.
+    /// The address, with `{key}` in it where one key goes.
     pub url: String,
+    /// Whether keys go into the body, several at once.
+    pub in_body: bool,
     /// `Authorization`, where one is needed.
     pub authorization: Option<Authorization>,
     /// More headers; their values may be secrets.
     pub headers: BTreeMap<String, Secret>,
-    /// PEM with authorities to trust instead of the system's.
-    pub ca: Option<PathBuf>,
-    /// The longest wait of a batch.
-    pub timeout: Duration,
-    /// Requests at once.
-    pub concurrency: usize,
+    /// Certificates.
+    pub trust: Trust,
+    /// How it is asked.
+    pub asking: Asking,
+}
+
+/// Where a table with keys stands.
+#[derive(Debug, Clone)]
+pub struct KeyedTable {
+    /// The table or view; `schema.table` where it is not in the usual place.
+    pub table: String,
+    /// The columns that make the key, one a part.
+    pub key: Vec<String>,
+    /// The column that is the answer, where the rules declare a single value.
+    pub value: Option<String>,
+}
+
+/// A table in PostgreSQL as a lookup.
+#[derive(Debug, Clone)]
+pub struct PostgresLookup {
+    /// `postgres://host:port/database`, without a login.
+    pub url: String,
+    /// Who logs in.
+    pub user: Option<String>,
+    /// The password.
+    pub password: Option<Secret>,
+    /// Whether the connection is encrypted.
+    pub tls: bool,
+    /// Certificates.
+    pub trust: Trust,
+    /// The table.
+    pub table: KeyedTable,
+    /// How it is asked.
+    pub asking: Asking,
+}
+
+/// A table in ClickHouse as a lookup.
+#[derive(Debug, Clone)]
+pub struct ClickHouseLookup {
+    /// `http://host:port` or `https://…`, without a slash at the end.
+    pub url: String,
+    /// The database.
+    pub database: String,
+    /// Who logs in.
+    pub user: String,
+    /// The password, perhaps empty.
+    pub password: Secret,
+    /// Certificates.
+    pub trust: Trust,
+    /// The table.
+    pub table: KeyedTable,
+    /// How it is asked.
+    pub asking: Asking,
+}
+
+/// Keys of a Redis or Valkey as a lookup.
+#[derive(Debug, Clone)]
+pub struct RedisLookup {
+    /// `redis://host:port/number` or `rediss://…`, without a login.
+    pub url: String,
+    /// Who logs in.
+    pub user: Option<String>,
+    /// The password.
+    pub password: Option<Secret>,
+    /// The name that a key has there, with `{key}` in it.
+    pub pattern: String,
+    /// What stands under a key.
+    pub values: RedisValues,
+    /// Certificates.
+    pub trust: Trust,
+    /// How it is asked.
+    pub asking: Asking,
+}
+
+/// A compacted topic as a lookup.
+#[derive(Debug, Clone)]
+pub struct KafkaLookup {
+    /// Brokers.
+    pub connection: Connection,
+    /// The topic.
+    pub topic: String,
 }
 
 /// How we prove who we are to a web service.

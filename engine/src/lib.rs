@@ -11,6 +11,7 @@ pub mod lookup;
 pub mod lsp;
 pub mod metrics;
 pub mod pipeline;
+pub mod repair;
 pub mod sink;
 pub mod source;
 pub mod tls;

@@ -2,25 +2,38 @@
 //!
 //! Invariant: a lookup never stops a batch. What cannot be answered in time is `Failed`, and counted.
 
+mod blocks;
 mod cache;
+mod clickhouse;
 mod file;
 mod geoip;
 mod http;
+mod postgres;
+mod remote;
 mod row;
+mod shape;
+mod table;
+mod topic;
+mod valkey;
 
 use std::{
     collections::BTreeMap,
     fmt,
     net::IpAddr,
     path::{Path, PathBuf},
-    sync::Arc,
-    time::Instant,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use logmon_dsl::{
     column::value::u128_to_ip,
+    diagnostic::Diagnostic,
     eval::{Answer, Holds, Lookups},
     plan::LookupDecl,
+    types::Type,
 };
 use serde::Serialize;
 use tokio::runtime::Handle;
@@ -30,15 +43,31 @@ use crate::{
     error::WorldError,
     metrics::{LookupMetrics, Metrics},
 };
-use cache::{AnswerCache, Life};
+use cache::{AnswerCache, Life, Renewal};
+use shape::Bound;
+
+/// How long a server may take to be there when lookups are opened.
+const CONNECT: Duration = Duration::from_secs(10);
 
 /// A thread remembers an answer at most this much longer than the shared cache.
 const REMEMBERED_MS: u64 = 1_000;
+
+/// Calls at once that renew old answers of one lookup: enough for all keys of a batch, and no stampede after an outage.
+const RENEWALS_MAX: usize = 4;
+/// Keys that are asked for together at the start.
+const WARM_KEYS: usize = 500;
+/// A list of keys to start with; more would be a table.
+const WARM_BYTES_MAX: u64 = 16 << 20;
 
 /// Where answers come from.
 pub trait Lookup: fmt::Debug + Send + Sync {
     /// Answers for distinct keys, in their order. May block up to the lookup's timeout.
     fn fetch(&self, keys: &[&str]) -> Vec<Answer>;
+
+    /// What it learned that nobody waits for. Asked before every batch, so cheap where there is none.
+    fn news(&self) -> News {
+        News::None
+    }
 
     /// The same for keys that are addresses, IPv4 never in mapped form.
     fn fetch_addresses(&self, addresses: &[IpAddr]) -> Vec<Answer> {
@@ -52,11 +81,27 @@ pub trait Lookup: fmt::Debug + Send + Sync {
         false
     }
 
+    /// Whether the back end is left alone for now, because it did not answer.
+    fn is_paused(&self) -> bool {
+        false
+    }
+
     /// Looks whether the data behind it changed, and takes the new data if they are sound.
     fn reload(&self) -> Result<Reloaded, WorldError>;
 
     /// What it holds now.
     fn holds(&self) -> Holding;
+}
+
+/// What a lookup learned that nobody waits for.
+#[derive(Debug)]
+pub enum News {
+    /// Nothing.
+    None,
+    /// Answers that came after their batch had gone on, or that changed.
+    Answers(Vec<(Arc<str>, Answer)>),
+    /// So much changed that nothing said before counts.
+    Everything,
 }
 
 /// What a reload found.
@@ -97,9 +142,22 @@ pub enum OpenError {
     /// The configuration lacks it, or does not fit what the rules declare.
     #[error("{0}")]
     Config(String),
+    /// The back end does not have what the rules declare: a mistake each, drawn where it is declared.
+    #[error("{}", .0.iter().map(|wrong| wrong.message.as_str()).collect::<Vec<_>>().join("\n"))]
+    Shape(Vec<Diagnostic>),
     /// The file or service is not as it should be.
     #[error(transparent)]
     World(#[from] WorldError),
+}
+
+impl OpenError {
+    /// The same, where nothing is drawn: at a reload of data.
+    fn into_world(self) -> WorldError {
+        match self {
+            Self::World(error) => error,
+            error @ (Self::Config(_) | Self::Shape(_)) => WorldError::new(error.to_string()),
+        }
+    }
 }
 
 /// Every lookup of a plan, by number. Clones share caches and data; one a thread.
@@ -119,6 +177,10 @@ struct OpenLookup {
     source: Box<dyn Lookup>,
     cache: AnswerCache,
     metrics: LookupMetrics,
+    /// Where work goes on that no batch waits for.
+    runtime: Option<Handle>,
+    /// Calls that renew answers.
+    renewing: AtomicUsize,
 }
 
 /// Answers nothing: stands for a lookup that `eval` was given no file for.
@@ -151,8 +213,11 @@ impl LookupSet {
                     config.path.display()
                 )));
             };
+            let warm = bound.cache.warm.as_deref().map(|path| keys_in(decl, path)).transpose()?;
             let source = connect(decl, bound, runtime)?;
-            Ok(OpenLookup::new(decl, source, &bound.cache, metrics))
+            let lookup = OpenLookup::new(decl, source, &bound.cache, metrics, Some(runtime));
+            lookup.warm(warm.unwrap_or_default());
+            Ok(lookup)
         };
         collect(declared.iter().map(open))
     }
@@ -165,10 +230,13 @@ impl LookupSet {
         let metrics = Metrics::new();
         let open = |decl: &LookupDecl| {
             let source: Box<dyn Lookup> = match files.get(&*decl.name) {
-                Some(path) => Box::new(file::Table::open(decl, path, "", FileFormat::Json)?),
+                Some(path) => {
+                    let bound = Bound::new(decl, &BTreeMap::new()).map_err(OpenError::Shape)?;
+                    Box::new(file::Table::open(bound, path, "", FileFormat::Json)?)
+                }
                 None => Box::new(Silent),
             };
-            Ok(OpenLookup::new(decl, source, &config::Cache::default(), &metrics))
+            Ok(OpenLookup::new(decl, source, &config::Cache::default(), &metrics, None))
         };
         collect(declared.iter().map(open))
     }
@@ -204,7 +272,11 @@ pub fn files(config: &Config) -> Vec<PathBuf> {
         match &lookup.kind {
             LookupKind::MaxMind { paths } => files.extend(paths.iter().cloned()),
             LookupKind::File { path, .. } => files.push(path.clone()),
-            LookupKind::Http(_) => {}
+            LookupKind::Http(_)
+            | LookupKind::Postgres(_)
+            | LookupKind::ClickHouse(_)
+            | LookupKind::Redis(_)
+            | LookupKind::Kafka(_) => {}
         }
     }
     files
@@ -245,31 +317,78 @@ impl OpenLookup {
         source: Box<dyn Lookup>,
         cache: &config::Cache,
         metrics: &Metrics,
+        runtime: Option<&Handle>,
     ) -> Arc<Self> {
-        let cache = AnswerCache::new(cache);
-        let metrics = metrics.lookup(&decl.name);
-        let lookup = Self { decl: decl.clone(), source, cache, metrics };
+        let lookup = Self {
+            decl: decl.clone(),
+            source,
+            cache: AnswerCache::new(cache),
+            metrics: metrics.lookup(&decl.name),
+            runtime: runtime.cloned(),
+            renewing: AtomicUsize::new(0),
+        };
         lookup.gauge();
         Arc::new(lookup)
     }
 
-    fn resolve(&self, keys: &[&str]) -> Vec<Answer> {
+    fn resolve(self: &Arc<Self>, keys: &[&str]) -> Vec<Answer> {
         if self.source.is_local() {
             return self.fetch(keys.len(), || self.source.fetch(keys));
         }
-        let mut fetched = 0;
-        let answers = self.cache.resolve(keys, |missing| {
-            fetched = missing.len();
-            let started = Instant::now();
-            let answers = self.source.fetch(missing);
-            self.metrics.seconds.observe(started.elapsed().as_secs_f64());
-            answers
+        match self.source.news() {
+            News::None => {}
+            News::Answers(answers) => {
+                self.metrics.late.inc_by(answers.len() as u64);
+                self.cache.learn(answers);
+            }
+            News::Everything => self.cache.forget(),
+        }
+        let resolved = self.cache.resolve(keys, |missing| self.fetch_timed(missing));
+        self.count(&resolved.answers, resolved.fetched);
+        self.metrics.stale.inc_by(resolved.stale as u64);
+        self.metrics.refused.inc_by(resolved.refused as u64);
+        if let Some(renewal) = resolved.renewal {
+            self.renew(renewal);
+        }
+        resolved.answers
+    }
+
+    /// Renews old answers while batches go on with them. What finds no room is tried again by the next batch that sees it.
+    fn renew(self: &Arc<Self>, renewal: Renewal) {
+        let Some(runtime) = &self.runtime else { return };
+        if self.renewing.fetch_add(1, Ordering::AcqRel) >= RENEWALS_MAX {
+            self.renewing.fetch_sub(1, Ordering::AcqRel);
+            return;
+        }
+        let lookup = Arc::clone(self);
+        runtime.spawn_blocking(move || {
+            lookup.cache.renew(renewal, |keys| lookup.fetch_timed(keys));
+            lookup.renewing.fetch_sub(1, Ordering::AcqRel);
         });
-        self.count(&answers, fetched);
+    }
+
+    /// Asks for keys ahead of their first event, beside everything else.
+    fn warm(self: &Arc<Self>, keys: Vec<String>) {
+        let Some(runtime) = self.runtime.as_ref().filter(|_| !keys.is_empty()) else { return };
+        let lookup = Arc::clone(self);
+        runtime.spawn_blocking(move || {
+            for keys in keys.chunks(WARM_KEYS) {
+                let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+                lookup.cache.warm(&keys, |missing| lookup.fetch_timed(missing));
+            }
+            tracing::info!(lookup = &*lookup.decl.name, keys = keys.len(), "the cache is warm");
+        });
+    }
+
+    fn fetch_timed(&self, keys: &[&str]) -> Vec<Answer> {
+        let started = Instant::now();
+        let answers = self.source.fetch(keys);
+        self.metrics.seconds.observe(started.elapsed().as_secs_f64());
+        self.metrics.paused.set(i64::from(self.source.is_paused()));
         answers
     }
 
-    fn resolve_addresses(&self, addresses: &[IpAddr]) -> Vec<Answer> {
+    fn resolve_addresses(self: &Arc<Self>, addresses: &[IpAddr]) -> Vec<Answer> {
         if self.source.is_local() {
             return self.fetch(addresses.len(), || self.source.fetch_addresses(addresses));
         }
@@ -295,17 +414,23 @@ impl OpenLookup {
         self.metrics.hits.inc_by((answers.len() - fetched) as u64);
         self.metrics.negative.inc_by(count(|answer| matches!(answer, Answer::Miss)));
         self.metrics.errors.inc_by(count(|answer| matches!(answer, Answer::Failed)));
-        if fetched > 0 && !self.source.is_local() {
-            self.metrics.entries.set(self.cache.entries() as i64);
+        if !self.source.is_local() {
+            self.metrics.flights.set(self.cache.flights() as i64);
+            if fetched > 0 {
+                self.metrics.entries.set(self.cache.entries() as i64);
+                self.metrics.bytes.set(self.cache.bytes() as i64);
+                self.metrics.evicted.inc_by(self.cache.take_evicted());
+            }
         }
     }
 
     fn gauge(&self) {
-        if let Some(made) = self.source.holds().made {
+        let holding = self.source.holds();
+        self.metrics.data_version.set(holding.version as i64);
+        if let Some(made) = holding.made {
             self.metrics.data_timestamp.set(made as f64);
         }
-        let rows = self.source.holds().rows;
-        self.metrics.entries.set(rows.unwrap_or_else(|| self.cache.entries()) as i64);
+        self.metrics.entries.set(holding.rows.unwrap_or_else(|| self.cache.entries()) as i64);
     }
 }
 
@@ -338,13 +463,49 @@ fn connect(
     bound: &config::Lookup,
     runtime: &Handle,
 ) -> Result<Box<dyn Lookup>, OpenError> {
+    let fitted = || Bound::new(decl, &bound.fields).map_err(OpenError::Shape);
     Ok(match &bound.kind {
-        LookupKind::MaxMind { paths } => Box::new(geoip::Databases::open(decl, paths)?),
+        LookupKind::MaxMind { paths } => Box::new(geoip::Databases::open(decl, fitted()?, paths)?),
         LookupKind::File { path, key, format } => {
-            Box::new(file::Table::open(decl, path, key, *format)?)
+            Box::new(file::Table::open(fitted()?, path, key, *format)?)
         }
-        LookupKind::Http(service) => Box::new(http::Service::open(decl, service, runtime)?),
+        LookupKind::Http(service) => Box::new(http::open(decl, service, runtime)?),
+        LookupKind::Postgres(table) => Box::new(postgres::open(decl, fitted()?, table, runtime)?),
+        LookupKind::ClickHouse(table) => {
+            Box::new(clickhouse::open(decl, fitted()?, table, runtime)?)
+        }
+        LookupKind::Redis(server) => Box::new(valkey::open(decl, fitted()?, server, runtime)?),
+        LookupKind::Kafka(topic) => Box::new(topic::Topic::open(decl, fitted()?, topic)?),
     })
+}
+
+/// The keys to start with, a line each, as rules would ask for them.
+fn keys_in(decl: &LookupDecl, path: &Path) -> Result<Vec<String>, WorldError> {
+    let (name, at) = (&decl.name, path.display());
+    let unreadable = |error: std::io::Error| {
+        let sentence = format!("[lookup.{name}] cache.warm: {at} cannot be read: {error}");
+        WorldError::because(sentence, error)
+    };
+    if std::fs::metadata(path).map_err(unreadable)?.len() > WARM_BYTES_MAX {
+        let sentence = format!("[lookup.{name}] cache.warm: {at} is larger than 16 MiB");
+        return Err(WorldError::new(sentence));
+    }
+    let text = std::fs::read_to_string(path).map_err(unreadable)?;
+    let mut keys: Vec<String> = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .map(|line| match line.parse::<IpAddr>() {
+            Ok(address) if matches!(decl.keys.as_slice(), [key] if key.base == Type::Ip) => {
+                address.to_canonical().to_string()
+            }
+            _ => line.to_owned(),
+        })
+        .collect();
+    // A flight has each key once.
+    keys.sort_unstable();
+    keys.dedup();
+    Ok(keys)
 }
 
 fn collect(

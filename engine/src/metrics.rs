@@ -92,6 +92,7 @@ struct Rules {
     faults: IntCounterVec,
     seconds: CounterVec,
     shadow: IntCounterVec,
+    renamed: IntGaugeVec,
     window_events: IntCounterVec,
     window_rows: IntCounterVec,
 }
@@ -124,8 +125,16 @@ struct Lookups {
     misses: IntCounterVec,
     negative: IntCounterVec,
     errors: IntCounterVec,
+    stale: IntCounterVec,
+    refused: IntCounterVec,
+    evicted: IntCounterVec,
     seconds: HistogramVec,
     entries: IntGaugeVec,
+    bytes: IntGaugeVec,
+    flights: IntGaugeVec,
+    paused: IntGaugeVec,
+    late: IntCounterVec,
+    data_version: IntGaugeVec,
     data_timestamp: GaugeVec,
 }
 
@@ -176,6 +185,11 @@ impl Metrics {
                 "rule_shadow_total",
                 "Events that a rule with @shadow would have dropped or routed.",
                 &["rule", "act"],
+            ),
+            renamed: naming.gauges(
+                "rule_renamed",
+                "The name that a rule with @was had before, always 1.",
+                &["rule", "was"],
             ),
             window_events: naming.counts(
                 "window_events_total",
@@ -276,6 +290,21 @@ impl Metrics {
                 "Keys that failed or came too late.",
                 &["lookup"],
             ),
+            stale: naming.counts(
+                "lookup_stale_total",
+                "Keys answered with an old answer while a new one was fetched.",
+                &["lookup"],
+            ),
+            refused: naming.counts(
+                "lookup_refused_total",
+                "Keys that were not asked for because of `cache.rate`.",
+                &["lookup"],
+            ),
+            evicted: naming.counts(
+                "lookup_evicted_total",
+                "Answers that had to go, or were not taken in, for want of room.",
+                &["lookup"],
+            ),
             seconds: naming.histogram(
                 "lookup_seconds",
                 "Time of fetching the keys of a batch.",
@@ -285,6 +314,23 @@ impl Metrics {
             entries: naming.gauges(
                 "lookup_entries",
                 "Answers in the cache, or rows of the table.",
+                &["lookup"],
+            ),
+            bytes: naming.gauges("lookup_bytes", "Memory of the cache.", &["lookup"]),
+            flights: naming.gauges("lookup_flights", "Keys that are being fetched.", &["lookup"]),
+            paused: naming.gauges(
+                "lookup_paused",
+                "1 while the back end is left alone because it did not answer.",
+                &["lookup"],
+            ),
+            late: naming.counts(
+                "lookup_late_total",
+                "Answers that came after their batch had gone on, or unasked, and are for the next one.",
+                &["lookup"],
+            ),
+            data_version: naming.gauges(
+                "lookup_data_version",
+                "How often the data were replaced since the start.",
                 &["lookup"],
             ),
             data_timestamp: naming.register(GaugeVec::new(

@@ -13,6 +13,7 @@ pub mod observe;
 pub mod outlets;
 pub mod poison;
 pub mod reload;
+pub mod replay;
 pub mod schema;
 pub mod worker;
 
@@ -196,7 +197,7 @@ impl Drop for Alarm {
 }
 
 /// librdkafka's settings for a source. `queue_bytes` is what all its partitions may hold before we take it.
-fn client(source: &Source, queue_bytes: u64, partitions: u64) -> ClientConfig {
+pub(crate) fn client(source: &Source, queue_bytes: u64, partitions: u64) -> ClientConfig {
     // With queues of their own the limits count per partition, and they are fixed before the first assignment says how many there are.
     let queue = (queue_bytes / partitions.max(PARTITIONS_MIN)).clamp(256 << 10, 16 << 20);
     // A fetch is asked for while there is room at all, and becomes some times as large when it is unpacked.
@@ -219,9 +220,10 @@ fn client(source: &Source, queue_bytes: u64, partitions: u64) -> ClientConfig {
     if client.get("group.protocol") != Some("consumer") {
         client
             .set("partition.assignment.strategy", "cooperative-sticky")
-            // A member that dies is noticed within these eight seconds, and its partitions move on; heartbeats have a thread of their own.
-            .set("session.timeout.ms", "8000")
-            .set("heartbeat.interval.ms", "2000");
+            // A member that dies is noticed within these six seconds, the least that brokers allow, and the others hear of it with their next
+            // heartbeat; heartbeats have a thread of their own.
+            .set("session.timeout.ms", "6000")
+            .set("heartbeat.interval.ms", "1500");
     }
     client
         .set("group.id", &source.group)

@@ -33,7 +33,8 @@ impl Cache {
         Self::at(&std::path::absolute(&root).doing(|| format!("find {}", root.display()))?)
     }
 
-    fn at(root: &Path) -> Result<Self, ServiceError> {
+    /// A folder of that kind elsewhere.
+    pub(crate) fn at(root: &Path) -> Result<Self, ServiceError> {
         for folder in ["locks", "run", "staging"] {
             make_folder(&root.join(folder))?;
         }

@@ -8,3 +8,4 @@ pub(crate) mod geoip;
 pub(crate) mod kafka;
 pub(crate) mod launcher;
 mod npm;
+pub(crate) mod valkey;

@@ -1,4 +1,4 @@
-//! Real Kafka and ClickHouse on this machine, without containers: for tests, the demo and benches.
+//! Real Kafka, ClickHouse, PostgreSQL and Valkey on this machine, without containers: for tests, the demo and benches.
 //!
 //! What is installed or running already is used, the rest is fetched once into a cache folder outside
 //! the checkout. Servers listen on loopback only, have ports and data of their own, and end with the
@@ -28,13 +28,17 @@ mod folder;
 mod http;
 mod kafka;
 mod port;
+mod postgres;
 mod process;
 mod progress;
 mod server;
 mod tool;
+mod valkey;
 
 pub use cache::cache_folder;
 pub use clickhouse::ClickHouse;
 pub use error::ServiceError;
 pub use fetch::geoip::geoip_country_mmdb;
 pub use kafka::{Kafka, KafkaCluster, KafkaOptions, SecureKafka, Tls, USERS, User};
+pub use postgres::Postgres;
+pub use valkey::Valkey;

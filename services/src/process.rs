@@ -128,7 +128,12 @@ impl Process {
 
     /// Asks it to end, and after a while no longer asks.
     pub(crate) fn stop(&self, patience: Duration) {
-        self.signal(Signal::TERM);
+        self.end(Signal::TERM, patience);
+    }
+
+    /// The same, asked by that signal.
+    pub(crate) fn end(&self, signal: Signal, patience: Duration) {
+        self.signal(signal);
         // A paused process would see the request only when it goes on.
         self.signal(Signal::CONT);
         if !self.wait(patience) {

@@ -104,6 +104,11 @@ impl Server {
         self.each(Process::kill);
     }
 
+    /// Ends it by an interrupt, which some servers take as "now".
+    pub(crate) fn interrupt(&self) {
+        self.each(|process| process.end(Signal::INT, PATIENCE));
+    }
+
     pub(crate) fn pause(&self) {
         self.each(|process| process.signal(Signal::STOP));
     }

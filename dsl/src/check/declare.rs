@@ -29,6 +29,9 @@ const NAMED: &[(&str, Type)] = &[
 /// How many parts a type may have once the types it names are put in place: types that name types twice double.
 const TYPE_PARTS_MAX: usize = 10_000;
 
+/// Names followed to the record that a lookup yields; more of them are refused as a type.
+const TYPE_NAMES_MAX: u32 = 16;
+
 /// How many fields a record may have: no table is wider, and they are looked for one by one.
 pub(super) const FIELDS_MAX: usize = 2_000;
 
@@ -99,7 +102,7 @@ impl Checker<'_> {
         let mut known = self.world.sources.iter();
         let first = known.find(|known| *known.name == *it.name.name).map(|known| known.span);
         self.bound_once("source", &it.name, first);
-        self.attributes(&it.attrs, OTHER_ATTRS, "a source");
+        self.attributes(&it.attrs, OTHER_ATTRS, "a source", "this");
         let shape = match &it.ty {
             None => Some(Arc::new(Shape::log())),
             Some(ty) => self.record_type(ty, "a source"),
@@ -119,7 +122,7 @@ impl Checker<'_> {
         let mut known = self.world.sinks.iter();
         let first = known.find(|known| *known.name == *it.name.name).map(|known| known.span);
         self.bound_once("sink", &it.name, first);
-        self.attributes(&it.attrs, SINK_ATTRS, "a sink");
+        self.attributes(&it.attrs, SINK_ATTRS, "a sink", "this");
         let ty = match &it.ty.kind {
             TypeKind::Table(name) => SinkType::Table(name.value.as_str().into()),
             TypeKind::Named(_) | TypeKind::List(_) | TypeKind::Map(_) | TypeKind::Record(_) => {
@@ -152,17 +155,43 @@ impl Checker<'_> {
         let mut known = self.world.lookups.iter();
         let first = known.find(|known| *known.name == *it.name.name).map(|known| known.span);
         self.bound_once("lookup", &it.name, first);
-        self.attributes(&it.attrs, OTHER_ATTRS, "a lookup");
+        self.attributes(&it.attrs, OTHER_ATTRS, "a lookup", "this");
         let any = || Ty::optional(Type::Any);
         let keys = it.keys.iter().map(|key| self.ty(key).unwrap_or_else(any)).collect();
         let yields = self.ty(&it.result).unwrap_or_else(any);
+        let mut fields = Vec::new();
+        self.field_spans(self.place.unit, &it.result, TYPE_NAMES_MAX, &mut fields);
         self.world.lookup_of.insert(id, self.world.lookups.len());
         self.world.lookups.push(LookupDecl {
             name: it.name.name.as_str().into(),
             keys,
             yields,
             span: it.name.span,
+            fields,
         });
+    }
+
+    /// Where the fields of a written type stand, through the names that lead to its record.
+    fn field_spans(&self, unit: usize, ty: &ast::Type, names: u32, spans: &mut Vec<Span>) {
+        match &ty.kind {
+            TypeKind::Record(record) => {
+                let mut known: Vec<&str> = Vec::new();
+                for field in &record.fields {
+                    if !known.contains(&&*field.name.name) {
+                        known.push(&field.name.name);
+                        spans.push(field.span);
+                    }
+                }
+            }
+            TypeKind::Named(name) if names > 0 => {
+                let Some(id) = self.catalog.find(unit, Space::Type, name) else { return };
+                let decl = self.catalog.get(id);
+                if let DeclKind::Type(it) = decl.kind {
+                    self.field_spans(decl.unit, &it.ty, names - 1, spans);
+                }
+            }
+            TypeKind::Named(_) | TypeKind::List(_) | TypeKind::Map(_) | TypeKind::Table(_) => {}
+        }
     }
 
     /// The shape a type stands for; anything but a record is an error.
@@ -342,6 +371,7 @@ impl Checker<'_> {
         attrs: &[ast::Attr],
         known: &[&str],
         at: &str,
+        subject: &str,
     ) -> Vec<Code> {
         let mut allowed = Vec::new();
         for attr in attrs {
@@ -360,15 +390,20 @@ impl Checker<'_> {
             }
             match name {
                 "allow" => allowed.extend(self.allow(attr)),
-                _ => self.attribute_args(attr),
+                _ => self.attribute_args(attr, subject),
             }
         }
         allowed
     }
 
     /// The attributes that a rule may have.
-    pub(super) fn rule_attributes(&mut self, attrs: &[ast::Attr], at: &str) -> Vec<Code> {
-        self.attributes(attrs, RULE_ATTRS, at)
+    pub(super) fn rule_attributes(
+        &mut self,
+        attrs: &[ast::Attr],
+        kind: &str,
+        name: &str,
+    ) -> Vec<Code> {
+        self.attributes(attrs, RULE_ATTRS, &format!("a {kind}"), &format!("the {kind} `{name}`"))
     }
 
     fn allow(&mut self, attr: &ast::Attr) -> Vec<Code> {
@@ -402,12 +437,14 @@ impl Checker<'_> {
         codes
     }
 
-    fn attribute_args(&mut self, attr: &ast::Attr) {
+    fn attribute_args(&mut self, attr: &ast::Attr, subject: &str) {
         let name = attr.name.name.as_str();
         let (fits, wants) = match name {
             "owner" | "was" => (attr_texts(attr).len() == 1, "one text"),
             "tags" => (!attr_texts(attr).is_empty(), "texts"),
-            "expires" => (self.expires(attr), "a time: `@expires(t\"2027-01-01T00:00:00Z\")`"),
+            "expires" => {
+                (self.expires(attr, subject), "a time: `@expires(t\"2027-01-01T00:00:00Z\")`")
+            }
             "canary" => {
                 let share = match attr.args {
                     ast::AttrArgs::Ratio(ratio) => ratio.share(),
@@ -423,7 +460,7 @@ impl Checker<'_> {
         }
     }
 
-    fn expires(&mut self, attr: &ast::Attr) -> bool {
+    fn expires(&mut self, attr: &ast::Attr, subject: &str) -> bool {
         let ast::AttrArgs::List(args) = &attr.args else { return false };
         let [arg] = args.as_slice() else { return false };
         match &arg.value.kind {
@@ -434,7 +471,7 @@ impl Checker<'_> {
                     _ => None,
                 });
                 if let (Some(time), Some(now)) = (time, self.now) {
-                    self.expired(attr.span, now.saturating_sub(time));
+                    self.expired(attr.span, subject, now.saturating_sub(time));
                 }
                 true
             }
@@ -445,7 +482,7 @@ impl Checker<'_> {
 
 impl Checker<'_> {
     /// W702, and E703 when nobody has heeded it.
-    fn expired(&mut self, at: Span, ago: i64) {
+    fn expired(&mut self, at: Span, subject: &str, ago: i64) {
         let days = ago / DAY;
         if ago < 0 {
             return;
@@ -453,15 +490,20 @@ impl Checker<'_> {
         let code = if ago > GRACE { Code::E703 } else { Code::W702 };
         let since = if days == 1 { "1 day ago".to_owned() } else { format!("{days} days ago") };
         self.report(
-            Diagnostic::new(code, at, format!("this expired {since}"))
+            Diagnostic::new(code, at, format!("{subject} expired {since}"))
                 .note(format!("{} days after its time it is an error", GRACE / DAY))
                 .advise("remove it, or give it more time"),
         );
     }
 
     /// The attributes that a window or an alert may have.
-    pub(super) fn window_attributes(&mut self, attrs: &[ast::Attr], at: &str) -> Vec<Code> {
-        self.attributes(attrs, WINDOW_ATTRS, at)
+    pub(super) fn window_attributes(
+        &mut self,
+        attrs: &[ast::Attr],
+        at: &str,
+        name: &str,
+    ) -> Vec<Code> {
+        self.attributes(attrs, WINDOW_ATTRS, at, &format!("`{name}`"))
     }
 }
 

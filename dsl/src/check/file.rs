@@ -6,7 +6,7 @@ use super::{Checker, constant::Const};
 use crate::{
     column::Cidr,
     diagnostic::Code,
-    functions::csv,
+    functions::{csv, keyring},
     plan::{Literal, Secret},
     program::beside,
     syntax::ast::{self, Expr, ExprKind},
@@ -131,7 +131,13 @@ impl Checker<'_> {
             return self.fail(Code::E101, value.span, "the name of a secret is text in quotes");
         };
         match self.reader.secret(name) {
-            Ok(text) => Some(Const::Secret(Secret::new(&text))),
+            Ok(text) => match keyring::problem(&text) {
+                None => Some(Const::Secret(Secret::new(&text))),
+                Some(why) => {
+                    let message = format!("the secret `{name}` is no ring of keys: {why}");
+                    self.fail(Code::E109, value.span, message)
+                }
+            },
             Err(why) => {
                 let message = format!("there is no secret `{name}`: {why}");
                 self.fail(Code::E109, value.span, message)

@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     column::NodeId,
-    plan::{Arg, Expr, ExprId, FormatPart, Literal, Op, RecordPart},
+    plan::{Expr, ExprId, Literal, Op},
     span::Span,
     types::{Ty, Type},
 };
@@ -43,7 +43,8 @@ impl Pool {
             self.exprs[known.0 as usize].ty.optional |= ty.optional;
             return known;
         }
-        let depth = operands(&op).iter().map(|id| self.depth[id.0 as usize]).max().unwrap_or(0) + 1;
+        let operands = op.operands();
+        let depth = operands.iter().map(|id| self.depth[id.0 as usize]).max().unwrap_or(0) + 1;
         self.too_deep |= depth > DEPTH_MAX;
         self.too_many |= self.exprs.len() >= EXPRS_MAX;
         let id = ExprId(self.exprs.len() as u32);
@@ -93,62 +94,9 @@ impl Pool {
             if let Op::Field(node) = self.op(id) {
                 nodes.push((*node, self.get(id).span));
             }
-            open.extend(operands(self.op(id)));
+            open.extend(self.op(id).operands());
         }
         nodes
-    }
-}
-
-/// Operands of an operation, in order.
-pub(crate) fn operands(op: &Op) -> Vec<ExprId> {
-    match op {
-        Op::Literal(_) | Op::Field(_) | Op::Meta(_) | Op::Local(_) => Vec::new(),
-        Op::Member { of, .. } | Op::Each { of, .. } => vec![*of],
-        Op::Index { of, index } => vec![*of, *index],
-        Op::Narrow(of) | Op::Neg(of) | Op::Not(of) | Op::Truth(of) => vec![*of],
-        Op::Call { args, .. } => args
-            .iter()
-            .flatten()
-            .filter_map(|arg| match arg {
-                Arg::Value(id) => Some(*id),
-                Arg::Lambda(lambda) => Some(lambda.body),
-                Arg::Choice(_)
-                | Arg::Regex(_)
-                | Arg::Detectors(_)
-                | Arg::Pattern(_)
-                | Arg::Grok(_)
-                | Arg::Secret(_) => None,
-            })
-            .collect(),
-        Op::Lookup { args, .. } => args.clone(),
-        Op::Arith { left, right, .. } | Op::Compare { left, right, .. } => vec![*left, *right],
-        Op::Coalesce(left, right) => vec![*left, *right],
-        Op::If { condition, then, otherwise } => vec![*condition, *then, *otherwise],
-        Op::Match { on, arms } => {
-            std::iter::once(*on).chain(arms.iter().map(|(_, value)| *value)).collect()
-        }
-        Op::Record(parts) => parts
-            .iter()
-            .map(|part| match part {
-                RecordPart::Member(_, id) | RecordPart::Spread(id) => *id,
-            })
-            .collect(),
-        Op::List(ids) | Op::And(ids) | Op::Or(ids) => ids.clone(),
-        Op::Format(parts) => parts
-            .iter()
-            .filter_map(|part| match part {
-                FormatPart::Text(_) => None,
-                FormatPart::Hole(id) => Some(*id),
-            })
-            .collect(),
-        Op::InSet { value, .. }
-        | Op::Like { value, .. }
-        | Op::Matches { value, .. }
-        | Op::Has { value, .. }
-        | Op::Is { value, .. } => vec![*value],
-        Op::In { value, within } => vec![*value, *within],
-        Op::TextTest { value, needle, .. } => vec![*value, *needle],
-        Op::AnyElement { list, test, .. } => vec![*list, *test],
     }
 }
 
@@ -156,7 +104,7 @@ pub(crate) fn operands(op: &Op) -> Vec<ExprId> {
 fn hash_of(op: &Op) -> u64 {
     let mut state = DefaultHasher::new();
     std::mem::discriminant(op).hash(&mut state);
-    operands(op).hash(&mut state);
+    op.operands().hash(&mut state);
     match op {
         Op::Literal(literal) => format!("{literal:?}").hash(&mut state),
         Op::Field(node) => node.hash(&mut state),

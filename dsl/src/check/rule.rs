@@ -98,7 +98,7 @@ impl Checker<'_> {
 
     fn group(&mut self, group: &ast::Group, file: &Arc<str>) {
         let outer = std::mem::take(&mut self.allowed);
-        self.allowed = self.rule_attributes(&group.attrs, "a group");
+        self.allowed = self.rule_attributes(&group.attrs, "group", &group.name.name);
         self.place.on = self.all_sources();
         self.place.rule = Some(RuleId(self.build.rules.len() as u32));
         self.build.inlined.clear();
@@ -148,7 +148,7 @@ impl Checker<'_> {
 
     fn rule(&mut self, rule: &ast::Rule, above: &Arc<str>, shared: &Shared) -> RuleId {
         let outer = std::mem::take(&mut self.allowed);
-        self.allowed = self.rule_attributes(&rule.attrs, "a rule");
+        self.allowed = self.rule_attributes(&rule.attrs, "rule", &rule.name.name);
         self.allowed.extend_from_slice(&shared.allowed);
         let marks = attributes_of(&rule.attrs);
         let shadow = marks.shadow || shared.marks.shadow;

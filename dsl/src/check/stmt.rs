@@ -487,7 +487,8 @@ impl Checker<'_> {
         let id = self.build.pool.add(Op::Field(node), Ty::optional(Type::Any), span);
         self.wrote(&target, AssignOp::Set, &Checked { id, ty: Ty::required(list), span });
         let texts = texts.iter().map(|text| text.value.as_str().into()).collect();
-        Some(Stmt::Tag { tags: node, texts })
+        let site = self.new_site("tag".to_owned(), span);
+        Some(Stmt::Tag { tags: node, texts, site })
     }
 }
 

@@ -37,7 +37,7 @@ impl Checker<'_> {
     pub(super) fn window(&mut self, it: &ast::Window, file: &Arc<str>, is_alert: bool) {
         let word = if is_alert { "an alert" } else { "a window" };
         let outer = std::mem::take(&mut self.allowed);
-        self.allowed = self.window_attributes(&it.attrs, word);
+        self.allowed = self.window_attributes(&it.attrs, word, &it.name.name);
         let flow = self.flow.clone();
         self.place.rule = None;
         self.place.names.clear();

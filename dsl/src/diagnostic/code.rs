@@ -78,6 +78,8 @@ pub enum Code {
     W402,
     /// The table in the cluster differs from the pulled schema.
     E403,
+    /// The back end of a lookup does not have what the rules declare.
+    E404,
     /// A sensitive value may reach a sink that does not accept it.
     E501,
     /// A pinned redaction comes after a route.
@@ -139,6 +141,7 @@ impl Code {
         Self::E401,
         Self::W402,
         Self::E403,
+        Self::E404,
         Self::E501,
         Self::W502,
         Self::W601,
@@ -226,6 +229,7 @@ impl Code {
             Self::E401 => ("E401", "a value does not fit the column of the sink's table"),
             Self::W402 => ("W402", "a field reaches no column, or a column is never written"),
             Self::E403 => ("E403", "the table in the cluster differs from the pulled schema"),
+            Self::E404 => ("E404", "the back end of a lookup does not have what the rules declare"),
             Self::E501 => ("E501", "a sensitive value may reach a sink that does not accept it"),
             Self::W502 => ("W502", "a pinned redaction comes after a route"),
             Self::W601 => ("W601", "an alert's times do not fit together"),

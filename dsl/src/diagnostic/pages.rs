@@ -4,8 +4,8 @@ use super::Code;
 
 impl Code {
     /// Returns the page of the manual about it, as Markdown.
-    pub fn page(self) -> Option<&'static str> {
-        Some(match self {
+    pub fn page(self) -> &'static str {
+        match self {
             Self::E100 => include_str!("../../../docs/diagnostics/E100.md"),
             Self::E101 => include_str!("../../../docs/diagnostics/E101.md"),
             Self::E102 => include_str!("../../../docs/diagnostics/E102.md"),
@@ -22,6 +22,7 @@ impl Code {
             Self::E304 => include_str!("../../../docs/diagnostics/E304.md"),
             Self::E401 => include_str!("../../../docs/diagnostics/E401.md"),
             Self::E403 => include_str!("../../../docs/diagnostics/E403.md"),
+            Self::E404 => include_str!("../../../docs/diagnostics/E404.md"),
             Self::E501 => include_str!("../../../docs/diagnostics/E501.md"),
             Self::E700 => include_str!("../../../docs/diagnostics/E700.md"),
             Self::W110 => include_str!("../../../docs/diagnostics/W110.md"),
@@ -48,7 +49,9 @@ impl Code {
             Self::W701 => include_str!("../../../docs/diagnostics/W701.md"),
             Self::W702 => include_str!("../../../docs/diagnostics/W702.md"),
             Self::E703 => include_str!("../../../docs/diagnostics/E703.md"),
-            Self::E603 | Self::W604 | Self::W801 => return None,
-        })
+            Self::E603 => include_str!("../../../docs/diagnostics/E603.md"),
+            Self::W604 => include_str!("../../../docs/diagnostics/W604.md"),
+            Self::W801 => include_str!("../../../docs/diagnostics/W801.md"),
+        }
     }
 }

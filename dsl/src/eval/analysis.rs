@@ -4,9 +4,7 @@ use memchr::memmem::Finder;
 
 use super::literals::{self, Seat};
 use crate::{
-    plan::{
-        Arg, ExprId, FormatPart, Literal, LiteralSet, LocalId, MatchPattern, Op, Plan, RecordPart,
-    },
+    plan::{Literal, LiteralSet, LocalId, MatchPattern, Op, Plan, RecordPart},
     types::Type,
 };
 
@@ -52,8 +50,8 @@ pub(crate) fn analyze(plan: &Plan) -> Vec<ExprFacts> {
         let mut nodes = Vec::new();
         let mut locals = Vec::new();
         let mut costly = is_costly(&expr.op, plan);
-        let mut bound = Vec::new();
-        for operand in operands(&expr.op, &mut bound) {
+        let bound = expr.op.binds();
+        for operand in expr.op.operands() {
             let fact = &facts[operand.0 as usize];
             nodes.extend_from_slice(&fact.nodes);
             locals.extend_from_slice(&fact.locals);
@@ -125,68 +123,6 @@ fn is_costly(op: &Op, plan: &Plan) -> bool {
         | Op::Compare { .. }
         | Op::InSet { .. }
         | Op::Is { .. } => false,
-    }
-}
-
-/// The expressions that an expression computes with; locals it binds for them go to `bound`.
-fn operands(op: &Op, bound: &mut Vec<LocalId>) -> Vec<ExprId> {
-    match op {
-        Op::Literal(_) | Op::Field(_) | Op::Meta(_) | Op::Local(_) => Vec::new(),
-        Op::Member { of, .. } | Op::Each { of, .. } => vec![*of],
-        Op::Index { of, index } => vec![*of, *index],
-        Op::Narrow(of) | Op::Neg(of) | Op::Not(of) | Op::Truth(of) => vec![*of],
-        Op::Call { args, .. } => {
-            let mut found = Vec::new();
-            for arg in args.iter().flatten() {
-                match arg {
-                    Arg::Value(value) => found.push(*value),
-                    Arg::Lambda(lambda) => {
-                        bound.extend_from_slice(&lambda.params);
-                        found.push(lambda.body);
-                    }
-                    Arg::Choice(_)
-                    | Arg::Regex(_)
-                    | Arg::Detectors(_)
-                    | Arg::Pattern(_)
-                    | Arg::Grok(_)
-                    | Arg::Secret(_) => {}
-                }
-            }
-            found
-        }
-        Op::Lookup { args, .. } => args.clone(),
-        Op::Arith { left, right, .. } | Op::Compare { left, right, .. } => vec![*left, *right],
-        Op::Coalesce(a, b) => vec![*a, *b],
-        Op::If { condition, then, otherwise } => vec![*condition, *then, *otherwise],
-        Op::Match { on, arms } => {
-            let results = arms.iter().map(|(_, result)| *result);
-            std::iter::once(*on).chain(results).collect()
-        }
-        Op::Record(parts) => parts
-            .iter()
-            .map(|part| match part {
-                RecordPart::Member(_, value) | RecordPart::Spread(value) => *value,
-            })
-            .collect(),
-        Op::List(all) | Op::And(all) | Op::Or(all) => all.clone(),
-        Op::Format(parts) => parts
-            .iter()
-            .filter_map(|part| match part {
-                FormatPart::Hole(value) => Some(*value),
-                FormatPart::Text(_) => None,
-            })
-            .collect(),
-        Op::InSet { value, .. }
-        | Op::Like { value, .. }
-        | Op::Matches { value, .. }
-        | Op::Has { value, .. }
-        | Op::Is { value, .. } => vec![*value],
-        Op::In { value, within } => vec![*value, *within],
-        Op::TextTest { value, needle, .. } => vec![*value, *needle],
-        Op::AnyElement { list, element, test } => {
-            bound.push(*element);
-            vec![*list, *test]
-        }
     }
 }
 

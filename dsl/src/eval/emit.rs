@@ -155,7 +155,9 @@ impl Run<'_> {
                 *column = Arc::new(column.gather(&all));
             }
         }
+        let growth = self.grown.last().copied().unwrap_or(0) + 1;
         for &parent in parents {
+            self.grown.push(growth);
             let event = self.outcome.origin(parent as usize) as u32;
             self.outcome.made_of.push(event);
             self.outcome.dropped_by.push(None);

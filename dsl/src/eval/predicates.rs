@@ -125,14 +125,7 @@ impl<'m> Machine<'m> {
                 order::column_literal(arena, op, column, value, within)
             }
             (Operand::One(value), Operand::Many(column)) => {
-                let mirrored = match op {
-                    CompareOp::Eq => CompareOp::Eq,
-                    CompareOp::Lt => CompareOp::Gt,
-                    CompareOp::Le => CompareOp::Ge,
-                    CompareOp::Gt => CompareOp::Lt,
-                    CompareOp::Ge => CompareOp::Le,
-                };
-                order::column_literal(arena, mirrored, column, value, within)
+                order::column_literal(arena, op.turned(), column, value, within)
             }
             (Operand::Many(a), Operand::Many(b)) => order::columns(arena, op, a, b, within),
             (Operand::One(a), Operand::One(b)) => {

@@ -19,7 +19,7 @@ const SLOTS_MAX: usize = 1 << 14;
 /// Rows that are kept alive at most, in bytes. What comes above it makes the memory start anew.
 const BYTES_MAX: usize = 8 << 20;
 /// Keys no longer than this stand in their slot.
-const SHORT: usize = 23;
+const SHORT: usize = 22;
 
 /// One thread's memory of one lookup.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! Statements that remember what came before (`limit`, `dedup`), and `count`, which others remember.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
 
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -28,13 +28,26 @@ impl Counts {
 }
 
 impl Run<'_> {
-    /// Rows in the order in which their events came: what an event was made into stands beside it.
+    /// Rows in the order in which their events came, those that an event was made into in the order of the elements.
     pub(super) fn in_order(&self, rows: &Mask) -> Vec<usize> {
         let mut order: Vec<usize> = rows.rows().collect();
         if !self.outcome.made_of.is_empty() {
-            order.sort_by_key(|row| (self.outcome.origin(*row), *row));
+            order.sort_by_cached_key(|row| (self.outcome.origin(*row), self.descent(*row)));
         }
         order
+    }
+
+    /// How a row came of its event. A row stands for the first element itself; of two growths under it the later one went on from that
+    /// element, and so comes first.
+    fn descent(&self, row: usize) -> Vec<(Reverse<u32>, usize)> {
+        let mut steps = Vec::new();
+        let mut at = row;
+        while let Some(made) = at.checked_sub(self.outcome.events) {
+            steps.push((Reverse(self.grown[made]), at));
+            at = self.parents[made] as usize;
+        }
+        steps.reverse();
+        steps
     }
 
     /// The time by which a row is judged.

@@ -32,6 +32,8 @@ pub(super) struct Run<'m> {
     pub(super) made: Vec<u16>,
     /// For each row that was made: the row it is a copy of.
     pub(super) parents: Vec<u32>,
+    /// For each row that was made: in which growth of the batch.
+    pub(super) grown: Vec<u32>,
     rule: Option<RuleId>,
     /// The fields as they are, until the next write.
     pub(super) snapshot: Option<Arc<Snapshot>>,
@@ -69,6 +71,7 @@ impl<'m> Run<'m> {
             emitted: vec![0; rows],
             made: vec![0; rows],
             parents: Vec::new(),
+            grown: Vec::new(),
             rule: None,
             snapshot: None,
             keep_fault_rows,
@@ -179,7 +182,7 @@ impl<'m> Run<'m> {
                 }
                 Stmt::Keep(paths) => self.keep(paths, &rows),
                 Stmt::Rename { from, to, site } => self.rename(*from, *to, *site, &rows),
-                Stmt::Tag { tags, texts } => self.tag(*tags, texts, &rows),
+                Stmt::Tag { tags, texts, site } => self.tag(*tags, texts, *site, &rows),
                 Stmt::Let { bindings, otherwise, site } => {
                     let absent = self.bind(bindings, *site, otherwise.is_some(), &rows);
                     if let Some(otherwise) = otherwise {
@@ -387,24 +390,28 @@ impl<'m> Run<'m> {
         self.fault_rows(site, Absence::NotARecord, &refused.or(&lost));
     }
 
-    fn tag(&mut self, tags: NodeId, texts: &[Arc<str>], rows: &Mask) {
+    fn tag(&mut self, tags: NodeId, texts: &[Arc<str>], site: SiteId, rows: &Mask) {
         let column = self.machine.value_at(tags, rows);
         let lists = blend::to_json(&mut self.machine.batch.arena, &column);
         let mut views = vec![View::MISSING; lists.len()];
         let mut changed = Mask::none(lists.len());
+        let mut wrong = Mask::none(lists.len());
         let mut text = Vec::new();
         for row in rows.rows() {
             let list = match lists[row].kind() {
                 Kind::Array => Some(self.machine.batch.arena.get(lists[row])),
                 Kind::Absent if lists[row].absence().is_some_and(|why| !why.is_fault()) => None,
-                // `.tags` that is no list is the event's own affair.
+                // `.tags` that is no list stays as it is.
                 Kind::Absent
                 | Kind::Text
                 | Kind::Escaped
                 | Kind::Number
                 | Kind::Bool
                 | Kind::Object
-                | Kind::Spread => continue,
+                | Kind::Spread => {
+                    wrong.set(row);
+                    continue;
+                }
             };
             text.clear();
             if fields::tagged(&mut text, list, texts) {
@@ -412,6 +419,7 @@ impl<'m> Run<'m> {
                 views[row] = blend::store(&mut self.machine.batch.arena, Kind::Array, &text);
             }
         }
+        self.fault_rows(site, Absence::Type, &wrong);
         if !changed.is_empty() {
             self.snapshot = None;
             self.machine.write(tags, &Arc::new(Column::Json(views)), &changed);

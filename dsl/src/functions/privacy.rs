@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::{
-    Family, Function, Kernel, Param, Regex, RowArg, Takes, detect, items, redact,
+    Family, Function, Kernel, Param, Regex, RowArg, Takes, detect, items, keyring, redact,
     signature::{
         INT, IP, TEXT, WRONG_TYPE, bool, int_arg, json_ref, left_out, may, needs, secret_arg, text,
         text_ref, type_at, value_arg,
@@ -11,7 +11,7 @@ use super::{
     twin::{STORED, Sql},
 };
 use crate::{
-    column::{Cidr, Value},
+    column::{Absence, Cidr, Value},
     eval::RowContext,
     types::{Ty, Type},
 };
@@ -77,17 +77,14 @@ pub const FUNCTIONS: &[Function] = &[
     ),
     entry(
         "pseudonymize",
-        &[needs("s", TEXT), needs("key", Takes::Secret)],
+        &[needs("s", TEXT), needs("key", Takes::Secret), may("id", TEXT)],
         text,
-        "32 hex digits that stand for the text under a secret key: equal texts stay equal, and without the key nobody finds the way back.",
+        "32 hex digits that stand for the text under a secret key: equal texts stay equal, and without the key nobody finds the way back. A secret of lines `ID@DATE KEY` is a ring of keys: the one in force at the event's time is taken (or the one that `id` names), and its id stands in front, `2026q4_…`.",
         &[(
             "pseudonymize(\"bob\", secret(\"example\")) == pseudonymize(\"bob\", secret(\"example\"))",
             "true",
         )],
-        Kernel::Rows(|args, _| match text_ref(args, 0).zip(secret_arg(args, 1)) {
-            Some((text, key)) => Value::owned(super::identity::pseudonym(text, key)),
-            None => WRONG_TYPE,
-        }),
+        Kernel::Rows(pseudonymize),
         Sql::None("a key must not stand in a query"),
     ),
     entry(
@@ -127,6 +124,23 @@ fn mask<'a>(args: &[RowArg<'a>], _: &RowContext<'a>) -> Value<'a> {
     // Text no longer than what is kept would leave as it came: then nothing is kept.
     let hidden = if length > keep { length - keep } else { length };
     Value::owned("*".repeat(hidden).chars().chain(text.chars().skip(hidden)).collect())
+}
+
+fn pseudonymize<'a>(args: &[RowArg<'a>], row: &RowContext<'a>) -> Value<'a> {
+    let Some((text, secret)) = text_ref(args, 0).zip(secret_arg(args, 1)) else {
+        return WRONG_TYPE;
+    };
+    let key = match text_ref(args, 2) {
+        Some(id) => keyring::named(secret, id),
+        None if left_out(args, 2) => Some(keyring::in_force(secret, row.now)),
+        None => return WRONG_TYPE,
+    };
+    let Some(key) = key else { return Value::Absent(Absence::OutOfRange) };
+    let digits = super::identity::pseudonym(text, key.key);
+    Value::owned(match key.id {
+        Some(id) => format!("{id}_{digits}"),
+        None => digits,
+    })
 }
 
 fn ip_mask<'a>(args: &[RowArg<'a>], _: &RowContext<'a>) -> Value<'a> {

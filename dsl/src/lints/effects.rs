@@ -2,7 +2,7 @@
 
 use crate::{
     column::{Layout, NodeId},
-    plan::{AssignOp, ExprId, Rule, Stmt},
+    plan::{AssignOp, Rule, Stmt},
 };
 
 /// What a rule may change.
@@ -41,51 +41,9 @@ fn collect(body: &[Stmt], found: &mut Writes) {
             | Stmt::Route(_)
             | Stmt::Drop { .. } => {}
         }
-        for block in blocks(stmt) {
+        for block in stmt.blocks() {
             collect(block, found);
         }
-    }
-}
-
-/// The blocks inside a statement.
-pub(super) fn blocks(stmt: &Stmt) -> Vec<&[Stmt]> {
-    match stmt {
-        Stmt::If { then, otherwise, .. } => vec![then, otherwise],
-        Stmt::Assign { otherwise, .. }
-        | Stmt::Let { otherwise, .. }
-        | Stmt::Sample { otherwise, .. }
-        | Stmt::Limit { otherwise, .. }
-        | Stmt::Dedup { otherwise, .. } => otherwise.iter().map(Vec::as_slice).collect(),
-        Stmt::Del(_)
-        | Stmt::Keep(_)
-        | Stmt::Rename { .. }
-        | Stmt::Tag { .. }
-        | Stmt::Emit { .. }
-        | Stmt::Count { .. }
-        | Stmt::Return
-        | Stmt::Route(_)
-        | Stmt::Drop { .. } => Vec::new(),
-    }
-}
-
-/// The expressions that a statement computes, not those of its blocks.
-pub(super) fn expressions(stmt: &Stmt) -> Vec<ExprId> {
-    match stmt {
-        Stmt::Assign { value, .. } => vec![*value],
-        Stmt::Let { bindings, .. } => bindings.iter().map(|(_, id)| *id).collect(),
-        Stmt::If { condition, .. } => vec![*condition],
-        Stmt::Route(targets) => {
-            targets.iter().flat_map(|target| target.args.iter().map(|(_, id)| *id)).collect()
-        }
-        Stmt::Sample { by, .. } | Stmt::Limit { by, .. } | Stmt::Dedup { by, .. } => by.clone(),
-        Stmt::Emit { list, .. } => vec![*list],
-        Stmt::Count { by, value, .. } => by.iter().chain(value).copied().collect(),
-        Stmt::Del(_)
-        | Stmt::Keep(_)
-        | Stmt::Rename { .. }
-        | Stmt::Tag { .. }
-        | Stmt::Return
-        | Stmt::Drop { .. } => Vec::new(),
     }
 }
 
@@ -141,7 +99,7 @@ pub(super) fn ends(body: &[Stmt], is_end: &dyn Fn(&Stmt) -> bool) -> (bool, bool
                 leaks |= block_leaks || !block_done;
             }
             _ => {
-                for block in blocks(stmt) {
+                for block in stmt.blocks() {
                     leaks |= ends(block, is_end).0;
                 }
             }

@@ -15,6 +15,9 @@ use crate::{
     syntax::walk,
 };
 
+/// So many writes wait to be read or written again. Who writes more in a line wrote them by machine, and each costs a look a statement.
+const PENDING_MAX: usize = 64;
+
 /// Reports writes that are overwritten before anything reads them.
 pub(super) fn dead_writes(checker: &mut Checker<'_>) {
     let mut found = Vec::new();
@@ -51,7 +54,7 @@ impl Writes<'_, '_> {
                     }),
                 }
             }
-            for block in effects::blocks(stmt) {
+            for block in stmt.blocks() {
                 self.block(block, found);
             }
             if let Stmt::Assign { target, op: AssignOp::Set, value, otherwise: None, site } = stmt {
@@ -66,6 +69,9 @@ impl Writes<'_, '_> {
                         }
                         !gone
                     });
+                }
+                if pending.len() == PENDING_MAX {
+                    pending.remove(0);
                 }
                 pending.push((*target, *site));
                 continue;
@@ -87,10 +93,10 @@ impl Writes<'_, '_> {
             return None;
         }
         let mut reads = effects::own_reads(stmt);
-        for id in effects::expressions(stmt) {
+        for id in stmt.expressions() {
             reads.extend(self.checker.build.pool.reads(id));
         }
-        for block in effects::blocks(stmt) {
+        for block in stmt.blocks() {
             for stmt in block {
                 reads.extend(self.reads(stmt)?);
             }
@@ -165,7 +171,7 @@ fn write_place(checker: &Checker<'_>, rule: &Rule, nodes: &[NodeId]) -> Option<S
     let mut open: Vec<&[Stmt]> = vec![&rule.body];
     while let Some(body) = open.pop() {
         for stmt in body {
-            open.extend(effects::blocks(stmt));
+            open.extend(stmt.blocks());
             match stmt {
                 Stmt::Assign { target: node, site, .. } | Stmt::Rename { to: node, site, .. }
                     if nodes.contains(node) =>
@@ -197,9 +203,9 @@ fn reads_of(checker: &Checker<'_>, rule: &Rule) -> Vec<(NodeId, Option<Span>)> {
     let mut open: Vec<&[Stmt]> = vec![&rule.body];
     while let Some(body) = open.pop() {
         for stmt in body {
-            ids.extend(effects::expressions(stmt));
+            ids.extend(stmt.expressions());
             own.extend(effects::own_reads(stmt));
-            open.extend(effects::blocks(stmt));
+            open.extend(stmt.blocks());
         }
     }
     let mut found: BTreeMap<NodeId, Option<Span>> =

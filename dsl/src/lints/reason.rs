@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::domain::{Domain, Point, Ranges, TextIs, Texts, Values, is_whole};
 use crate::{
-    check::{Pool, operands},
+    check::Pool,
     plan::{Arg, CompareOp, ExprId, IsTest, Literal, LiteralSet, Op, TextTest},
     types::Type,
 };
@@ -91,7 +91,7 @@ pub(super) fn is_steady(pool: &Pool, id: ExprId) -> bool {
             }
             _ => {}
         }
-        open.extend(operands(pool.op(id)));
+        open.extend(pool.op(id).operands());
     }
     true
 }
@@ -386,7 +386,7 @@ fn held(pool: &Pool, id: ExprId) -> Option<(ExprId, Domain)> {
         Op::Compare { op, left, right } => {
             let (value, op, literal) = match (pool.literal(*left), pool.literal(*right)) {
                 (None, Some(literal)) => (*left, *op, literal),
-                (Some(literal), None) => (*right, flipped(*op), literal),
+                (Some(literal), None) => (*right, op.turned(), literal),
                 _ => return None,
             };
             (value, there(compared(ty(value), op, literal)?))
@@ -405,16 +405,6 @@ fn held(pool: &Pool, id: ExprId) -> Option<(ExprId, Domain)> {
         }
         _ => return None,
     })
-}
-
-fn flipped(op: CompareOp) -> CompareOp {
-    match op {
-        CompareOp::Eq => CompareOp::Eq,
-        CompareOp::Lt => CompareOp::Gt,
-        CompareOp::Le => CompareOp::Ge,
-        CompareOp::Gt => CompareOp::Lt,
-        CompareOp::Ge => CompareOp::Le,
-    }
 }
 
 fn text_test(ty: &Type, test: TextIs) -> Option<Values> {

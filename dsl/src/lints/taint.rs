@@ -10,7 +10,7 @@ use std::{
 
 use super::effects;
 use crate::{
-    check::{Checker, dotted, operands},
+    check::{Checker, dotted},
     column::NodeId,
     diagnostic::{Code, Diagnostic},
     functions::Family,
@@ -474,7 +474,7 @@ impl Walk<'_, '_> {
                         || CLEAN.contains(&function.name) => {}
                 Op::If { then, otherwise, .. } => open.extend([*then, *otherwise]),
                 Op::Match { arms, .. } => open.extend(arms.iter().map(|(_, value)| *value)),
-                op => open.extend(operands(op)),
+                op => open.extend(op.operands()),
             }
         }
         None
@@ -577,7 +577,7 @@ fn sent_in(body: &[Stmt]) -> Vec<SinkId> {
         match stmt {
             Stmt::Route(targets) => found.extend(targets.iter().map(|target| target.sink)),
             Stmt::Let { .. } | Stmt::Assign { .. } => {}
-            _ => effects::blocks(stmt).into_iter().for_each(|block| found.extend(sent_in(block))),
+            _ => stmt.blocks().into_iter().for_each(|block| found.extend(sent_in(block))),
         }
     }
     found
@@ -593,6 +593,6 @@ fn redacts(checker: &Checker<'_>, body: &[Stmt]) -> bool {
             }
             _ => false,
         },
-        _ => effects::blocks(stmt).into_iter().any(|block| redacts(checker, block)),
+        _ => stmt.blocks().into_iter().any(|block| redacts(checker, block)),
     })
 }

@@ -424,4 +424,87 @@ impl Op {
                 | Self::AnyElement { .. }
         )
     }
+
+    /// The expressions that it computes with, in order.
+    pub fn operands(&self) -> Vec<ExprId> {
+        match self {
+            Self::Literal(_) | Self::Field(_) | Self::Meta(_) | Self::Local(_) => Vec::new(),
+            Self::Member { of, .. } | Self::Each { of, .. } => vec![*of],
+            Self::Index { of, index } => vec![*of, *index],
+            Self::Narrow(of) | Self::Neg(of) | Self::Not(of) | Self::Truth(of) => vec![*of],
+            Self::Call { args, .. } => args
+                .iter()
+                .flatten()
+                .filter_map(|arg| match arg {
+                    Arg::Value(id) => Some(*id),
+                    Arg::Lambda(lambda) => Some(lambda.body),
+                    Arg::Choice(_)
+                    | Arg::Regex(_)
+                    | Arg::Detectors(_)
+                    | Arg::Pattern(_)
+                    | Arg::Grok(_)
+                    | Arg::Secret(_) => None,
+                })
+                .collect(),
+            Self::Lookup { args, .. } => args.clone(),
+            Self::Arith { left, right, .. } | Self::Compare { left, right, .. } => {
+                vec![*left, *right]
+            }
+            Self::Coalesce(left, right) => vec![*left, *right],
+            Self::If { condition, then, otherwise } => vec![*condition, *then, *otherwise],
+            Self::Match { on, arms } => {
+                std::iter::once(*on).chain(arms.iter().map(|(_, value)| *value)).collect()
+            }
+            Self::Record(parts) => parts
+                .iter()
+                .map(|part| match part {
+                    RecordPart::Member(_, id) | RecordPart::Spread(id) => *id,
+                })
+                .collect(),
+            Self::List(ids) | Self::And(ids) | Self::Or(ids) => ids.clone(),
+            Self::Format(parts) => parts
+                .iter()
+                .filter_map(|part| match part {
+                    FormatPart::Text(_) => None,
+                    FormatPart::Hole(id) => Some(*id),
+                })
+                .collect(),
+            Self::InSet { value, .. }
+            | Self::Like { value, .. }
+            | Self::Matches { value, .. }
+            | Self::Has { value, .. }
+            | Self::Is { value, .. } => vec![*value],
+            Self::In { value, within } => vec![*value, *within],
+            Self::TextTest { value, needle, .. } => vec![*value, *needle],
+            Self::AnyElement { list, test, .. } => vec![*list, *test],
+        }
+    }
+
+    /// The locals that it binds for its operands.
+    pub fn binds(&self) -> Vec<LocalId> {
+        match self {
+            Self::Call { args, .. } => {
+                let lambdas = args.iter().flatten().filter_map(|arg| match arg {
+                    Arg::Lambda(lambda) => Some(&lambda.params),
+                    _ => None,
+                });
+                lambdas.flatten().copied().collect()
+            }
+            Self::AnyElement { element, .. } => vec![*element],
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl CompareOp {
+    /// The operator that says the same with its sides changed.
+    pub fn turned(self) -> Self {
+        match self {
+            Self::Eq => Self::Eq,
+            Self::Lt => Self::Gt,
+            Self::Le => Self::Ge,
+            Self::Gt => Self::Lt,
+            Self::Ge => Self::Le,
+        }
+    }
 }

@@ -7,7 +7,6 @@ use super::{
     text::{like_glob, like_literal, name, regex, words},
 };
 use crate::{
-    column::Severity,
     plan::{CompareOp, ExprId, Literal, LiteralSet, Op, TextTest},
     span::Span,
     types::Type,
@@ -126,7 +125,7 @@ impl Writer<'_> {
         if let Some(condition) = self.compare_constant(op, left, right).ok()? {
             return Some(condition);
         }
-        if let Some(condition) = self.compare_constant(turned(op), right, left).ok()? {
+        if let Some(condition) = self.compare_constant(op.turned(), right, left).ok()? {
             return Some(condition);
         }
         let (left, right) = (self.value(left)?, self.value(right)?);
@@ -164,7 +163,7 @@ impl Writer<'_> {
                 let guard = column.absent == StoredAbsent::Empty
                     && matches!(op, CompareOp::Lt | CompareOp::Le);
                 let nullable = column.absent == StoredAbsent::Null;
-                let constant = self.text_param(severity_name(*severity));
+                let constant = self.text_param(severity.name());
                 let test = format!("{raw} {} {constant}", sign(op));
                 Some(Condition {
                     text: if guard {
@@ -429,18 +428,7 @@ impl Writer<'_> {
                         return None;
                     }
                 }
-                Op::Compare { left, right, .. } => stack.extend([*left, *right]),
-                Op::TextTest { value, needle, .. } => stack.extend([*value, *needle]),
-                Op::InSet { value, .. }
-                | Op::Like { value, .. }
-                | Op::Matches { value, .. }
-                | Op::Has { value, .. } => {
-                    stack.push(*value);
-                }
-                Op::In { value, within } => stack.extend([*value, *within]),
-                Op::And(parts) | Op::Or(parts) => stack.extend(parts),
-                Op::Not(of) | Op::Truth(of) => stack.push(*of),
-                _ => {}
+                op => stack.extend(op.operands()),
             }
         }
         found.or(declared).filter(|ty| !matches!(ty, Type::Any | Type::Number))
@@ -462,20 +450,6 @@ fn function(test: TextTest) -> &'static str {
         TextTest::Contains => "position",
         TextTest::StartsWith => "startsWith",
         TextTest::EndsWith => "endsWith",
-    }
-}
-
-fn severity_name(severity: Severity) -> &'static str {
-    severity.name()
-}
-
-fn turned(op: CompareOp) -> CompareOp {
-    match op {
-        CompareOp::Eq => CompareOp::Eq,
-        CompareOp::Lt => CompareOp::Gt,
-        CompareOp::Le => CompareOp::Ge,
-        CompareOp::Gt => CompareOp::Lt,
-        CompareOp::Ge => CompareOp::Le,
     }
 }
 

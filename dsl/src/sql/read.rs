@@ -26,6 +26,9 @@ pub(super) struct Stand {
 impl Writer<'_> {
     /// Where the value of an expression that names a place stands.
     pub(super) fn place(&mut self, id: ExprId) -> Result<Option<Place>, Refused> {
+        if self.fixed.contains_key(&id) {
+            return Ok(None);
+        }
         let expr = self.plan.expr(id);
         match &expr.op {
             Op::Field(NodeId::ROOT) => {
@@ -99,13 +102,7 @@ impl Writer<'_> {
                 };
                 let (text, kind) = match ty {
                     Type::Text => (text, Kind::Text),
-                    Type::Any => {
-                        return self.refuse_with(
-                            span,
-                            "a value whose type nobody declared",
-                            "declare its type in the source's shape, or compare it with a constant",
-                        );
-                    }
+                    Type::Any => return self.undeclared(span),
                     Type::Int => (format!("accurateCastOrNull({text}, 'Int64')"), Kind::Int),
                     Type::Float => (format!("toFloat64OrNull({text})"), Kind::Float),
                     Type::Ip => (format!("toIPv6OrNull({text})"), Kind::Ip),
@@ -175,16 +172,18 @@ impl Writer<'_> {
                 let what = format!("column `{}` has the type {name}", column.name);
                 return self.refuse(span, what);
             }
-            (_, Type::Any) => {
-                return self.refuse_with(
-                    span,
-                    "a value whose type nobody declared",
-                    "declare its type in the source's shape, or compare it with a constant",
-                );
-            }
+            (_, Type::Any) => return self.undeclared(span),
             _ => return self.mismatch(at, ty, span),
         };
         Some(Value { text, kind, nullable })
+    }
+
+    fn undeclared<T>(&mut self, span: Span) -> Option<T> {
+        self.refuse_with(
+            span,
+            "a value whose type nobody declared",
+            "declare its type in the source's shape, or compare it with a constant",
+        )
     }
 
     fn mismatch<T>(&mut self, at: usize, ty: &Type, span: Span) -> Option<T> {
@@ -227,13 +226,7 @@ impl Writer<'_> {
                 };
                 (format!("{path}.:`Array(Nullable({name}))`"), Kind::List(Box::new(kind)))
             }
-            Type::Any => {
-                return self.refuse_with(
-                    span,
-                    "a value whose type nobody declared",
-                    "declare its type in the source's shape, or compare it with a constant",
-                );
-            }
+            Type::Any => return self.undeclared(span),
             Type::Number => {
                 return self.refuse_with(
                     span,

@@ -16,6 +16,9 @@ impl Writer<'_> {
     }
 
     fn value_here(&mut self, id: ExprId) -> Option<Value> {
+        if let Some(value) = self.fixed.get(&id) {
+            return Some(value.clone());
+        }
         let plan = self.plan;
         let expr = plan.expr(id);
         let span = expr.span;

@@ -14,23 +14,10 @@ use logmon_dsl::{
 };
 use proptest::prelude::*;
 
-use crate::plans::{Builder, run_with, to};
-
-/// A stream of choices that depends on its seed alone.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 33) as usize % sides
-    }
-
-    fn pick<'a>(&mut self, list: &[&'a str]) -> &'a str {
-        list[self.roll(list.len())]
-    }
-}
+use crate::{
+    dice::Dice,
+    plans::{Builder, run_with, to},
+};
 
 const PATHS: [&str; 11] =
     ["service", "message", "status", "severity", "a", "a.b", "a.b.c", "a.d", "x", "y", "timestamp"];
@@ -67,7 +54,7 @@ fn value(dice: &mut Dice, depth: usize) -> String {
         "99999999999999999999",
     ];
     match dice.roll(if depth == 0 { 1 } else { 4 }) {
-        0 | 1 => dice.pick(&scalars).to_owned(),
+        0 | 1 => (*dice.pick(&scalars)).to_owned(),
         2 => {
             let inner: Vec<_> = (0..dice.roll(3)).map(|_| value(dice, depth - 1)).collect();
             format!("[{}]", inner.join(", "))
@@ -137,7 +124,7 @@ impl Plans<'_> {
             }
             6 => {
                 let of = self.any(depth);
-                let key = self.dice.pick(&["b", "c", "q"]).into();
+                let key = (*self.dice.pick(&["b", "c", "q"])).into();
                 self.b.expr(Op::Member { of, key }, Type::Any)
             }
             7 => {
@@ -299,7 +286,11 @@ impl Plans<'_> {
                 Stmt::Rename { from, to, site: self.b.site() }
             }
             5 => Stmt::Route(vec![self.target()]),
-            6 => Stmt::Tag { tags: self.b.node("tags"), texts: vec!["t".into(), "web".into()] },
+            6 => Stmt::Tag {
+                tags: self.b.node("tags"),
+                texts: vec!["t".into(), "web".into()],
+                site: self.b.site(),
+            },
             7 => {
                 let null = self.b.lit(Literal::Absent(Absence::Null));
                 let path = self.path();
@@ -359,6 +350,7 @@ fn plan(dice: &mut Dice) -> Plan {
         keys: vec![Ty::required(Type::Text)],
         yields: Ty::optional(Type::Record(Arc::new(shape))),
         span: Span::default(),
+        fields: Vec::new(),
     });
     let mut plans = Plans { b, dice, locals: vec![] };
     for _ in 0..=plans.dice.roll(4) {
@@ -400,7 +392,7 @@ proptest! {
 
     #[test]
     fn a_batch_gives_what_its_events_give(seed in 1u64.., rows in 1usize..90) {
-        let mut dice = Dice(seed);
+        let mut dice = Dice::new(seed);
         let plan = Arc::new(plan(&mut dice));
         let events: Vec<String> = (0..rows).map(|_| event(&mut dice)).collect();
         let events: Vec<&str> = events.iter().map(String::as_str).collect();

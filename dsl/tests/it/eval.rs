@@ -148,7 +148,7 @@ fn del_keep_rename_and_tag_shape_the_event() {
     let (service, tags) = (b.node("service"), b.node("tags"));
     let body = vec![
         Stmt::Rename { from: c, to: ab, site: b.site() },
-        Stmt::Tag { tags, texts: vec!["x".into(), "y".into()] },
+        Stmt::Tag { tags, texts: vec!["x".into(), "y".into()], site: b.site() },
         Stmt::Route(vec![to(0)]),
         Stmt::Del(vec![PathSet { node: a, below: true }]),
         Stmt::Route(vec![to(0)]),
@@ -165,7 +165,7 @@ fn del_keep_rename_and_tag_shape_the_event() {
             ),
             (
                 r#"{"c":1,"a":2,"tags":"t"}"#,
-                r#"routed | a#0 {"tags":"t","a":2,"c":1} | a#1 {"tags":"t","a":2,"c":1} | b#2 {} | site 0 not_a_record"#,
+                r#"routed | a#0 {"tags":"t","a":2,"c":1} | a#1 {"tags":"t","a":2,"c":1} | b#2 {} | site 0 not_a_record | site 1 type"#,
             ),
         ],
     );
@@ -180,7 +180,10 @@ fn flow_of_let_else_if_and_return() {
     let (ten, one) = (b.int(10), b.int(1));
     let big = b.compare(CompareOp::Gt, bound, ten);
     let sum = b.expr(Op::Arith { op: ArithOp::Add, left: bound, right: one }, Type::Int);
-    let bad = vec![Stmt::Tag { tags: b.node("tags"), texts: vec!["bad".into()] }, Stmt::Return];
+    let bad = vec![
+        Stmt::Tag { tags: b.node("tags"), texts: vec!["bad".into()], site: b.site() },
+        Stmt::Return,
+    ];
     let body = vec![
         Stmt::Let { bindings: vec![(local, x)], otherwise: Some(bad), site: b.site() },
         Stmt::If { condition: big, then: vec![drop_as("big")], otherwise: vec![b.set("y", sum)] },
@@ -193,7 +196,7 @@ fn flow_of_let_else_if_and_return() {
         &[
             (r#"{"x":11}"#, "dropped by r0 as big"),
             (r#"{"x":1}"#, r#"routed | b#0 {"x":1,"y":2}"#),
-            (r#"{"x":"q"}"#, r#"routed | a#0 {"x":"q","tags":["bad"]} | site 0 type"#),
+            (r#"{"x":"q"}"#, r#"routed | a#0 {"x":"q","tags":["bad"]} | site 1 type"#),
             ("{}", r#"routed | a#0 {"tags":["bad"]}"#),
         ],
     );
@@ -364,6 +367,7 @@ fn lookups_are_asked_once_for_the_distinct_keys_of_the_rows_that_need_them() {
         keys: vec![Ty::required(Type::Text)],
         yields: user.clone(),
         span: Span::default(),
+        fields: Vec::new(),
     });
     let id = b.field_as("id", Type::Text);
     let found = b.expr(Op::Lookup { lookup: 0, args: vec![id] }, user.base);

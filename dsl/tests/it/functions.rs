@@ -1,5 +1,6 @@
 //! Every function on values, through the evaluator: arguments in, JSON out.
 
+mod detectors;
 mod examples;
 mod lines;
 mod parsers;

@@ -154,7 +154,7 @@ impl Reader for Disk {
 
 #[test]
 fn shipped_programs_hold() {
-    for entry in ["rules/prod.rules", "rules/samples/prod.rules"] {
+    for entry in ["rules/prod.rules", "rules/enrichment.rules", "rules/samples/prod.rules"] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(entry);
         let compiled = compile(&path, &Disk, Mode::Test);
         let said = render(&compiled.diagnostics, &compiled.sources, false);
@@ -190,10 +190,15 @@ fn writing_rules() {
 }
 
 #[test]
+fn enrichment() {
+    expect_file!["../../../docs/enrichment.md"].assert_eq(&hold("docs/enrichment.md"));
+}
+
+#[test]
 fn a_page_for_every_code() {
     let (mut known, mut wrong) = (Vec::new(), Vec::new());
     for code in Code::ALL {
-        let Some(text) = code.page() else { continue };
+        let text = code.page();
         known.push(format!("{code}.md"));
         assert!(text.starts_with(&format!("# {code}: ")), "the page of {code} names it");
         let path = format!("docs/diagnostics/{code}.md");
@@ -223,6 +228,19 @@ fn a_page_for_every_code() {
 fn limits_and_windows() {
     let path = "docs/limits-and-windows.md";
     expect_file!["../../../docs/limits-and-windows.md"].assert_eq(&hold(path));
+}
+
+#[test]
+fn from_other_languages() {
+    for name in ["vrl", "logstash", "logql"] {
+        let path = format!("docs/from-{name}.md");
+        expect_file![format!("../../../{path}")].assert_eq(&hold(&path));
+    }
+}
+
+#[test]
+fn lookups() {
+    expect_file!["../../../docs/lookups.md"].assert_eq(&hold("docs/lookups.md"));
 }
 
 #[test]

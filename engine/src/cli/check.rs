@@ -3,15 +3,13 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 use logmon_dsl::{
-    coverage,
+    cost, coverage,
     diagnostic::{Code, Diagnostic, Resolved, has_errors},
     program::{Compilation, Mode},
     span::FileId,
-    test_block,
 };
 
 use super::{analysis, compilation, draw, refused, say};
@@ -34,6 +32,9 @@ pub(super) struct Arguments {
     /// Say too which rules no test reaches, and which are shadowed in the events of the tests
     #[arg(long)]
     tests: bool,
+    /// Say too which rules take most of the time, as far as it can be told without events
+    #[arg(long)]
+    costs: bool,
     /// Print the page about a code, such as E304, and check nothing
     #[arg(long, value_name = "CODE", conflicts_with_all = ["fix", "json", "tests"])]
     explain: Option<String>,
@@ -51,12 +52,13 @@ pub(super) fn check(arguments: &Arguments) -> Exit {
             Err(exit) => return exit,
         }
     }
-    if arguments.tests
+    if arguments.tests && found.program.is_some() {
+        found.diagnostics.extend(coverage::said_by_tests(&analysis(rules)));
+    }
+    if arguments.costs
         && let Some(program) = &found.program
     {
-        let plan = Arc::new(program.plan.clone());
-        found.diagnostics.extend(coverage::untested(&analysis(rules)));
-        found.diagnostics.extend(test_block::shadowed(&plan, &program.tests));
+        found.diagnostics.extend(cost::expensive(&program.plan));
     }
     if arguments.json {
         let resolved: Vec<Resolved> =
@@ -85,10 +87,7 @@ fn page(name: &str) -> Exit {
         eprintln!("there is no check `{name}`");
         return Exit::Usage;
     };
-    match code.page() {
-        Some(page) => say(page.trim_end()),
-        None => say(format_args!("{code}: {}", code.sentence())),
-    }
+    say(code.page().trim_end());
     Exit::Fine
 }
 

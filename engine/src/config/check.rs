@@ -376,6 +376,8 @@ impl Check<'_> {
                     "kafka",
                     &[
                         ("url", raw.url.is_some()),
+                        ("urls", !raw.urls.is_empty()),
+                        ("errors", !raw.errors.is_empty()),
                         ("database", raw.database.is_some()),
                         ("table", raw.table.is_some()),
                         ("user", raw.user.is_some()),
@@ -407,7 +409,16 @@ impl Check<'_> {
 
     fn clickhouse(&mut self, name: &str, raw: RawSink) -> ClickHouseSink {
         let key = |last| ["sink", name, last];
-        let url = self.address(&key("url"), raw.url, "http://localhost:8123");
+        let example = "http://localhost:8123";
+        if !raw.urls.is_empty() && raw.url.is_some() {
+            self.wrong(&key("urls"), "stands beside `url`; write all servers into `urls`");
+        }
+        let urls = if raw.urls.is_empty() {
+            vec![self.address(&key("url"), raw.url, example)]
+        } else {
+            let urls = raw.urls.into_iter();
+            urls.map(|url| self.address(&key("urls"), Some(url), example)).collect()
+        };
         for (last, value) in [
             ("database", &raw.database),
             ("table", &raw.table),
@@ -440,13 +451,14 @@ impl Check<'_> {
         let ca = raw.ca.map(|path| self.file(path));
         self.readable(&key("ca"), ca.as_deref());
         ClickHouseSink {
-            url,
+            urls,
             database: raw.database.unwrap_or_else(|| "default".into()),
             table: raw.table,
             user: raw.user.unwrap_or_else(|| "default".into()),
             password: raw.password.unwrap_or_else(|| Secret::new("")),
             ca,
             batch,
+            errors: raw.errors,
             on_absent: raw.on_absent,
             accept_time: AcceptTime {
                 past: accept.past.map_or(ACCEPT_PAST, |wait| wait.0),

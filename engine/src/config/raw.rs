@@ -13,12 +13,16 @@ const BATCH_ROWS: usize = 100_000;
 const BATCH_BYTES: u64 = 32 << 20;
 /// One second: fresh enough to search by, rare enough for a part a second and table.
 const BATCH_AGE: Duration = Duration::from_secs(1);
-/// 100,000 answers: at 200 bytes each about 20 MiB.
+/// 64 MiB: a hundred thousand answers of some hundred bytes each, their keys and the cache's own books.
+const CACHE_BYTES: u64 = 64 << 20;
+/// More distinct keys than most streams have within minutes.
 const CACHE_ENTRIES: u64 = 100_000;
 /// Ten minutes: people and addresses change slowly.
 const CACHE_TTL: Duration = Duration::from_mins(10);
 /// One minute: a key that was just created should be found soon.
 const CACHE_NEGATIVE_TTL: Duration = Duration::from_mins(1);
+/// One minute: a back end that is restarted is not noticed, and nothing gets much older than it may.
+const CACHE_STALE: Duration = Duration::from_mins(1);
 
 /// Connections, credentials and sizes of logmon-engine. `${NAME}` in a text takes the environment
 /// variable NAME, `${file:PATH}` the content of a file, `$${` is a plain `${`.
@@ -202,6 +206,8 @@ pub struct RawSink {
     pub timeout: Option<Wait>,
     /// clickhouse: `http://host:8123` or `https://host:8443`.
     pub url: Option<String>,
+    /// clickhouse: several servers instead of `url`, each with the table: whoever is well and idle gets the next block.
+    pub urls: Vec<String>,
     /// clickhouse: the database. Unset: `default`.
     pub database: Option<String>,
     /// clickhouse: the table. Unset: the one that the rules name.
@@ -214,6 +220,9 @@ pub struct RawSink {
     pub ca: Option<PathBuf>,
     /// clickhouse: when a block is closed: the first limit reached.
     pub batch: Option<Batch>,
+    /// clickhouse: what an error of the server asks of the engine, where that is not what it usually is: `TOO_MANY_PARTS = "stop"`, by name or
+    /// number.
+    pub errors: BTreeMap<String, OnError>,
     /// clickhouse: what a column that is not Nullable gets for an absent value.
     pub on_absent: Option<OnAbsent>,
     /// clickhouse: how far from now an event time may lie; outside, the record's own time is stored.
@@ -279,6 +288,24 @@ pub enum OnAbsent {
     Dlq,
 }
 
+/// What an error of a ClickHouse server asks of the engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OnError {
+    /// The server has too much to do: wait and try again, as long as it takes.
+    Wait,
+    /// Nothing was stored: try again.
+    Retry,
+    /// Something may have been stored: try again with the same bytes and token.
+    Resolve,
+    /// The table changed: read it again, then stop.
+    Refresh,
+    /// A row is to blame: find it and send it to the dead letter.
+    Bisect,
+    /// Stop this sink until a person does something, and keep the offsets.
+    Stop,
+}
+
 /// When a block is closed: the first limit reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -310,30 +337,60 @@ pub struct RawLookup {
     pub kind: Option<LookupKind>,
     /// The cache in front of it.
     pub cache: Cache,
+    /// Where a field of the rules is found, if not under its own name: a column, or a member such as `country.iso_code`.
+    pub fields: BTreeMap<String, String>,
     /// maxmind, file: the file.
     pub path: Option<PathBuf>,
     /// maxmind: several databases whose answers are joined; the first that knows a field wins.
     pub paths: Vec<PathBuf>,
-    /// file: the column or member that is the key.
+    /// file, postgres, clickhouse: the column or member that is the key; several, with commas, for a key of several parts.
     pub key: Option<String>,
     /// file: how it is read. Unset: by the file's ending.
     pub format: Option<FileFormat>,
-    /// http: the address, with `{key}` where the key goes.
+    /// http: the address, with `{key}` where the key goes, or without it where keys go into the body, `batch` at once.
+    /// clickhouse: `http://host:8123`. postgres: `postgres://host:5432/database`. redis: `redis://host:6379/0` or `rediss://…`.
     pub url: Option<String>,
     /// http: a token, sent as `Authorization: Bearer …`.
     pub bearer: Option<Secret>,
-    /// http: who logs in, sent as `Authorization: Basic …`.
+    /// http, postgres, clickhouse, redis: who logs in.
     pub user: Option<String>,
-    /// http: the password.
+    /// http, postgres, clickhouse, redis: the password.
     pub password: Option<Secret>,
     /// http: more headers.
     pub headers: BTreeMap<String, Secret>,
-    /// http: a PEM file with authorities to trust instead of the system's.
+    /// http, postgres, clickhouse, redis: a PEM file with authorities to trust instead of the system's.
     pub ca: Option<PathBuf>,
-    /// http: the longest wait of a batch of events; keys that are not answered by then are absent. Unset: `500ms`.
+    /// http, postgres, clickhouse, redis: a PEM file with our certificate, where the server asks for one.
+    pub cert: Option<PathBuf>,
+    /// http, postgres, clickhouse, redis: a PEM file with the certificate's private key.
+    pub cert_key: Option<PathBuf>,
+    /// postgres: whether the connection is encrypted. Unset: if `ca` or `cert` is given.
+    pub tls: Option<bool>,
+    /// postgres, clickhouse: the table or view with the key, one row a key.
+    pub table: Option<String>,
+    /// postgres, clickhouse: the column that is the answer, where the rules declare a single value.
+    pub value: Option<String>,
+    /// clickhouse: the database. Unset: `default`.
+    pub database: Option<String>,
+    /// redis: the name that a key has there, such as `user:{key}`. Unset: `{key}`.
+    pub pattern: Option<String>,
+    /// redis: what stands under a key. Unset: `json`.
+    pub values: Option<RedisValues>,
+    /// kafka: `host:port` of some brokers.
+    pub brokers: Vec<String>,
+    /// kafka: the compacted topic that is the table; the record's key is the key, a record without a value deletes it.
+    pub topic: Option<String>,
+    /// kafka: TLS and login.
+    pub security: Option<RawSecurity>,
+    /// kafka: librdkafka's own properties, for what has no key here.
+    pub client: BTreeMap<String, Secret>,
+    /// http, postgres, clickhouse, redis: the longest wait of a batch of events; keys that are not answered by then are
+    /// absent, and what comes later is for the next batch. Unset: `500ms`.
     pub timeout: Option<Wait>,
-    /// http: requests at once. Unset: 32.
+    /// http, postgres, clickhouse, redis: calls at once. Unset: 32 for http with one key a call, else 4.
     pub concurrency: Option<u32>,
+    /// http, postgres, clickhouse, redis: keys a call. Unset: 1 for http, else 500.
+    pub batch: Option<u32>,
 }
 
 /// Kinds of lookups.
@@ -346,6 +403,25 @@ pub enum LookupKind {
     File,
     /// A web service.
     Http,
+    /// A table in `PostgreSQL`.
+    Postgres,
+    /// A table in `ClickHouse`.
+    ClickHouse,
+    /// Keys of a Redis or Valkey.
+    Redis,
+    /// A compacted Kafka topic, kept in memory as a table.
+    Kafka,
+}
+
+/// What stands under a key of a Redis.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RedisValues {
+    /// A text with JSON in it.
+    #[default]
+    Json,
+    /// A hash, field by field.
+    Hash,
 }
 
 /// How a lookup's file is read.
@@ -358,18 +434,30 @@ pub enum FileFormat {
     Json,
     /// One JSON object a line.
     Ndjson,
+    /// Apache Parquet, flat columns.
+    Parquet,
 }
 
-/// The cache in front of a lookup.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+/// The cache in front of a lookup. Data in memory (maxmind, file) need none: they are asked directly.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Cache {
-    /// Answers that are kept. Unset: 100000.
+    /// Memory for answers, their keys and what keeping them costs. Unset: `64MiB`.
+    pub bytes: ByteSize,
+    /// Answers that are kept at most. Unset: 100000.
     pub entries: u64,
     /// How long an answer is kept. Unset: 10m.
     pub ttl: Wait,
     /// How long "no such key" is kept. Unset: 1m.
     pub negative_ttl: Wait,
+    /// How much longer an answer is given while a new one is fetched behind the batch's back. Unset: 1m.
+    pub stale: Wait,
+    /// An answer goes earlier if nobody asks for it so long. Unset: never.
+    pub idle: Option<Wait>,
+    /// Keys that are asked for a second, at most; the others are absent. 0, or unset: no limit.
+    pub rate: u32,
+    /// A text file with a key a line: they are asked for at the start, ahead of their first event.
+    pub warm: Option<PathBuf>,
 }
 
 /// `[dead_letter]`
@@ -392,9 +480,14 @@ impl Default for Batch {
 impl Default for Cache {
     fn default() -> Self {
         Self {
+            bytes: ByteSize(CACHE_BYTES),
             entries: CACHE_ENTRIES,
             ttl: Wait(CACHE_TTL),
             negative_ttl: Wait(CACHE_NEGATIVE_TTL),
+            stale: Wait(CACHE_STALE),
+            idle: None,
+            rate: 0,
+            warm: None,
         }
     }
 }

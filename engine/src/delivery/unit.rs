@@ -164,7 +164,7 @@ mod tests {
     #[test]
     fn pieces_have_names_of_their_own() {
         let names: std::collections::BTreeSet<String> =
-            [0..1, 0..2, 1..2, 1..12, 11..2].iter().map(|rows| piece("t", rows)).collect();
+            [0..1, 0..2, 1..2, 1..12, 11..12].iter().map(|rows| piece("t", rows)).collect();
         assert_eq!(names.len(), 5);
         assert!(names.iter().all(|name| name.starts_with("t.")));
     }

@@ -1,5 +1,8 @@
 //! MaxMind databases: address → place, whatever the database calls its members.
 
+mod check;
+mod records;
+
 use std::{
     net::IpAddr,
     path::{Path, PathBuf},
@@ -15,17 +18,19 @@ use logmon_dsl::{
     plan::LookupDecl,
     types::{FieldType, Shape, Type},
 };
-use maxminddb::Reader;
+use maxminddb::{LookupResult, MaxMindDbError, Reader};
 use serde_json::{Map, Value};
+use smallvec::SmallVec;
 
-use super::{Fingerprint, Holding, Lookup, OpenError, Reloaded, row};
+use super::{Fingerprint, Holding, Lookup, OpenError, Reloaded, row, shape::Bound};
 use crate::error::WorldError;
+use records::{Places, Records};
 
 /// The largest database on the market takes half of this; it is held in memory.
 const FILE_BYTES_MAX: u64 = 1 << 30;
 
 /// Where a declared member is found: nested `GeoIP2` first, then the flat names of other makers.
-const ALIASES: [(&[&str], &[&str]); 15] = [
+const ALIASES: [(&[&str], &[&str]); 24] = [
     (
         &["country", "country_code"],
         &["country.iso_code", "country_code", "country", "registered_country.iso_code"],
@@ -62,6 +67,18 @@ const ALIASES: [(&[&str], &[&str]); 15] = [
         ],
     ),
     (&["isp"], &["isp", "traits.isp"]),
+    (&["domain"], &["domain", "traits.domain"]),
+    (&["connection_type"], &["connection_type", "traits.connection_type"]),
+    (&["user_type"], &["user_type", "traits.user_type"]),
+    (&["is_anonymous"], &["is_anonymous", "traits.is_anonymous"]),
+    (&["is_anonymous_vpn", "is_vpn"], &["is_anonymous_vpn", "traits.is_anonymous_vpn"]),
+    (
+        &["is_hosting_provider", "is_hosting"],
+        &["is_hosting_provider", "traits.is_hosting_provider"],
+    ),
+    (&["is_public_proxy", "is_proxy"], &["is_public_proxy", "traits.is_public_proxy"]),
+    (&["is_residential_proxy"], &["is_residential_proxy", "traits.is_residential_proxy"]),
+    (&["is_tor_exit_node", "is_tor"], &["is_tor_exit_node", "traits.is_tor_exit_node"]),
     (
         &["is_in_european_union", "is_eu"],
         &["country.is_in_european_union", "is_in_european_union", "is_eu"],
@@ -73,11 +90,19 @@ const ALIASES: [(&[&str], &[&str]); 15] = [
 pub(super) struct Databases {
     name: Arc<str>,
     shape: Option<Shape>,
+    bound: Bound,
     paths: Vec<PathBuf>,
-    current: ArcSwap<Vec<Database>>,
+    current: ArcSwap<Opened>,
     version: AtomicU64,
     /// Two reloads at once would read everything twice.
     reloading: Mutex<()>,
+}
+
+/// Databases as they were read together, and what was decoded of them.
+#[derive(Debug)]
+struct Opened {
+    databases: Vec<Database>,
+    records: Records,
 }
 
 #[derive(Debug)]
@@ -87,7 +112,11 @@ struct Database {
 }
 
 impl Databases {
-    pub(super) fn open(decl: &LookupDecl, paths: &[PathBuf]) -> Result<Self, OpenError> {
+    pub(super) fn open(
+        decl: &LookupDecl,
+        bound: Bound,
+        paths: &[PathBuf],
+    ) -> Result<Self, OpenError> {
         let name = &decl.name;
         let wrong = |sentence: String| Err(OpenError::Config(sentence));
         let [key] = decl.keys.as_slice() else {
@@ -107,58 +136,86 @@ impl Databases {
                 decl.yields
             ));
         }
-        let databases = read(name, paths)?;
+        let opened = read(name, paths)?;
+        check::check(&bound, &opened.databases)?;
         Ok(Self {
             name: Arc::clone(name),
             shape,
+            bound,
             paths: paths.to_vec(),
-            current: ArcSwap::from_pointee(databases),
+            current: ArcSwap::from_pointee(opened),
             version: AtomicU64::new(0),
             reloading: Mutex::default(),
         })
     }
 
-    fn answer(&self, databases: &[Database], key: &str) -> Answer {
+    fn answer(&self, opened: &Opened, key: &str) -> Answer {
         match key.trim().parse::<IpAddr>() {
-            Ok(address) => self.place(databases, address.to_canonical()),
+            Ok(address) => self.place(opened, address.to_canonical()),
             Err(_) => Answer::Miss,
         }
     }
 
-    fn place(&self, databases: &[Database], address: IpAddr) -> Answer {
-        let mut records = Vec::with_capacity(databases.len());
-        for database in databases {
-            match database.record(address) {
-                Ok(Some(record)) => records.push(record),
-                Ok(None) => {}
-                Err(error) => {
-                    tracing::debug!(lookup = &*self.name, %error, "a record cannot be read");
-                    return Answer::Failed;
+    fn place(&self, opened: &Opened, address: IpAddr) -> Answer {
+        let mut found = SmallVec::<[LookupResult<'_, Vec<u8>>; 4]>::new();
+        let mut places = Places::new();
+        for database in &opened.databases {
+            match database.find(address) {
+                Ok(result) => {
+                    places.push(
+                        result.as_ref().and_then(LookupResult::offset).map_or(0, |at| at + 1),
+                    );
+                    found.extend(result);
                 }
+                Err(error) => return self.unreadable(&error),
+            }
+        }
+        if places.iter().all(|place| *place == 0) {
+            return Answer::Miss;
+        }
+        opened.records.answer(places, || self.decode(&found))
+    }
+
+    fn decode(&self, found: &[LookupResult<'_, Vec<u8>>]) -> Answer {
+        let mut records = Vec::with_capacity(found.len());
+        for result in found {
+            match result.decode::<Value>() {
+                Ok(Some(Value::Object(record))) => records.push(record),
+                Ok(Some(_) | None) => {}
+                Err(error) => return self.unreadable(&error),
             }
         }
         if records.is_empty() {
             return Answer::Miss;
         }
         let members = match &self.shape {
-            Some(shape) => row::record(shape, |field| find(&records, field), || joined(&records)),
+            Some(shape) => {
+                let mut columns = self.bound.columns.iter();
+                let find = |field: &FieldType| find(&records, field, columns.next()?);
+                row::record(shape, find, || joined(&records))
+            }
             None => Some(joined(&records)),
         };
         members.map_or(Answer::Miss, |members| {
             Answer::Found(Value::Object(members).to_string().into())
         })
     }
+
+    fn unreadable(&self, error: &MaxMindDbError) -> Answer {
+        tracing::debug!(lookup = &*self.name, %error, "a record cannot be read");
+        Answer::Failed
+    }
 }
 
 impl Lookup for Databases {
     fn fetch(&self, keys: &[&str]) -> Vec<Answer> {
-        let databases = self.current.load();
-        keys.iter().map(|key| self.answer(&databases, key)).collect()
+        let opened = self.current.load();
+        keys.iter().map(|key| self.answer(&opened, key)).collect()
     }
 
     fn fetch_addresses(&self, addresses: &[IpAddr]) -> Vec<Answer> {
-        let databases = self.current.load();
-        addresses.iter().map(|address| self.place(&databases, *address)).collect()
+        let opened = self.current.load();
+        addresses.iter().map(|address| self.place(&opened, *address)).collect()
     }
 
     fn is_local(&self) -> bool {
@@ -168,19 +225,25 @@ impl Lookup for Databases {
     fn reload(&self) -> Result<Reloaded, WorldError> {
         let _alone = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         let current = self.current.load_full();
-        let same = self.paths.iter().zip(&*current).all(|(path, database)| {
+        let same = self.paths.iter().zip(&current.databases).all(|(path, database)| {
             Fingerprint::of(path).is_ok_and(|now| now == database.fingerprint)
         });
         if same {
             return Ok(Reloaded::Unchanged);
         }
-        self.current.store(Arc::new(read(&self.name, &self.paths)?));
+        let fresh = read(&self.name, &self.paths)?;
+        for ((path, old), new) in self.paths.iter().zip(&current.databases).zip(&fresh.databases) {
+            check::is_newer(&self.name, path, old, new)?;
+        }
+        check::check(&self.bound, &fresh.databases).map_err(OpenError::into_world)?;
+        self.current.store(Arc::new(fresh));
         self.version.fetch_add(1, Ordering::AcqRel);
         Ok(Reloaded::Replaced)
     }
 
     fn holds(&self) -> Holding {
-        let databases = self.current.load();
+        let opened = self.current.load();
+        let databases = &opened.databases;
         // The oldest counts: that is the one to look after.
         let made = databases.iter().map(|database| database.reader.metadata().build_epoch).min();
         Holding {
@@ -192,20 +255,20 @@ impl Lookup for Databases {
 }
 
 impl Database {
-    fn record(&self, address: IpAddr) -> Result<Option<Map<String, Value>>, String> {
+    /// Where the address leads; `None` for an address of a family that the database does not know.
+    fn find(&self, address: IpAddr) -> Result<Option<LookupResult<'_, Vec<u8>>>, MaxMindDbError> {
         if address.is_ipv6() && self.reader.metadata().ip_version == 4 {
             return Ok(None);
         }
-        let found = self.reader.lookup(address).map_err(|error| error.to_string())?;
-        match found.decode::<Value>().map_err(|error| error.to_string())? {
-            Some(Value::Object(record)) => Ok(Some(record)),
-            Some(_) | None => Ok(None),
-        }
+        self.reader.lookup(address).map(Some)
     }
 }
 
-fn read(name: &str, paths: &[PathBuf]) -> Result<Vec<Database>, WorldError> {
-    paths.iter().map(|path| read_one(name, path)).collect()
+fn read(name: &str, paths: &[PathBuf]) -> Result<Opened, WorldError> {
+    let databases: Vec<Database> =
+        paths.iter().map(|path| read_one(name, path)).collect::<Result<_, _>>()?;
+    let bytes: u64 = databases.iter().map(|database| database.fingerprint.length).sum();
+    Ok(Opened { databases, records: Records::new(bytes as usize) })
 }
 
 fn read_one(name: &str, path: &Path) -> Result<Database, WorldError> {
@@ -219,7 +282,7 @@ fn read_one(name: &str, path: &Path) -> Result<Database, WorldError> {
     }
     // Read whole rather than mapped: whoever replaces the file in place cannot pull it from under us.
     let bytes = std::fs::read(path).map_err(unreadable)?;
-    let broken = |error: maxminddb::MaxMindDbError| {
+    let broken = |error: MaxMindDbError| {
         let sentence = format!("[lookup.{name}] path: {at} is no sound MaxMind database: {error}");
         WorldError::because(sentence, error)
     };
@@ -232,30 +295,19 @@ fn read_one(name: &str, path: &Path) -> Result<Database, WorldError> {
     Ok(Database { reader, fingerprint })
 }
 
-/// A declared member: under its own name if that fits, else where its aliases point.
-fn find(records: &[Map<String, Value>], field: &FieldType) -> Option<Value> {
+/// A declared member: where the configuration says, else under its own name if that fits, else where its aliases point.
+fn find(records: &[Map<String, Value>], field: &FieldType, column: &str) -> Option<Value> {
     let ty = &field.ty.base;
-    let own = |record: &Map<String, Value>| row::fit(record.get(&*field.name)?, ty);
-    if let Some(value) = records.iter().find_map(own) {
-        return Some(value);
-    }
-    let (_, paths) = ALIASES.iter().find(|(names, _)| names.contains(&&*field.name))?;
-    records
-        .iter()
-        .find_map(|record| paths.iter().find_map(|path| row::fit(at_path(record, path)?, ty)))
+    places(field, column).find_map(|path| {
+        records.iter().find_map(|record| row::fit(row::at_path(record, path)?, ty))
+    })
 }
 
-/// The value at `country.iso_code` or `subdivisions.0.iso_code`.
-fn at_path<'a>(record: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
-    let (first, rest) = path.split_once('.').unwrap_or((path, ""));
-    let mut value = record.get(first)?;
-    for part in rest.split('.').filter(|part| !part.is_empty()) {
-        value = match value {
-            Value::Array(items) => items.get(part.parse::<usize>().ok()?)?,
-            _ => value.get(part)?,
-        };
-    }
-    Some(value)
+/// Paths under which a member may stand, the best first.
+fn places<'a>(field: &'a FieldType, column: &'a str) -> impl Iterator<Item = &'a str> {
+    let is_named = *field.name != *column;
+    let aliases = ALIASES.iter().find(|(names, _)| !is_named && names.contains(&&*field.name));
+    std::iter::once(column).chain(aliases.into_iter().flat_map(|(_, paths)| paths.iter().copied()))
 }
 
 /// All members of all records, the first record's win.

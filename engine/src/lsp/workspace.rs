@@ -35,6 +35,15 @@ impl Reader for Texts<'_> {
         let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
         String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())
     }
+
+    fn lock(&self, entry: &Path) -> Option<(PathBuf, String)> {
+        program::lock_beside(self, entry)
+    }
+
+    /// An editor has no secrets, and rules are no worse for it: what is checked is that they are used as keys alone.
+    fn secret(&self, _name: &str) -> Result<String, String> {
+        Ok("secret".to_owned())
+    }
 }
 
 impl Workspace {

@@ -65,10 +65,26 @@ pub struct LookupMetrics {
     pub negative: IntCounter,
     /// Keys that failed or came too late.
     pub errors: IntCounter,
+    /// Keys answered with an old answer while a new one was fetched.
+    pub stale: IntCounter,
+    /// Keys that were not asked for because of the rate.
+    pub refused: IntCounter,
+    /// Answers that had to go for want of room.
+    pub evicted: IntCounter,
     /// Time of fetching the keys of a batch.
     pub seconds: Histogram,
     /// Answers held.
     pub entries: IntGauge,
+    /// Memory of the cache.
+    pub bytes: IntGauge,
+    /// Keys that are being fetched.
+    pub flights: IntGauge,
+    /// 1 while the back end is left alone.
+    pub paused: IntGauge,
+    /// Answers that came late or unasked.
+    pub late: IntCounter,
+    /// How often the data were replaced.
+    pub data_version: IntGauge,
     /// When the data was made, seconds since 1970.
     pub data_timestamp: Gauge,
 }
@@ -131,8 +147,16 @@ impl Metrics {
             misses: vector.misses.with_label_values(&[name]),
             negative: vector.negative.with_label_values(&[name]),
             errors: vector.errors.with_label_values(&[name]),
+            stale: vector.stale.with_label_values(&[name]),
+            refused: vector.refused.with_label_values(&[name]),
+            evicted: vector.evicted.with_label_values(&[name]),
+            bytes: vector.bytes.with_label_values(&[name]),
+            flights: vector.flights.with_label_values(&[name]),
+            paused: vector.paused.with_label_values(&[name]),
             seconds: vector.seconds.with_label_values(&[name]),
             entries: vector.entries.with_label_values(&[name]),
+            late: vector.late.with_label_values(&[name]),
+            data_version: vector.data_version.with_label_values(&[name]),
             data_timestamp: vector.data_timestamp.with_label_values(&[name]),
         }
     }

@@ -41,6 +41,13 @@ impl Metrics {
                 reasons: Capped::default(),
             })
             .collect();
+        self.rule.renamed.reset();
+        for rule in &plan.rules {
+            let Some(was) = &rule.was else { continue };
+            let (above, _) = rule.label.rsplit_once('/').unwrap_or(("", ""));
+            let was = format!("{above}/{was}");
+            self.rule.renamed.with_label_values(&[&*rule.label, &was]).set(1);
+        }
         let counted = self.counted.bind(&plan.metrics);
         RuleMetrics { metrics: Arc::clone(self), plan: Arc::clone(plan), counters, counted }
     }

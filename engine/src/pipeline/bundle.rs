@@ -11,6 +11,7 @@ use std::{
 use logmon_dsl::{
     plan::{Plan, SinkId, SinkType},
     program::{LockFile, Program},
+    render::render,
 };
 use rdkafka::ClientConfig;
 use tokio::runtime::Handle;
@@ -32,8 +33,8 @@ use crate::{
     metrics::{Metrics, RuleMetrics},
     sink::{
         clickhouse::{
-            Binding, Client, Compression, Endpoint, Endpoints, OnAbsent, Options, Shelf, SinkError,
-            Table, bind::bind_named, ddl, dead_letter,
+            Binding, Class, Classes, Client, Compression, Endpoint, Endpoints, OnAbsent, Options,
+            Shelf, SinkError, Table, bind::bind_named, codes, ddl, dead_letter,
         },
         kafka::TopicSink,
     },
@@ -179,7 +180,7 @@ impl World {
         let (budget, shelf) = (Budget::new(share(COUNTED_SHARE)), Shelf::new(share(KEPT_SHARE)));
         let clock = SystemClock::new();
         let metrics = Arc::clone(status.metrics());
-        let office = Office::new(clock.clone(), Arc::clone(&budget), metrics, incarnation);
+        let office = Office::new(clock, Arc::clone(&budget), metrics, incarnation);
         Arc::new(Self {
             config,
             clock,
@@ -219,7 +220,7 @@ impl World {
         program: Program,
         previous: Option<&Bundle>,
     ) -> Result<Bundle, Vec<BindError>> {
-        let Program { mut plan, files, hash, lock, .. } = program;
+        let Program { mut plan, files, hash, lock, sources, .. } = program;
         let mut errors = self.names(&plan);
         if !errors.is_empty() {
             return Err(errors);
@@ -238,6 +239,9 @@ impl World {
                 .map_err(|failed| {
                     errors.extend(failed.into_iter().map(|error| match error {
                         OpenError::Config(message) => BindError::Config(message),
+                        OpenError::Shape(wrong) => {
+                            BindError::World(render(&wrong, &sources, false))
+                        }
                         OpenError::World(error) => BindError::World(sentence(&error)),
                     }));
                 })
@@ -321,11 +325,11 @@ impl World {
                         "[sink.{name}] needs `table`: the rules do not name one"
                     )));
                 };
-                let client = client(&name, table)?;
+                let clients = clients(settings, table)?;
                 if self.config.dead_letter.as_ref().is_some_and(|dead| dead.sink == name) {
-                    self.make_dead_letter_table(&client, at)?;
+                    self.make_dead_letter_table(&clients, at)?;
                 }
-                let read = self.runtime.block_on(Table::read(&client, at)).map_err(world)?;
+                let read = self.read_table(&clients, at)?;
                 if let Some(lock) = lock {
                     schema::compare(lock, at, &read)?;
                 }
@@ -335,13 +339,13 @@ impl World {
                 let exact = self.exact(&Candidate {
                     name: &name,
                     delivery: settings.delivery,
-                    client: &client,
+                    clients: &clients,
                     table: &read,
                     binding: &binding,
                     limits: table.batch,
                     compression: settings.compression,
                 })?;
-                let outbox = self.outbox(&name, || Ok(carrier(client, settings.compression)))?;
+                let outbox = self.outbox(&name, || Ok(carrier(clients, settings.compression)))?;
                 let limits = table.batch;
                 Ok(Unsealed::Table { binding: Box::new(binding), limits, outbox, exact })
             }
@@ -406,29 +410,72 @@ impl World {
         at: &str,
     ) -> Result<DeadTable, BindError> {
         let (name, compression) = (&sink.name, sink.compression);
-        let client = client(name, table)?;
-        self.make_dead_letter_table(&client, at)?;
-        let read = self.runtime.block_on(Table::read(&client, at)).map_err(world)?;
+        let clients = clients(sink, table)?;
+        self.make_dead_letter_table(&clients, at)?;
+        let read = self.read_table(&clients, at)?;
         // Looked at once here, so that a table without the columns is said at start.
         let read = Arc::new(read);
         let letters = dead_letter::DeadLetters::new(name, &read).map_err(world)?;
         let exact = self.exact(&Candidate {
             name,
             delivery: sink.delivery,
-            client: &client,
+            clients: &clients,
             table: &read,
             binding: letters.builder().binding(),
             limits: config::Batch::default(),
             compression,
         })?;
         let outbox = self
-            .outbox(&format!("{name}/dead_letter").into(), || Ok(carrier(client, compression)))?;
+            .outbox(&format!("{name}/dead_letter").into(), || Ok(carrier(clients, compression)))?;
         Ok(((read, outbox), exact))
     }
 
-    fn make_dead_letter_table(&self, client: &Client, name: &str) -> Result<(), BindError> {
-        let statement = ddl::dead_letters(&client.endpoint().database, name);
-        self.runtime.block_on(client.query(&statement, &[])).map(drop).map_err(world)
+    fn make_dead_letter_table(&self, clients: &[Arc<Client>], name: &str) -> Result<(), BindError> {
+        let make = async |client: &Client| {
+            let statement = ddl::dead_letters(&client.endpoint().database, name);
+            client.query(&statement, &[]).await
+        };
+        self.ask_all(clients, &make).map(drop)
+    }
+
+    /// Reads a table, which must be the same on every server.
+    fn read_table(&self, clients: &[Arc<Client>], at: &str) -> Result<Table, BindError> {
+        let mut read =
+            self.ask_all(clients, &async |client: &Client| Table::read(client, at).await)?;
+        let (first, others) = read.split_first().expect("at least one server answered");
+        if others.iter().any(|other| {
+            (&other.columns, &other.partition_key) != (&first.columns, &first.partition_key)
+        }) {
+            let sink = &clients[0].endpoint().sink;
+            return Err(BindError::World(format!(
+                "[sink.{sink}] urls: the table {at} is not the same on every server; give it the same columns and partition key"
+            )));
+        }
+        Ok(read.swap_remove(0))
+    }
+
+    /// Asks every server of a sink; those that cannot be reached may come later, as long as one answers.
+    fn ask_all<T>(
+        &self,
+        clients: &[Arc<Client>],
+        ask: &impl AsyncFn(&Client) -> Result<T, SinkError>,
+    ) -> Result<Vec<T>, BindError> {
+        let mut answers = Vec::new();
+        let mut unreachable = Vec::new();
+        for client in clients {
+            match self.runtime.block_on(ask(client)) {
+                Ok(answer) => answers.push(answer),
+                Err(error) if error.class.is_transient() => unreachable.push(error),
+                Err(error) => return Err(world(error)),
+            }
+        }
+        if answers.is_empty() {
+            return Err(world(unreachable.swap_remove(0)));
+        }
+        for error in unreachable {
+            tracing::warn!("{error}; the sink's other servers are used meanwhile");
+        }
+        Ok(answers)
     }
 
     fn topic(
@@ -507,21 +554,48 @@ enum Unsealed {
     },
 }
 
-pub(super) fn client(name: &Arc<str>, sink: &ClickHouseSink) -> Result<Arc<Client>, BindError> {
-    let endpoint = Endpoint {
-        sink: name.to_string(),
-        url: sink.url.clone(),
-        database: sink.database.clone(),
-        user: sink.user.clone(),
-        password: sink.password.expose().to_owned(),
-        ca: sink.ca.clone(),
-        ..Endpoint::default()
+/// A client for each of a sink's servers.
+pub(crate) fn clients(
+    sink: &config::Sink,
+    table: &ClickHouseSink,
+) -> Result<Vec<Arc<Client>>, BindError> {
+    let name = &sink.name;
+    let mut classes = BTreeMap::new();
+    for (code, &on_error) in &table.errors {
+        let Some(known) = codes::named(code) else {
+            return Err(BindError::Config(format!(
+                "[sink.{name}.errors] names {code}, which is no error of ClickHouse: write a number, or a name such as TOO_MANY_PARTS"
+            )));
+        };
+        let class = match on_error {
+            config::OnError::Wait => Class::Wait,
+            config::OnError::Retry => Class::Retry,
+            config::OnError::Resolve => Class::Resolve,
+            config::OnError::Refresh => Class::Refresh,
+            config::OnError::Bisect => Class::Bisect,
+            config::OnError::Stop => Class::Stop,
+        };
+        classes.insert(known.number, class);
+    }
+    let classes = Classes::new(classes);
+    let client = |url: &String| {
+        let endpoint = Endpoint {
+            sink: name.to_string(),
+            url: url.clone(),
+            database: table.database.clone(),
+            user: table.user.clone(),
+            password: table.password.expose().to_owned(),
+            ca: table.ca.clone(),
+            timeout: sink.timeout,
+            classes: classes.clone(),
+        };
+        Client::new(endpoint).map(Arc::new).map_err(world)
     };
-    Client::new(endpoint).map(Arc::new).map_err(world)
+    table.urls.iter().map(client).collect()
 }
 
-fn carrier(client: Arc<Client>, by: config::Compression) -> Carrier {
-    let endpoints = Arc::new(Endpoints::new(vec![client]));
+fn carrier(clients: Vec<Arc<Client>>, by: config::Compression) -> Carrier {
+    let endpoints = Arc::new(Endpoints::new(clients));
     Carrier::Table { endpoints, compression: compression(by) }
 }
 

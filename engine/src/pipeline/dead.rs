@@ -195,8 +195,12 @@ pub fn record(letter: &DeadLetter) -> Record {
         ("bundle", letter.bundle.to_string()),
         ("raw_bytes", letter.raw.bytes.to_string()),
         ("raw_hash", letter.raw.hash.clone()),
+        ("timestamp", letter.timestamp.to_string()),
     ];
-    let headers =
-        headers.into_iter().map(|(name, value)| (name.to_owned(), value.into_bytes())).collect();
+    let headers = headers.into_iter().map(|(name, value)| (name.to_owned(), value.into_bytes()));
+    // Of the record itself, so that it can be judged once more as it was.
+    let own_key = letter.key.iter().map(|key| ("kafka_key".to_owned(), key.clone()));
+    let own = letter.headers.iter().map(|(name, value)| (format!("header.{name}"), value.clone()));
+    let headers = headers.chain(own_key).chain(own).collect();
     Record { key: Some(key), value: letter.raw.head.clone(), headers }
 }

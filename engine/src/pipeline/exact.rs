@@ -6,6 +6,7 @@ pub mod bundles;
 pub mod growing;
 pub mod mode;
 pub mod ranges;
+pub mod refused;
 pub mod repair;
 pub mod runner;
 pub mod table;

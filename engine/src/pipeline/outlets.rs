@@ -408,7 +408,7 @@ fn count(metrics: &SinkMetrics, report: &AppendReport) {
 }
 
 /// A route's rows as records of a topic: the event as JSON, the route's `key` as key.
-fn records(batch: &Batch, plan: &Plan, names: &Names, routed: &Routed) -> Vec<Record> {
+pub(super) fn records(batch: &Batch, plan: &Plan, names: &Names, routed: &Routed) -> Vec<Record> {
     let key = routed
         .args
         .iter()

@@ -7,7 +7,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     path::{Path, PathBuf},
-    sync::{Arc, mpsc},
+    sync::{Arc, atomic::Ordering, mpsc},
     time::{Duration, Instant},
 };
 
@@ -129,6 +129,9 @@ impl Reloader {
     fn look(&mut self) {
         let stamps = self.stamps();
         if stamps == self.seen {
+            if self.world.changed.swap(false, Ordering::AcqRel) {
+                self.rebind();
+            }
             return;
         }
         let databases = lookup::files(&self.world.config);
@@ -254,6 +257,28 @@ impl Reloader {
             Err(errors) => {
                 let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
                 refuse(lines.join("; "));
+            }
+        }
+    }
+
+    /// Reads the tables again under the rules that run: a sink says that its table is not what it was.
+    fn rebind(&self) {
+        let old = self.bundle.load_full();
+        let options = Options { sinks: sink_settings(&self.world.config), ..Options::default() };
+        let program = program::compile_with(&self.entry, self.reader, Mode::Run, &options).program;
+        // Rules that changed meanwhile are a reload of their own, which reads the tables too.
+        let Some(program) = program.filter(|program| program.hash.to_hex().as_str() == old.hash)
+        else {
+            return;
+        };
+        match self.world.bind(program, Some(&old)) {
+            Ok(bundle) => {
+                self.bundle.store(Arc::new(bundle));
+                tracing::info!("the tables were read again");
+            }
+            Err(errors) => {
+                let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+                tracing::error!("the tables cannot be used as they are now: {}", lines.join("; "));
             }
         }
     }

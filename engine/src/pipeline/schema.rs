@@ -14,7 +14,7 @@ use logmon_dsl::{
 };
 use tokio::runtime::Handle;
 
-use super::bundle::{BindError, client, world};
+use super::bundle::{BindError, clients, world};
 use crate::{
     config::{Config, OnAbsent, SinkKind},
     sink::clickhouse::Table,
@@ -53,8 +53,8 @@ pub fn pull(config: &Config, plan: &Plan, runtime: &Handle) -> Result<Lock, Vec<
         };
         let SinkKind::ClickHouse(table) = &settings.kind else { continue };
         let name = table.table.as_deref().unwrap_or(declared);
-        let read = client(&sink.name, table)
-            .and_then(|client| runtime.block_on(Table::read(&client, name)).map_err(world));
+        let read = clients(settings, table)
+            .and_then(|all| runtime.block_on(Table::read(&all[0], name)).map_err(world));
         match read {
             Ok(read) => {
                 let columns = columns(&read);

@@ -314,7 +314,7 @@ pub(super) enum Fate {
     DeadLettered,
 }
 
-fn row_fates(outcome: &Outcome, dead_letters: &DeadLetters) -> Vec<Fate> {
+pub(super) fn row_fates(outcome: &Outcome, dead_letters: &DeadLetters) -> Vec<Fate> {
     let mut fates: Vec<Fate> = outcome
         .event_fates()
         .iter()
@@ -332,7 +332,7 @@ fn row_fates(outcome: &Outcome, dead_letters: &DeadLetters) -> Vec<Fate> {
 }
 
 /// Takes events with a fault out of all routes, as `on_fault` says.
-fn withhold(
+pub(super) fn withhold(
     outcome: &mut Outcome,
     on_fault: OnFault,
     fates: &mut [Fate],

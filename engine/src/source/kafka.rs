@@ -6,6 +6,7 @@
 pub mod again;
 mod context;
 mod note;
+pub mod past;
 mod queue;
 mod witness;
 

@@ -23,14 +23,14 @@ use logmon_engine::sink::clickhouse::{
 use logmon_services::ClickHouse;
 
 /// 2026-11-21T12:00:00Z: the clock and the records' Kafka timestamp.
-const NOON: i64 = 1_795_262_400_000_000_000;
+pub(super) const NOON: i64 = 1_795_262_400_000_000_000;
 
-fn server() -> &'static ClickHouse {
+pub(super) fn server() -> &'static ClickHouse {
     static SERVER: OnceLock<ClickHouse> = OnceLock::new();
     SERVER.get_or_init(|| ClickHouse::start().unwrap())
 }
 
-fn runtime() -> tokio::runtime::Runtime {
+pub(super) fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
@@ -63,7 +63,7 @@ fn context() -> Context<'static> {
 }
 
 /// Events of one partition, counted from that offset.
-fn batch(layout: &Layout, names: &mut Names, events: &[String], first: usize) -> Batch {
+pub(super) fn batch(layout: &Layout, names: &mut Names, events: &[String], first: usize) -> Batch {
     let mut batch = Batch::new(layout);
     let bytes: Vec<&[u8]> = events.iter().map(String::as_bytes).collect();
     load(&mut batch, layout, names, &bytes).unwrap();
@@ -89,7 +89,7 @@ fn route(batch: &Batch, args: &[Argument]) -> Routed {
     }
 }
 
-fn sql(statement: &str) -> String {
+pub(super) fn sql(statement: &str) -> String {
     server().query(statement).unwrap()
 }
 
@@ -97,17 +97,17 @@ fn sql(statement: &str) -> String {
 type Argument = (Vec<Arc<str>>, Arc<Column>);
 
 /// A table, and events on their way into it.
-struct Case {
+pub(super) struct Case {
     options: Options,
     args: Vec<Argument>,
     /// What rules wrote into every second row.
     written: Vec<(Vec<&'static str>, Column)>,
     compression: Compression,
-    events: Vec<String>,
+    pub(super) events: Vec<String>,
 }
 
 impl Case {
-    fn new(events: &[&str]) -> Self {
+    pub(super) fn new(events: &[&str]) -> Self {
         Self {
             options: Options::default(),
             args: Vec::new(),
@@ -117,7 +117,7 @@ impl Case {
         }
     }
 
-    fn bind(&self, table: &str) -> Result<(Binding, Layout), SinkError> {
+    pub(super) fn bind(&self, table: &str) -> Result<(Binding, Layout), SinkError> {
         let client = client();
         let table = runtime().block_on(Table::read(&client, table))?;
         let mut layout = Layout::new();
@@ -153,7 +153,7 @@ impl Case {
         (sum, blocks)
     }
 
-    fn insert(&self, table: &str) -> AppendReport {
+    pub(super) fn insert(&self, table: &str) -> AppendReport {
         let (report, blocks) = self.build(table);
         let inserter = Inserter::new(client());
         let runtime = runtime();

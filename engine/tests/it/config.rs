@@ -110,7 +110,7 @@ fn every_section_reads() {
     let sink = &config.sinks["logs"];
     assert_eq!(sink.compression, Compression::Zstd);
     let SinkKind::ClickHouse(table) = &sink.kind else { panic!("a table is declared") };
-    assert_eq!(table.url, "http://localhost:8123");
+    assert_eq!(table.urls, ["http://localhost:8123"]);
     assert_eq!(table.batch.age, Wait(Duration::from_millis(250)));
     assert_eq!((table.batch.rows, table.batch.bytes), (100_000, ByteSize(32 << 20)));
     assert_eq!(table.accept_time.past, Duration::from_hours(720));
@@ -143,7 +143,7 @@ colour = "red"
             logmon.toml:2: `[sources]` is not a known key; did you mean `source`?
             logmon.toml:8: `[source.app] topcis` is not a known key; did you mean `topics`?
             logmon.toml:13: `[sink.logs] batch.row` is not a known key; did you mean `rows`?
-            logmon.toml:14: `[sink.logs] colour` is not a known key; known here: accept_time, batch, brokers, ca, client, columns, compression, database, delivery, kind, on_absent, password, rest, security, table, timeout, topic, url, user"#]],
+            logmon.toml:14: `[sink.logs] colour` is not a known key; known here: accept_time, batch, brokers, ca, client, columns, compression, database, delivery, errors, kind, on_absent, password, rest, security, table, timeout, topic, url, urls, user"#]],
     );
 }
 
@@ -274,7 +274,7 @@ sink = "log"
             logmon.toml:33: `[sink.nothing] kind` is missing; write "clickhouse" or "kafka"
             logmon.toml:35: `[lookup.geo] path` is missing; name the .mmdb file
             logmon.toml:37: `[lookup.geo] key` does not belong to kind = "maxmind"
-            logmon.toml:39: `[lookup.users] format` is missing, and the file's ending does not tell; write "csv", "json" or "ndjson"
+            logmon.toml:39: `[lookup.users] format` is missing, and the file's ending does not tell; write "csv", "json", "ndjson" or "parquet"
             logmon.toml:39: `[lookup.users] key` is missing; name the column that is the key
             logmon.toml:43: `[lookup.web] user` is missing beside `password`
             logmon.toml:45: `[lookup.web] url` may hold `{key}` only after the host

@@ -9,7 +9,9 @@ pub(crate) mod ledger;
 pub(crate) mod lifecycle;
 mod order;
 pub(crate) mod project;
+mod refused;
 mod remembers;
+mod repair;
 mod secure;
 
 use std::sync::LazyLock;

@@ -6,9 +6,12 @@
 mod bodies;
 mod brokers;
 mod campaign;
+mod clock;
+mod group;
 mod lies;
 mod oracle;
 mod proxy;
+mod reloads;
 mod seed;
 mod servers;
 mod soak;
@@ -16,6 +19,7 @@ mod stage;
 mod stands_still;
 mod storm;
 mod takeover;
+mod wide;
 
 use std::time::Duration;
 

@@ -2,6 +2,10 @@
 
 #![expect(clippy::needless_raw_string_hashes, reason = "expected texts are rewritten that way")]
 
+mod files;
+mod servers;
+mod web;
+
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -18,6 +22,7 @@ use axum::{
     response::IntoResponse,
 };
 use logmon_dsl::{
+    column::value::ip_to_u128,
     eval::{Answer, Lookups},
     plan::LookupDecl,
     span::Span,
@@ -63,6 +68,7 @@ fn decl(name: &str, key: Type, yields: Type) -> LookupDecl {
         keys: vec![Ty::required(key)],
         yields: Ty::optional(yields),
         span: Span::default(),
+        fields: Vec::new(),
     }
 }
 
@@ -116,6 +122,7 @@ impl World {
                 let text = |error: &OpenError| {
                     let kind = match error {
                         OpenError::Config(_) => "config",
+                        OpenError::Shape(_) => "shape",
                         OpenError::World(_) => "world",
                     };
                     format!("{kind}: {error}").replace(&format!("{}/", folder.display()), "")
@@ -256,6 +263,42 @@ fn tables_in_files() {
 }
 
 #[test]
+fn tables_of_address_blocks() {
+    let (world, folder) = (World::new(), Folder::new("blocks"));
+    folder.file(
+        "nets.csv",
+        "net,owner\n10.0.0.0/8,lab\n10.1.0.0/16,office\n10.1.2.3,printer\n2001:DB8::/32,docs\n",
+    );
+    let config = "[lookup.nets]\nkind = \"file\"\npath = \"nets.csv\"\nkey = \"net\"";
+    let nets = decl("nets", Type::Ip, Type::Text);
+    let mut set = world.open(&folder.0, &[nets], config, None).unwrap();
+    assert_eq!(
+        ask(&set, &["10.9.9.9", "10.1.9.9", "::ffff:10.1.2.3", "2001:db8::1", "11.1.1.1", "x"]),
+        json!(["lab", "office", "printer", "docs", null, null])
+    );
+    let address = |text: &str| ip_to_u128(text.parse().unwrap());
+    assert_eq!(
+        set.resolve_addresses(0, &[address("10.1.2.3"), address("2001:db8::1"), address("::1")]),
+        [Answer::Found("\"printer\"".into()), Answer::Found("\"docs\"".into()), Answer::Miss]
+    );
+    assert_eq!(set.states()[0].holding.rows, Some(4));
+    // Blocks asked for as blocks are keys like any other, whatever their host bits.
+    folder.file("exact.csv", "net,owner\n10.1.0.7/16,office\n");
+    let config = "[lookup.nets]\nkind = \"file\"\npath = \"exact.csv\"\nkey = \"net\"";
+    let exact = decl("nets", Type::Cidr, Type::Text);
+    let set = world.open(&folder.0, &[exact], config, None).unwrap();
+    assert_eq!(ask(&set, &["10.1.0.0/16", "10.1.0.0/17"]), json!(["office", null]));
+    folder.file("wrong.csv", "net,owner\n10.0.0.0/8,lab\n10.0.0.0/33,what\n");
+    let config = "[lookup.nets]\nkind = \"file\"\npath = \"wrong.csv\"\nkey = \"net\"";
+    let nets = decl("nets", Type::Ip, Type::Text);
+    let refusal = world.open(&folder.0, &[nets], config, None).unwrap_err();
+    assert_eq!(
+        refusal,
+        "world: [lookup.nets] wrong.csv: the key `10.0.0.0/33` is neither an address nor a block of addresses such as 10.0.0.0/8"
+    );
+}
+
+#[test]
 fn what_is_wrong_with_a_lookup_is_one_sentence_each() {
     let (world, folder) = (World::new(), Folder::new("wrong"));
     folder.file("short.csv", "id,age\nann,31\nbob\n");
@@ -291,11 +334,11 @@ fn what_is_wrong_with_a_lookup_is_one_sentence_each() {
         config: [lookup.scores] is a MaxMind database, which yields a record, not `int?`
         world: [lookup.gone_csv] path: gone.csv cannot be read: No such file or directory (os error 2)
         world: [lookup.short_csv] short.csv:3: has 1 cells, but the heading has 2
-        world: [lookup.typed_csv] typed.csv:2: column `age` holds `old`, which is no int
+        shape: [lookup.typed_csv] typed.csv:2: column `age` holds `old`, which is no int
         world: [lookup.column_csv] column.csv:1: has no column `id`; it has name, age
         world: [lookup.quote_csv] quote.csv:2: a quoted cell does not end
         world: [lookup.broken_json] broken.json:2: key must be a string at line 2 column 2
-        world: [lookup.typed_ndjson] typed.ndjson:2: member `age` is no int
+        shape: [lookup.typed_ndjson] typed.ndjson:2: member `age` is no int
         world: [lookup.text] path: text.mmdb is no sound MaxMind database: invalid database: could not find MaxMind DB metadata in file"#]].assert_eq(&errors);
 }
 
@@ -377,6 +420,51 @@ fn a_web_service() {
 }
 
 #[test]
+fn old_answers_are_renewed_behind_the_batch() {
+    let (world, folder) = (World::new(), Folder::new("stale"));
+    let asked = Arc::new(AtomicUsize::new(0));
+    let listener = world.runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (renewed, when_renewed) = std::sync::mpsc::channel();
+    let count = Arc::clone(&asked);
+    let answer = move || {
+        let (count, renewed) = (Arc::clone(&count), renewed.clone());
+        async move {
+            let number = count.fetch_add(1, Ordering::SeqCst);
+            if number > 0 {
+                renewed.send(number).unwrap();
+            }
+            format!("{{\"id\":\"ann\",\"age\":{number}}}")
+        }
+    };
+    let router = Router::new().fallback(answer);
+    world.runtime.spawn(async move { axum::serve(listener, router).await });
+    folder.file("keys.txt", "ann\n\nann\n");
+    let config = web_config(port, "token") + "cache = { ttl = \"1ms\", stale = \"1h\" }\n";
+    let declared = [decl("users", Type::Text, user())];
+    let set = world.open(&folder.0, &declared, &config, None).unwrap();
+    assert_eq!(ask(&set, &["ann"]), json!([{"id": "ann", "age": 0}]));
+    // Whatever the service does meanwhile, the batch gets what is there.
+    let mut age = 0;
+    while age == 0 {
+        let answer = ask(&set, &["ann"]);
+        age = answer[0]["age"].as_i64().expect("every batch has an answer");
+    }
+    let totals = world.metrics.lookup_totals("users");
+    assert!(totals.errors == 0 && totals.misses == 1, "{totals:?}");
+    // Keys that are known to come are asked for at the start.
+    let config = web_config(port, "token") + "cache = { warm = \"keys.txt\" }\n";
+    let before = asked.load(Ordering::SeqCst);
+    let set = world.open(&folder.0, &declared, &config, None).unwrap();
+    while when_renewed.recv().expect("the key of the list is asked for") < before {}
+    assert!(ask(&set, &["ann"])[0]["age"].is_i64());
+    let config = web_config(port, "token") + "cache = { rate = 1 }\n";
+    let set = world.open(&folder.0, &declared, &config, None).unwrap();
+    assert_eq!(ask(&set, &["x", "y", "z"])[2], json!("failed"));
+    assert!(world.metrics.text().contains("logmon_lookup_refused_total{lookup=\"users\"} 2"));
+}
+
+#[test]
 fn a_service_that_is_not_there_fails_and_does_not_stop() {
     let (world, folder) = (World::new(), Folder::new("down"));
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -385,4 +473,21 @@ fn a_service_that_is_not_there_fails_and_does_not_stop() {
     let declared = [decl("users", Type::Text, user())];
     let set = world.open(&folder.0, &declared, &web_config(port, "token"), None).unwrap();
     assert_eq!(ask(&set, &["ann", "bob"]), json!(["failed", "failed"]));
+}
+
+#[test]
+fn the_configurations_of_the_chapter_are_sound() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/lookups.md");
+    let text = std::fs::read_to_string(page).unwrap();
+    let blocks: Vec<&str> = text
+        .split("```toml\n")
+        .skip(1)
+        .filter_map(|rest| rest.split_once("```").map(|(block, _)| block))
+        .collect();
+    assert!(blocks.len() >= 4, "{blocks:?}");
+    for block in blocks {
+        let known = |_: &str| Some("secret".to_owned());
+        let read = Config::parse(block, Path::new("logmon.toml"), &known);
+        assert!(read.is_ok(), "{}\n{block}", read.unwrap_err());
+    }
 }

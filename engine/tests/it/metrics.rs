@@ -62,3 +62,21 @@ fn a_partition_takes_its_gauges_with_it() {
     drop(partition);
     assert!(!metrics.text().contains("partition=\"3\""));
 }
+
+struct One(&'static str);
+
+impl logmon_dsl::program::Reader for One {
+    fn read(&self, _path: &std::path::Path) -> Result<String, String> {
+        Ok(self.0.to_owned())
+    }
+}
+
+#[test]
+fn a_renamed_rule_says_which_series_were_its_own() {
+    let text = "source app\nsink s : { ... }\n@was(\"noise\")\nrule quiet on app when .service == \"a\" { drop }\ndefault route to s\n";
+    let path = std::path::Path::new("main.rules");
+    let compiled = logmon_dsl::program::compile(path, &One(text), logmon_dsl::program::Mode::Run);
+    let metrics = Metrics::new();
+    let _rules = metrics.rules(&std::sync::Arc::new(compiled.program.unwrap().plan));
+    has(&metrics.text(), "logmon_rule_renamed{rule=\"main/quiet\",was=\"main/noise\"} 1");
+}

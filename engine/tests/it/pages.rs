@@ -119,6 +119,7 @@ fn value(schema: &Value, property: &Value) -> String {
         (_, _) if property["format"] == "date-time" => "time".to_owned(),
         (["string", ..], _) => "text".to_owned(),
         (["integer"], _) => "number".to_owned(),
+        (["boolean"], _) => "`true`, `false`".to_owned(),
         (["array"], _) => "list of texts".to_owned(),
         (["object"], _) => "table of texts".to_owned(),
         (other, _) => panic!("no word for {other:?}"),
@@ -142,4 +143,26 @@ fn operations_names_every_metric() {
     let missing: Vec<_> =
         names.iter().filter(|name| !page.contains(&format!("`logmon_{name}`"))).collect();
     assert!(missing.is_empty(), "docs/operations.md lacks the metrics {missing:?}");
+}
+
+#[test]
+fn the_page_on_delivery_names_every_fault_test() {
+    let page = file("docs/delivery.md");
+    let (_, table) = page.split_once("<!-- tests -->").expect("the table's beginning is marked");
+    let (table, _) = table.split_once(END).expect("the table has an end");
+    let shown: BTreeSet<&str> =
+        table.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/faults");
+    let texts: Vec<String> = fs::read_dir(folder)
+        .expect("the folder of fault tests")
+        .map(|entry| entry.expect("a readable entry").path())
+        .filter(|path| path.is_file())
+        .map(|path| fs::read_to_string(path).expect("a text file"))
+        .collect();
+    let names = texts.iter().flat_map(|text| text.split("#[test]\nfn ").skip(1));
+    let found: BTreeSet<&str> = names
+        .filter_map(|text| text.split('(').next())
+        .filter(|name| name.starts_with('f') || name.starts_with("soak"))
+        .collect();
+    assert_eq!(shown, found, "docs/delivery.md has a row for each fault test");
 }

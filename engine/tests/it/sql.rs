@@ -2,40 +2,20 @@
 mod events;
 mod expressions;
 mod surprises;
+mod windows;
 
-use std::{
-    collections::HashMap,
-    hash::BuildHasher as _,
-    path::Path,
-    sync::{Arc, OnceLock},
-    time::Instant,
-};
+use std::{collections::HashMap, fmt::Write as _, hash::BuildHasher as _, path::Path, sync::Arc};
 
 use logmon_dsl::{
-    column::{Batch, Column, Layout, Names, batch::Meta, load::load},
-    eval::{Evaluator, NoLookups, Routed},
-    plan::{ExprId, Plan, SinkId},
+    column::{Column, Names},
+    eval::{Evaluator, NoLookups},
+    plan::{ExprId, Plan},
     program::{Mode, Reader, compile},
     render,
     sql::{self, Query, Store},
 };
-use logmon_engine::sink::clickhouse::{
-    Binding, Client, Compression, Context, Endpoint, Inserter, Options, Table, TableBuilder,
-    bind::bind_named,
-};
-use logmon_services::ClickHouse;
 
-/// 2026-11-21T12:00:00Z
-const NOON: i64 = 1_795_262_400_000_000_000;
-
-fn server() -> &'static ClickHouse {
-    static SERVER: OnceLock<ClickHouse> = OnceLock::new();
-    SERVER.get_or_init(|| ClickHouse::start().unwrap())
-}
-
-fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
-}
+use crate::clickhouse::{Case, batch, server};
 
 /// Events as they are, and the same events as a table keeps them.
 struct Stored {
@@ -53,49 +33,55 @@ impl Stored {
             "CREATE TABLE {table} ({columns}, kafka_offset UInt64) ENGINE = MergeTree ORDER BY kafka_offset"
         );
         server().query(&statement).unwrap();
-        let endpoint = Endpoint {
-            sink: "logs".into(),
-            url: server().url().into(),
-            database: "default".into(),
-            user: server().user().into(),
-            password: server().password().into(),
-            ..Endpoint::default()
-        };
-        let client = Arc::new(Client::new(endpoint).unwrap());
-        let read = Arc::new(runtime().block_on(Table::read(&client, table)).unwrap());
-        let mut layout = Layout::new();
-        let mut binding =
-            bind_named(&mut layout, &"logs".into(), &read, &Options::default()).unwrap();
-        binding.seal(&layout);
+        let mut case = Case::new(&[]);
+        case.events = events;
+        let (binding, _) = case.bind(table).unwrap();
         let store = binding.store();
-        insert(client, table, binding, &layout, &events);
-        Self { types, table: table.to_owned(), store, events }
+        case.insert(table);
+        Self { types, table: table.to_owned(), store, events: case.events }
     }
 
     /// The expression as a plan has it, or what is wrong with it.
     fn compile(&self, condition: &str) -> Result<(Arc<Plan>, ExprId), String> {
-        let text = format!(
-            "{}\nsource s : Event\nsink out : {{ ... }}\nrule r on s when {condition} {{ tag \"x\" }}\ndefault route to out\n",
-            self.types
-        );
+        let (plan, whens) = self.compile_all(&[condition.to_owned()])?;
+        let when = whens[0].ok_or("the condition is always true")?;
+        Ok((plan, when))
+    }
+
+    /// Conditions as one plan has them; nothing where one folds to a constant.
+    fn compile_all(
+        &self,
+        conditions: &[String],
+    ) -> Result<(Arc<Plan>, Vec<Option<ExprId>>), String> {
+        let mut text = format!("{}\nsource s : Event\nsink out : {{ ... }}\n", self.types);
+        for (number, condition) in conditions.iter().enumerate() {
+            writeln!(text, "rule r{number} on s when {condition} {{ .seen{number} = true }}")
+                .unwrap();
+        }
+        text.push_str("default route to out\n");
         let compiled = compile(Path::new("main.rules"), &One(text), Mode::Run);
         let drawn = render::render(&compiled.diagnostics, &compiled.sources, false);
         let plan = compiled.program.ok_or(drawn)?.plan;
-        let when = plan.rules[0].when.ok_or("the condition is always true")?;
-        Ok((Arc::new(plan), when))
+        let whens = plan.rules.iter().map(|rule| rule.when).collect();
+        Ok((Arc::new(plan), whens))
     }
 
     /// The offsets of the events for which it holds in the stream.
     fn here(&self, plan: &Arc<Plan>, when: ExprId) -> Vec<usize> {
-        let mut batch = Batch::new(&plan.layout);
+        self.here_all(plan, &[when]).remove(0)
+    }
+
+    /// The same of several.
+    fn here_all(&self, plan: &Arc<Plan>, whens: &[ExprId]) -> Vec<Vec<usize>> {
         let mut names = Names::default();
-        let bytes: Vec<&[u8]> = self.events.iter().map(String::as_bytes).collect();
-        load(&mut batch, &plan.layout, &mut names, &bytes).unwrap();
-        batch.meta = meta(batch.rows, 0);
+        let mut batch = batch(&plan.layout, &mut names, &self.events, 0);
         let mut evaluator = Evaluator::new(Arc::clone(plan));
-        let column = evaluator.value(when, &mut batch, &names, &mut NoLookups);
-        let Column::Bool(cells) = &*column else { panic!("a condition is a truth value") };
-        (0..batch.rows).filter(|&row| cells.get(row).is_ok_and(|holds| holds)).collect()
+        let one = |when: &ExprId| {
+            let column = evaluator.value(*when, &mut batch, &names, &mut NoLookups);
+            let Column::Bool(cells) = &*column else { panic!("a condition is a truth value") };
+            (0..batch.rows).filter(|&row| cells.get(row).is_ok_and(|holds| holds)).collect()
+        };
+        whens.iter().map(one).collect()
     }
 
     /// The offsets that the server finds, one list a query.
@@ -109,6 +95,20 @@ impl Stored {
             found.push(ask(&statement, query).map(|text| offsets(&text)));
         }
         found
+    }
+
+    /// The offsets that the server finds for several conditions, each a column of one query. The numbers of their parameters must go on.
+    fn there_all(&self, queries: &[Query]) -> Result<Vec<Vec<usize>>, String> {
+        let columns: Vec<String> = queries
+            .iter()
+            .map(|query| {
+                format!("arraySort(groupArrayIf(kafka_offset, ifNull({}, 0)))", query.text)
+            })
+            .collect();
+        let statement = format!("SELECT {} FROM {} FORMAT TSV", columns.join(",\n"), self.table);
+        let params = queries.iter().flat_map(|query| query.params.clone()).collect();
+        let whole = Query { text: String::new(), params, notes: Vec::new() };
+        Ok(ask(&statement, &whole)?.trim_end().split('\t').map(offsets).collect())
     }
 }
 
@@ -136,51 +136,6 @@ impl Reader for One {
     }
 }
 
-fn meta(rows: usize, first: usize) -> Meta {
-    Meta {
-        topic: "app".into(),
-        partition: 3,
-        offsets: (0..rows).map(|row| (first + row) as i64).collect(),
-        times: vec![NOON; rows],
-        ..Meta::default()
-    }
-}
-
-fn insert(client: Arc<Client>, table: &str, binding: Binding, layout: &Layout, events: &[String]) {
-    let mut builder = TableBuilder::new(Arc::new(binding));
-    let mut names = Names::default();
-    for (ticket, events) in events.chunks(512).enumerate() {
-        let mut batch = Batch::new(layout);
-        let bytes: Vec<&[u8]> = events.iter().map(String::as_bytes).collect();
-        load(&mut batch, layout, &mut names, &bytes).unwrap();
-        batch.meta = meta(batch.rows, ticket * 512);
-        let routed = Routed {
-            sink: SinkId(0),
-            rows: (0..batch.rows as u32).collect(),
-            emit_ix: vec![0; batch.rows],
-            snapshot: Arc::new(batch.snapshot()),
-            args: Vec::new(),
-            rule: None,
-        };
-        let context = Context {
-            names_table: 0,
-            source: "events",
-            wall: NOON,
-            now: Instant::now(),
-            ticket: ticket as u64,
-            attempt: 0,
-            incarnation: 7,
-        };
-        builder.append(&mut batch, &names, &routed, &context);
-    }
-    let inserter = Inserter::new(client);
-    let runtime = runtime();
-    for (number, finished) in builder.finish().iter().enumerate() {
-        let block = finished.encode(Compression::None);
-        runtime.block_on(inserter.insert(&block, &format!("{table}/{number}"))).unwrap();
-    }
-}
-
 /// What random trials came to.
 #[derive(Default)]
 struct Tally {
@@ -191,49 +146,73 @@ struct Tally {
     noted: usize,
 }
 
-/// Random expressions over random events: thousands of trials.
+/// So many conditions go into one query.
+const AT_ONCE: usize = 50;
+
+/// Random expressions over random events: thousands of trials. Every tenth condition is asked again alone, behind `WHERE`, as a search asks.
 fn trials(stored: &Stored, seed: u64, wanted: usize) -> Tally {
     let mut tally = Tally::default();
     let mut dice = expressions::Dice::new(seed);
     while tally.compared < wanted {
-        let condition = expressions::condition(&mut dice, 4);
-        let (plan, when) = match stored.compile(&condition) {
-            Ok(compiled) => compiled,
+        let all: Vec<String> = (0..AT_ONCE).map(|_| expressions::condition(&mut dice, 4)).collect();
+        let (plan, whens) =
+            stored.compile_all(&all).unwrap_or_else(|why| panic!("seed {seed}: {why}"));
+        let (mut asked, mut queries, mut n_params) = (Vec::new(), Vec::new(), 0);
+        for (condition, when) in all.iter().zip(whens) {
             // What folds to a constant has no condition left.
-            Err(why) if why.starts_with("the condition") => continue,
-            Err(why) => panic!("seed {seed}: {condition}\n{why}"),
-        };
-        let query = match sql::condition(&plan, when, &stored.store, 0) {
-            Ok(query) => query,
-            Err(why) => {
-                *tally.refused.entry(why[0].message.clone()).or_default() += 1;
-                continue;
+            let Some(when) = when else { continue };
+            match sql::condition(&plan, when, &stored.store, n_params) {
+                Ok(query) if query.notes.is_empty() => {
+                    n_params += query.params.len();
+                    asked.push((condition, when));
+                    queries.push(query);
+                }
+                Ok(_) => tally.noted += 1,
+                Err(why) => *tally.refused.entry(why[0].message.clone()).or_default() += 1,
             }
-        };
-        if !query.notes.is_empty() {
-            tally.noted += 1;
-            continue;
         }
-        let here = stored.here(&plan, when);
-        let there = stored.there(std::slice::from_ref(&query)).remove(0);
-        let there = there.unwrap_or_else(|why| {
-            panic!("seed {seed}: {condition}\n{}\n{:?}\n{why}", query.text, query.params)
+        let whens: Vec<ExprId> = asked.iter().map(|(_, when)| *when).collect();
+        let here = stored.here_all(&plan, &whens);
+        let there = stored.there_all(&queries).unwrap_or_else(|why| {
+            let conditions: Vec<&str> = asked.iter().map(|(it, _)| it.as_str()).collect();
+            panic!("seed {seed}: one of\n{}\n{why}", conditions.join("\n"))
         });
-        if here != there {
-            let odd = here
-                .iter()
-                .find(|row| !there.contains(row))
-                .or_else(|| there.iter().find(|row| !here.contains(row)));
-            panic!(
-                "seed {seed}: {condition}\nhere {here:?}\nthere {there:?}\n{}\n{:?}\nfor example {}",
-                query.text,
-                query.params,
-                stored.events[*odd.unwrap()]
-            );
+        for (((condition, when), query), (here, there)) in
+            asked.iter().zip(&queries).zip(here.iter().zip(&there))
+        {
+            same(stored, (seed, condition), query, here, there);
+            if dice.roll(10) == 0 {
+                let alone = sql::condition(&plan, *when, &stored.store, 0).unwrap();
+                let there = stored.there(std::slice::from_ref(&alone)).remove(0).unwrap();
+                same(stored, (seed, condition), &alone, here, &there);
+            }
         }
-        tally.compared += 1;
+        tally.compared += asked.len();
     }
     tally
+}
+
+#[track_caller]
+fn same(
+    stored: &Stored,
+    (seed, condition): (u64, &str),
+    query: &Query,
+    here: &[usize],
+    there: &[usize],
+) {
+    if here == there {
+        return;
+    }
+    let odd = here
+        .iter()
+        .find(|row| !there.contains(row))
+        .or_else(|| there.iter().find(|row| !here.contains(row)));
+    panic!(
+        "seed {seed}: {condition}\nhere {here:?}\nthere {there:?}\n{}\n{:?}\nfor example {}",
+        query.text,
+        query.params,
+        stored.events[*odd.unwrap()]
+    );
 }
 
 fn seed() -> u64 {
@@ -244,7 +223,7 @@ fn seed() -> u64 {
 /// The trials of one table; the environment variable `LOGMON_SQL_TRIALS` asks for more, `LOGMON_SEED` for the same again.
 fn run(stored: &Stored) {
     let wanted =
-        std::env::var("LOGMON_SQL_TRIALS").ok().and_then(|text| text.parse().ok()).unwrap_or(700);
+        std::env::var("LOGMON_SQL_TRIALS").ok().and_then(|text| text.parse().ok()).unwrap_or(2000);
     let seed = seed();
     let tally = trials(stored, seed, wanted);
     println!(

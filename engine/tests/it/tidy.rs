@@ -30,7 +30,8 @@ const DSL: &[(&str, &[&str])] = &[
         &["column", "diagnostic", "eval", "functions", "plan", "span", "state", "types"],
     ),
     ("sql", &["column", "diagnostic", "functions", "plan", "span", "types"]),
-    ("search", &["diagnostic", "plan", "program", "span", "syntax"]),
+    ("search", &["diagnostic", "plan", "program", "render", "span", "syntax"]),
+    ("cost", &["diagnostic", "plan"]),
     ("explain", &["check", "column", "functions", "plan", "types"]),
     (
         "assist",
@@ -39,7 +40,17 @@ const DSL: &[(&str, &[&str])] = &[
     ("accept", &["program", "span", "syntax", "test_block"]),
     (
         "coverage",
-        &["column", "diagnostic", "plan", "program", "span", "syntax", "test_block", "types"],
+        &[
+            "column",
+            "diagnostic",
+            "lints",
+            "plan",
+            "program",
+            "span",
+            "syntax",
+            "test_block",
+            "types",
+        ],
     ),
     ("import", &["functions", "span", "syntax"]),
     ("infer", &["column", "types"]),
@@ -100,12 +111,16 @@ const ENGINE: &[(&str, &[&str])] = &[
             "source",
         ],
     ),
+    (
+        "repair",
+        &["clock", "config", "delivery", "http", "metrics", "pipeline", "sink", "source"],
+    ),
     ("lsp", &["error"]),
     (
         "cli",
         &[
             "clock", "config", "decode", "error", "http", "lookup", "lsp", "metrics", "pipeline",
-            "sink", "source", "delivery",
+            "repair", "sink", "source", "delivery",
         ],
     ),
 ];

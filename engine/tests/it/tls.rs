@@ -16,9 +16,10 @@ use logmon_dsl::{
 };
 use logmon_engine::{config::Config, lookup::LookupSet, metrics::Metrics};
 use rustls::{
-    ServerConfig, ServerConnection, Stream,
+    RootCertStore, ServerConfig, ServerConnection, Stream,
     crypto::ring,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    server::WebPkiClientVerifier,
 };
 
 /// Makes a certificate for `localhost` that signs itself.
@@ -43,16 +44,25 @@ fn certificate(folder: &Path) -> (PathBuf, PathBuf) {
     (cert, key)
 }
 
-/// Answers every request on one connection after the other, over TLS.
-fn serve(cert: &Path, key: &Path) -> u16 {
+/// Answers every request on one connection after the other, over TLS, to clients with that certificate or to everybody.
+fn serve(cert: &Path, key: &Path, client: Option<&Path>) -> u16 {
     let chain = vec![CertificateDer::from_pem_file(cert).unwrap()];
     let key = PrivateKeyDer::from_pem_file(key).unwrap();
-    let config = ServerConfig::builder_with_provider(ring::default_provider().into())
+    let provider = Arc::new(ring::default_provider());
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
         .unwrap();
+    let builder = match client {
+        None => builder.with_no_client_auth(),
+        Some(client) => {
+            let mut roots = RootCertStore::empty();
+            roots.add(CertificateDer::from_pem_file(client).unwrap()).unwrap();
+            let verifier =
+                WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
+            builder.with_client_cert_verifier(verifier.unwrap())
+        }
+    };
+    let config = builder.with_single_cert(chain, key).unwrap();
     let config = Arc::new(config);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -80,7 +90,7 @@ fn only_the_named_authority_is_trusted_and_only_for_its_host() {
     std::fs::create_dir_all(&other).unwrap();
     let (cert, key) = certificate(&folder);
     let (stranger, _) = certificate(&other);
-    let port = serve(&cert, &key);
+    let port = serve(&cert, &key, None);
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let open = |host: &str, ca: &Path| {
         let text = format!(
@@ -92,6 +102,7 @@ fn only_the_named_authority_is_trusted_and_only_for_its_host() {
             keys: vec![Ty::required(Type::Text)],
             yields: Ty::optional(Type::Text),
             span: Span::default(),
+            fields: Vec::new(),
         };
         LookupSet::open(&[decl], &config, runtime.handle(), &Metrics::new(), None)
     };
@@ -104,5 +115,40 @@ fn only_the_named_authority_is_trusted_and_only_for_its_host() {
         refusal.starts_with("[lookup.known] ca: ") && refusal.ends_with("in PEM form"),
         "{refusal}"
     );
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn a_service_may_want_to_know_who_asks() {
+    let folder = std::env::temp_dir().join(format!("logmon-mtls-{}", std::process::id()));
+    let (us, other) = (folder.join("us"), folder.join("other"));
+    std::fs::create_dir_all(&us).unwrap();
+    std::fs::create_dir_all(&other).unwrap();
+    let (cert, key) = certificate(&folder);
+    let (our_cert, our_key) = certificate(&us);
+    let (other_cert, other_key) = certificate(&other);
+    let port = serve(&cert, &key, Some(&our_cert));
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let open = |identity: &str| {
+        let text = format!(
+            "[lookup.known]\nkind = \"http\"\nurl = \"https://localhost:{port}/{{key}}\"\nca = {cert:?}\ntimeout = \"10s\"\n{identity}"
+        );
+        let config = Config::parse(&text, &folder.join("logmon.toml"), &|_| None).unwrap();
+        let decl = LookupDecl {
+            name: "known".into(),
+            keys: vec![Ty::required(Type::Text)],
+            yields: Ty::optional(Type::Text),
+            span: Span::default(),
+            fields: Vec::new(),
+        };
+        LookupSet::open(&[decl], &config, runtime.handle(), &Metrics::new(), None)
+    };
+    let identity = |cert: &Path, key: &Path| format!("cert = {cert:?}\ncert_key = {key:?}\n");
+    let ask = |identity: &str| open(identity).unwrap().resolve(0, &["key"]).remove(0);
+    assert_eq!(ask(&identity(&our_cert, &our_key)), Answer::Found("\"yes\"".into()));
+    assert_eq!(ask(&identity(&other_cert, &other_key)), Answer::Failed);
+    assert_eq!(ask(""), Answer::Failed);
+    let refusal = open(&identity(&our_cert, &other_key)).unwrap_err().remove(0).to_string();
+    assert!(refusal.ends_with("certificate and private key do not fit"), "{refusal}");
     std::fs::remove_dir_all(&folder).unwrap();
 }

@@ -74,12 +74,8 @@ fn build(cache: &Cache, kafka: &Prepared, place: &Path) -> Result<(), ServiceErr
     let folder = RunFolder::create(cache, "classes")?;
     let ports = [Port::claim()?, Port::claim()?];
     let text = settings::plain(folder.path(), &ports, &[]);
-    let settings = format_data(
-        folder.path(),
-        &text,
-        &kafka.home.plain_checkpoint(),
-        (1, &settings::uuid()),
-    )?;
+    let settings =
+        format_data(folder.path(), &text, &kafka.home.plain_checkpoint(), (1, &settings::uuid()))?;
     let fresh = place.with_extension("tmp");
     let java = [
         "-Xmx256m",

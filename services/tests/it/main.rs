@@ -6,6 +6,7 @@
 
 mod background;
 mod clickhouse;
+mod databases;
 mod ends;
 mod kafka;
 mod secure;

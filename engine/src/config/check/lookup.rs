@@ -1,36 +1,42 @@
 //! `[lookup.NAME]`: each kind's own keys.
 
+mod remote;
+
 use std::{path::PathBuf, time::Duration};
 
 use super::{
     super::{
-        Authorization, HttpLookup, Lookup, LookupKind, Secret,
+        KafkaLookup, Lookup, LookupKind,
         raw::{self, Cache, FileFormat, RawLookup},
     },
-    Check,
+    Check, TOPIC_RULE, is_topic,
 };
 
-/// Half a second: a batch waits for its slowest key, and the lane behind it waits too.
-const TIMEOUT: Duration = Duration::from_millis(500);
-/// More than a minute for one key means that the lookup is down.
-const TIMEOUT_MAX: Duration = Duration::from_mins(1);
-/// 32 requests at once keep a service on the same network busy without looking like an attack.
-const CONCURRENCY: u32 = 32;
-/// Every request holds a connection; a thousand is what a default limit on open files allows.
-const CONCURRENCY_MAX: u32 = 1024;
 /// Ten million answers are some gigabytes, above any budget.
 const ENTRIES_MAX: u64 = 10_000_000;
+/// Some hundred answers: below it the cache would only turn over.
+const BYTES_MIN: u64 = 64 << 10;
+/// More memory than a cache of rows can be worth.
+const BYTES_MAX: u64 = 64 << 30;
 
 impl Check<'_> {
-    pub(super) fn lookup(&mut self, name: &str, raw: RawLookup) -> Option<Lookup> {
+    pub(super) fn lookup(&mut self, name: &str, mut raw: RawLookup) -> Option<Lookup> {
         let before = self.problems.len();
         self.cache(name, &raw.cache);
         self.strangers(name, &raw);
-        let cache = raw.cache;
+        let mut cache = raw.cache.clone();
+        cache.warm = cache.warm.map(|path| self.file(path));
+        self.readable(&["lookup", name, "cache", "warm"], cache.warm.as_deref());
+        let fields = std::mem::take(&mut raw.fields);
+        for (field, place) in &fields {
+            if place.is_empty() {
+                self.wrong(&["lookup", name, "fields", field], "must name a column or member");
+            }
+        }
         let kind = match raw.kind {
             None => {
                 let key = ["lookup", name, "kind"];
-                self.wrong(&key, "is missing; write \"maxmind\", \"file\" or \"http\"");
+                self.wrong(&key, "is missing; write \"maxmind\", \"file\", \"http\", \"postgres\", \"clickhouse\", \"redis\" or \"kafka\"");
                 None
             }
             Some(raw::LookupKind::MaxMind) => {
@@ -43,33 +49,71 @@ impl Check<'_> {
             }
             Some(raw::LookupKind::File) => self.table(name, raw),
             Some(raw::LookupKind::Http) => Some(LookupKind::Http(self.service(name, raw))),
+            Some(raw::LookupKind::Postgres) => Some(LookupKind::Postgres(self.postgres(name, raw))),
+            Some(raw::LookupKind::ClickHouse) => {
+                Some(LookupKind::ClickHouse(self.clickhouse_lookup(name, raw)))
+            }
+            Some(raw::LookupKind::Redis) => Some(LookupKind::Redis(self.redis(name, raw))),
+            Some(raw::LookupKind::Kafka) => {
+                let security = raw.security.unwrap_or_default();
+                let connection =
+                    self.connection(&["lookup", name], &raw.brokers, security, raw.client);
+                let topic = raw.topic.unwrap_or_default();
+                if !is_topic(&topic) {
+                    self.wrong(&["lookup", name, "topic"], TOPIC_RULE);
+                }
+                Some(LookupKind::Kafka(KafkaLookup { connection, topic }))
+            }
         };
         let kind = kind.filter(|_| self.problems.len() == before)?;
-        Some(Lookup { name: name.into(), cache, kind })
+        Some(Lookup { name: name.into(), cache, fields, kind })
     }
 
     /// Keys of one kind that stand in a table of another.
     fn strangers(&mut self, name: &str, raw: &RawLookup) {
-        use raw::LookupKind::{File, Http, MaxMind};
+        use raw::LookupKind::{ClickHouse, File, Http, Kafka, MaxMind, Postgres, Redis};
         let Some(kind) = raw.kind else { return };
+        let remote = [Http, Postgres, ClickHouse, Redis].as_slice();
         let keys = [
             ("path", raw.path.is_some(), [MaxMind, File].as_slice()),
             ("paths", !raw.paths.is_empty(), &[MaxMind]),
-            ("key", raw.key.is_some(), &[File]),
+            (
+                "fields",
+                !raw.fields.is_empty(),
+                &[MaxMind, File, Postgres, ClickHouse, Redis, Kafka],
+            ),
+            ("key", raw.key.is_some(), &[File, Postgres, ClickHouse]),
             ("format", raw.format.is_some(), &[File]),
-            ("url", raw.url.is_some(), &[Http]),
+            ("url", raw.url.is_some(), remote),
             ("bearer", raw.bearer.is_some(), &[Http]),
-            ("user", raw.user.is_some(), &[Http]),
-            ("password", raw.password.is_some(), &[Http]),
+            ("user", raw.user.is_some(), remote),
+            ("password", raw.password.is_some(), remote),
             ("headers", !raw.headers.is_empty(), &[Http]),
-            ("ca", raw.ca.is_some(), &[Http]),
-            ("timeout", raw.timeout.is_some(), &[Http]),
-            ("concurrency", raw.concurrency.is_some(), &[Http]),
+            ("ca", raw.ca.is_some(), remote),
+            ("cert", raw.cert.is_some(), remote),
+            ("cert_key", raw.cert_key.is_some(), remote),
+            ("tls", raw.tls.is_some(), &[Postgres]),
+            ("table", raw.table.is_some(), &[Postgres, ClickHouse]),
+            ("value", raw.value.is_some(), &[Postgres, ClickHouse]),
+            ("database", raw.database.is_some(), &[ClickHouse]),
+            ("pattern", raw.pattern.is_some(), &[Redis]),
+            ("values", raw.values.is_some(), &[Redis]),
+            ("brokers", !raw.brokers.is_empty(), &[Kafka]),
+            ("topic", raw.topic.is_some(), &[Kafka]),
+            ("security", raw.security.is_some(), &[Kafka]),
+            ("client", !raw.client.is_empty(), &[Kafka]),
+            ("timeout", raw.timeout.is_some(), remote),
+            ("concurrency", raw.concurrency.is_some(), remote),
+            ("batch", raw.batch.is_some(), remote),
         ];
         let kind_name = match kind {
             MaxMind => "maxmind",
             File => "file",
             Http => "http",
+            Postgres => "postgres",
+            ClickHouse => "clickhouse",
+            Redis => "redis",
+            Kafka => "kafka",
         };
         let strange: Vec<(&str, bool)> = keys
             .into_iter()
@@ -83,9 +127,22 @@ impl Check<'_> {
         if !(1..=ENTRIES_MAX).contains(&cache.entries) {
             self.wrong(&key("entries"), "must lie between 1 and 10000000");
         }
+        if !(BYTES_MIN..=BYTES_MAX).contains(&cache.bytes.0) {
+            self.wrong(&key("bytes"), "must lie between 64KiB and 64GiB");
+        }
+        if cache.idle.is_some_and(|idle| idle.0.is_zero()) {
+            self.wrong(&key("idle"), "must be longer than 0s; leave it out for \"never\"");
+        }
         // A year: far above any use, and below what the cache's clock can add.
         let year = Duration::from_hours(366 * 24);
-        for (last, wait) in [("ttl", cache.ttl), ("negative_ttl", cache.negative_ttl)] {
+        let idle = cache.idle.unwrap_or(cache.ttl);
+        let waits = [
+            ("ttl", cache.ttl),
+            ("negative_ttl", cache.negative_ttl),
+            ("stale", cache.stale),
+            ("idle", idle),
+        ];
+        for (last, wait) in waits {
             if wait.0 > year {
                 self.wrong(&key(last), "must not be longer than 366d");
             }
@@ -103,80 +160,15 @@ impl Check<'_> {
             "csv" => Some(FileFormat::Csv),
             "json" => Some(FileFormat::Json),
             "ndjson" | "jsonl" => Some(FileFormat::Ndjson),
+            "parquet" => Some(FileFormat::Parquet),
             _ => None,
         });
         if format.is_none() {
-            self.wrong(&key("format"), "is missing, and the file's ending does not tell; write \"csv\", \"json\" or \"ndjson\"");
+            self.wrong(&key("format"), "is missing, and the file's ending does not tell; write \"csv\", \"json\", \"ndjson\" or \"parquet\"");
         }
         if raw.key.is_none() {
             self.wrong(&key("key"), "is missing; name the column that is the key");
         }
         Some(LookupKind::File { path: self.file(path), key: raw.key?, format: format? })
-    }
-
-    fn service(&mut self, name: &str, raw: RawLookup) -> HttpLookup {
-        let key = |last| ["lookup", name, last];
-        let has_place = raw.url.as_ref().is_none_or(|url| url.contains("{key}"));
-        let url = self.address(&key("url"), raw.url, "https://users.internal/v1/{key}");
-        if !has_place {
-            self.wrong(&key("url"), "needs `{key}` where the key goes");
-        } else if url
-            .split("://")
-            .nth(1)
-            .and_then(|rest| rest.split('/').next())
-            .is_some_and(|host| host.contains("{key}"))
-        {
-            // An event must not choose the host that we talk to.
-            self.wrong(&key("url"), "may hold `{key}` only after the host");
-        }
-        let sendable =
-            |token: &Secret| hyper::header::HeaderValue::from_str(token.expose()).is_ok();
-        if raw.bearer.as_ref().is_some_and(|token| !sendable(token)) {
-            self.wrong(
-                &key("bearer"),
-                "holds a line break or another letter that HTTP does not allow",
-            );
-        }
-        let authorization = match (raw.bearer, raw.user, raw.password) {
-            (None, None, None) => None,
-            (Some(token), None, None) => Some(Authorization::Bearer(token)),
-            (None, Some(user), password) => Some(Authorization::Basic {
-                user,
-                password: password.unwrap_or_else(|| Secret::new("")),
-            }),
-            (Some(_), _, _) => {
-                self.wrong(
-                    &key("bearer"),
-                    "cannot stand beside `user` and `password`; keep one login",
-                );
-                None
-            }
-            (None, None, Some(_)) => {
-                self.wrong(&key("user"), "is missing beside `password`");
-                None
-            }
-        };
-        for (header, value) in &raw.headers {
-            let fine =
-                hyper::header::HeaderName::from_bytes(header.as_bytes()).is_ok() && sendable(value);
-            if !fine {
-                self.wrong(
-                    &["lookup", name, "headers", header],
-                    "is not a header that HTTP allows",
-                );
-            }
-        }
-        let timeout = raw.timeout.map_or(TIMEOUT, |wait| wait.0);
-        if timeout.is_zero() || timeout > TIMEOUT_MAX {
-            self.wrong(&key("timeout"), "must lie between 1ms and 60s");
-        }
-        let concurrency = raw.concurrency.unwrap_or(CONCURRENCY);
-        if !(1..=CONCURRENCY_MAX).contains(&concurrency) {
-            self.wrong(&key("concurrency"), "must lie between 1 and 1024");
-        }
-        let ca = raw.ca.map(|path| self.file(path));
-        self.readable(&key("ca"), ca.as_deref());
-        let concurrency = concurrency as usize;
-        HttpLookup { url, authorization, headers: raw.headers, ca, timeout, concurrency }
     }
 }

@@ -17,8 +17,8 @@ pub struct Candidate<'a> {
     pub name: &'a Arc<str>,
     /// What the sink's `delivery` says.
     pub delivery: Option<Delivery>,
-    /// The server.
-    pub client: &'a Arc<Client>,
+    /// The servers.
+    pub clients: &'a [Arc<Client>],
     /// The table.
     pub table: &'a Table,
     /// Which column takes what.
@@ -34,12 +34,19 @@ impl World {
     ///
     /// What was asked for and is not possible is an error; what nobody asked for is said in the log, with the reason.
     pub fn exact(&self, candidate: &Candidate<'_>) -> Result<Option<Arc<ExactTable>>, BindError> {
-        let Candidate { name, delivery, client, table, binding, limits, compression: by } =
+        let Candidate { name, delivery, clients, table, binding, limits, compression: by } =
             candidate;
         if delivery.unwrap_or(UNSET) == Delivery::AtLeastOnce {
             return Ok(None);
         }
-        let asked = presence::obstacle(client, table, binding);
+        let client = clients.first().expect("a sink has a server");
+        let asked = async {
+            if clients.len() > 1 {
+                // Which of them has a unit could only be told where all are replicas of one table.
+                return Ok(Some("the sink has several servers".to_owned()));
+            }
+            presence::obstacle(client, table, binding).await
+        };
         let place = format!("{}.{}", table.database, table.name);
         match self.runtime.block_on(asked).map_err(world)? {
             Some(why) if *delivery == Some(Delivery::ExactlyOnce) => {

@@ -162,8 +162,7 @@ impl Ranges {
             runner: Runner::start(
                 Arc::clone(&self.world),
                 Weak::clone(lanes),
-                lane,
-                position.clone(),
+                (lane, position.clone()),
                 protocol,
                 effects,
                 Arc::clone(&parked),

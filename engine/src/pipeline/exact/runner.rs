@@ -5,10 +5,9 @@
 mod sending;
 
 use std::{
-    collections::{HashMap, VecDeque},
-    future::Future,
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::{
-        Arc, Mutex, Weak,
+        Arc, Weak,
         atomic::{AtomicBool, Ordering},
         mpsc as sync_mpsc,
     },
@@ -23,8 +22,9 @@ use tokio::{
 use super::{
     Tag,
     growing::Made,
-    repair::{self, Repaired},
-    table::{ExactTable, Name, Unit},
+    refused::Cut,
+    repair::Repaired,
+    table::{Name, Unit},
 };
 use crate::{
     delivery::{
@@ -32,14 +32,14 @@ use crate::{
         failpoint::{self, Place},
         intent::{Intent, Note, Units},
         protocol::{
-            Commit as Outcome, Count, Differs, Effect, Examined, Input, Parked, Protocol, Reply,
+            Commit as Outcome, Count, Differs, Effect, Input, Parked, Protocol, Reply,
         },
         range::Range,
         unit::Held,
     },
     http::Part,
     pipeline::{budget::Share, bundle::World, lanes::Lanes},
-    sink::clickhouse::{Block, Hand, cut::Rows},
+    sink::clickhouse::Hand,
     source::Commit,
 };
 
@@ -83,6 +83,10 @@ enum Brought {
     Connected(u64, Hands),
     /// A range was repaired, or cannot be.
     Repaired(u64, Repaired),
+    /// A unit without the rows that the server refuses.
+    Cut(u64, usize, Box<Cut>),
+    /// The units of a recovered range, without the rows that were refused before.
+    Recut(u64, Vec<Unit>),
     /// A commit is to be asked for once more.
     Again(u64),
 }
@@ -109,6 +113,8 @@ pub struct Runner {
     turn: u64,
     hands: HashMap<usize, Hand>,
     first: Hands,
+    /// Units that lost rows, until an intent says so.
+    cuts: BTreeMap<usize, Cut>,
     failures: HashMap<usize, u32>,
     /// The commit that is being asked for.
     asking: Option<(i64, String)>,
@@ -125,8 +131,7 @@ impl Runner {
     pub fn start(
         world: Arc<World>,
         lanes: Weak<Lanes>,
-        lane: LaneId,
-        position: Position,
+        (lane, position): (LaneId, Position),
         protocol: Protocol,
         effects: Vec<Effect>,
         parked: Arc<AtomicBool>,
@@ -149,6 +154,7 @@ impl Runner {
             turn: 0,
             hands: HashMap::new(),
             first: HashMap::new(),
+            cuts: BTreeMap::new(),
             failures: HashMap::new(),
             asking: None,
             done: None,
@@ -209,6 +215,8 @@ impl Runner {
             Brought::Answer(turn, ..)
             | Brought::Connected(turn, _)
             | Brought::Repaired(turn, _)
+            | Brought::Cut(turn, ..)
+            | Brought::Recut(turn, _)
             | Brought::Again(turn)
                 if turn != self.turn => {}
             Brought::Answer(_, input, hand) => {
@@ -240,6 +248,18 @@ impl Runner {
                     self.position.topic, self.position.partition
                 ));
             }
+            Brought::Cut(_, unit, cut) => {
+                let examined = cut.examined.clone();
+                self.cuts.insert(unit, *cut);
+                self.feed(Input::Examined(unit, examined));
+            }
+            Brought::Recut(_, units) => {
+                let entries = units.iter().map(Unit::entry).collect();
+                if let Some(current) = &mut self.current {
+                    current.units = Arc::new(units);
+                }
+                self.feed(Input::Rebuilt(entries));
+            }
             Brought::Again(_) => self.ask(),
         }
     }
@@ -256,9 +276,14 @@ impl Runner {
             let entries: Vec<_> = units.iter().map(Unit::entry).collect();
             let built = Built { units: Arc::new(units), _share: share, tag };
             if built.tag.named {
-                let named = self.protocol.intent().map(|intent| intent.bundle);
-                let knows = named == Some(built.tag.bundle.id());
+                let intent = self.protocol.intent().map(Arc::clone);
+                let knows =
+                    intent.as_ref().is_some_and(|intent| intent.bundle == built.tag.bundle.id());
                 self.current = Some(built);
+                if let Some(intent) = intent.filter(|intent| knows && !intent.refused.is_empty()) {
+                    self.take_out_again(intent);
+                    continue;
+                }
                 self.feed(if knows {
                     Input::Rebuilt(entries)
                 } else {
@@ -338,6 +363,7 @@ impl Runner {
                         .encode()
                         .expect("the units of a range fit a note, as a digest at least");
                     self.turn += 1;
+                    self.apply_cuts();
                     self.asking = Some((offset, text));
                     self.ask();
                     failpoint::pass(match note {
@@ -358,12 +384,7 @@ impl Runner {
                 },
                 Effect::Quiesce(unit) => self.quiesce(unit),
                 Effect::Count(unit) => self.count(unit),
-                // Which rows the server refuses is not looked for here: the partition stands still and says so.
-                Effect::Examine(unit) => {
-                    let entry = self.units()[unit].entry();
-                    let examined = Examined { kept: entry, letters: entry, rows: Vec::new() };
-                    self.feed(Input::Examined(unit, examined));
-                }
+                Effect::Examine(unit) => self.examine(unit),
                 // The reading thread was told when the partition was assigned.
                 Effect::Rebuild(_) => {}
                 Effect::Repair(intent, why) => self.repair(intent, why),
@@ -377,6 +398,18 @@ impl Runner {
         sinks.sort();
         for (sink, units) in sinks {
             self.insert_first(&sink, units);
+        }
+    }
+
+    /// The intent that is being asked for names units without the rows that were refused.
+    fn apply_cuts(&mut self) {
+        let cuts = std::mem::take(&mut self.cuts);
+        if let (Some(current), false) = (&mut self.current, cuts.is_empty()) {
+            let mut units = current.units.to_vec();
+            for (index, cut) in cuts {
+                cut.apply(index, &mut units);
+            }
+            current.units = Arc::new(units);
         }
     }
 

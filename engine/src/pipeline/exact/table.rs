@@ -55,7 +55,7 @@ pub struct ExactTable {
 }
 
 /// A unit with its bytes.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Unit {
     /// The table's number in the bundle.
     pub number: u16,

@@ -62,6 +62,16 @@ impl Inserter {
         (answer.map(drop), hand)
     }
 
+    /// Sends a block to a table of a session: one that keeps nothing, to hear what the server says of the rows.
+    pub async fn look(&self, block: &Block, session: &str) -> Result<(), SinkError> {
+        let (statement, seconds) = (block.statement(), self.seconds());
+        let mut parameters = parameters(block, "", &statement, &seconds);
+        parameters.retain(|(name, _)| !matches!(*name, "query_id" | "insert_deduplication_token"));
+        parameters.push(("session_id", session));
+        let (body, wait) = (block.body.clone(), self.client.endpoint().timeout + GRACE);
+        self.client.send(Asked::Insert, &parameters, body, wait).await.map(drop)
+    }
+
     fn seconds(&self) -> String {
         self.client.endpoint().timeout.as_secs().max(1).to_string()
     }

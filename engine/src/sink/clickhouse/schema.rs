@@ -176,7 +176,7 @@ fn own_setting<'a>(engine: &'a str, name: &str) -> Option<&'a str> {
 }
 
 /// A name in backticks.
-pub(super) fn quote(name: &str) -> String {
+pub(crate) fn quote(name: &str) -> String {
     format!("`{}`", name.replace('\\', "\\\\").replace('`', "\\`"))
 }
 

@@ -98,8 +98,9 @@ fn fetch(
                 }
                 // What is not there any more: the next one may be.
                 Err(KafkaError::PartitionEOF(_)) => break,
-                Err(KafkaError::MessageConsumption(RDKafkaErrorCode::OffsetOutOfRange))
-                | Err(KafkaError::MessageConsumption(RDKafkaErrorCode::AutoOffsetReset)) => break,
+                Err(KafkaError::MessageConsumption(
+                    RDKafkaErrorCode::OffsetOutOfRange | RDKafkaErrorCode::AutoOffsetReset,
+                )) => break,
                 Err(error) if is_fatal(&error) => return Err(error),
                 Err(_) => {}
             }

@@ -264,3 +264,54 @@ fn the_doctor_says_where_events_and_rules_disagree() {
     assert_eq!(seen.code(), Some(0), "{}", seen.out());
     assert!(seen.out().contains("nothing to tell"), "{}", seen.out());
 }
+
+const LOCK: &str = r#"
+[[table]]
+name = "logs"
+columns = [
+  { name = "timestamp", type = "DateTime64(9, 'UTC')" },
+  { name = "service", type = "LowCardinality(String)" },
+  { name = "status", type = "Nullable(Int64)" },
+]
+"#;
+
+#[test]
+fn a_search_is_printed_as_sql() {
+    let rules = "source app : { timestamp: timestamp, service: string?, status: int?, ... }\nsink logs : table(\"logs\")\ndefault route to logs\n";
+    let folder = Folder::new("search").with("t.rules", rules);
+    let asked = ["search", "t.rules", "status >= 500 and service == \"web\"", "--print-sql"];
+    let seen = folder.run(&asked, b"");
+    assert_eq!(seen.code(), Some(2), "{}", seen.err());
+    assert!(seen.err().contains("there is no schemas/clickhouse.lock"), "{}", seen.err());
+
+    fs::create_dir_all(folder.0.join("schemas")).unwrap();
+    let folder = folder.with("schemas/clickhouse.lock", LOCK);
+    let seen = folder.run(&asked, b"");
+    assert_eq!(seen.code(), Some(0), "{}", seen.err());
+    let said = seen.out();
+    for part in [
+        "-- .status >= 500 and .service == \"web\"",
+        "SELECT * FROM logs\nWHERE (",
+        "toInt64(`status`) >= {p",
+        "-- param_p1 = ",
+        " = web",
+    ] {
+        assert!(said.contains(part), "{part} in\n{said}");
+    }
+
+    let seen = folder.run(&["search", "t.rules", "nope == 1", "--print-sql"], b"");
+    assert_eq!(seen.code(), Some(1), "{}", seen.out());
+    assert!(seen.err().contains("error[E603]: the table keeps no `.nope`"), "{}", seen.err());
+    assert!(seen.err().contains("--> search:1:1"), "{}", seen.err());
+}
+
+#[test]
+fn costs_are_asked_for() {
+    let rules = "source app\nsink logs : { ... }\nrule cheap on app when .service == \"a\" {\n  tag \"a\"\n}\nrule dear on app {\n  .x = parse_json(.message)\n}\ndefault route to logs\n";
+    let folder = Folder::new("costs").with("t.rules", rules);
+    let seen = folder.run(&["check", "t.rules", "--costs"], b"");
+    assert_eq!(seen.code(), Some(0), "{}", seen.err());
+    assert!(seen.err().contains("warning[W801]: `dear` takes about"), "{}", seen.err());
+    let seen = folder.run(&["check", "t.rules"], b"");
+    assert!(!seen.err().contains("W801"), "{}", seen.err());
+}

@@ -23,11 +23,12 @@ impl Engine {
         Self::start_in(&project.dir, name, &[])
     }
 
-    /// Starts `run` on the rules of a folder, with these variables set.
+    /// Starts `run` on the rules of a folder, with these variables set. `LOGMON_ENGINE` names another build than the one beside the tests.
     pub(crate) fn start_in(dir: &Path, name: &str, variables: &[(&str, &str)]) -> Self {
         let log = dir.join(format!("{name}.log"));
         let file = File::create(&log).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_logmon-engine"))
+        let built = env!("CARGO_BIN_EXE_logmon-engine");
+        let child = Command::new(std::env::var_os("LOGMON_ENGINE").unwrap_or(built.into()))
             .arg("run")
             .arg(dir.join("rules/main.rules"))
             .envs(variables.iter().copied())

@@ -75,7 +75,9 @@ fn what_rules_remember_holds_over_a_restart() {
     wait_for("the window that was open over the restart", 30, || {
         project.sql("SELECT n FROM {db}.per_minute WHERE kind = 'tick' FORMAT TSV") == "1\n"
     });
-    assert!(second.log().contains("read again what rules remember"), "{}", second.log());
+    let log = second.log();
+    let rebuilt = log.lines().find(|line| line.contains("read again what rules remember"));
+    println!("{}", rebuilt.unwrap_or_else(|| panic!("nothing was read again\n{log}")));
     assert!(second.terminate().success(), "{}", second.log());
     assert_eq!(project.count(twice), 0, "what was read again gave nothing again");
 }

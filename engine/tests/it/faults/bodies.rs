@@ -20,7 +20,7 @@ fn f5_answers_get_lost() {
         Fault::Blackhole(700),
         Fault::Late(400),
     ];
-    campaign("f5", Plan { faults, inserts: 40, queries: 20 }, Promise::Once);
+    campaign("f5", Plan { faults, inserts: 40, queries: 20 }, Promise::usual()).stands_once();
 }
 
 /// A part of a unit is never stored: its repetition would either be dropped as known, and rows lost, or stored once more, and rows repeated.
@@ -33,5 +33,12 @@ fn f6_bodies_are_cut() {
         faults.push(Fault::CutChunks(percent, End::Close));
         faults.push(Fault::HalfClose(percent));
     }
-    campaign("f6", Plan { faults, inserts: 50, queries: 10 }, Promise::Once);
+    campaign("f6", Plan { faults, inserts: 50, queries: 10 }, Promise::usual()).stands_once();
+}
+
+/// The server dies between two writes, and afterwards knows the rows but not the token: nothing is lost.
+#[test]
+fn f4_rows_are_stored_and_their_token_is_not() {
+    let faults = vec![Fault::RowsOnly];
+    campaign("f4_rows", Plan { faults, inserts: 30, queries: 0 }, Promise::usual());
 }

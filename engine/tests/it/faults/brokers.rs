@@ -1,12 +1,16 @@
 //! The broker is killed, stands still and comes back; words about offsets and about the group get lost.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     lasting,
-    oracle::{Promise, clean, judge},
-    proxy::kafka::{
-        FETCH, Fault, HEARTBEAT, JOIN_GROUP, OFFSET_COMMIT, OFFSET_FETCH, Rule, SYNC_GROUP,
+    oracle::{clean, judge},
+    proxy::{
+        clickhouse::ClickHouseProxy,
+        kafka::{
+            FETCH, Fault, HEARTBEAT, JOIN_GROUP, OFFSET_COMMIT, OFFSET_FETCH, Rule, SYNC_GROUP,
+        },
+        trace::Trace,
     },
     seed::Dice,
     servers::Broker,
@@ -31,7 +35,11 @@ fn f10_the_broker_dies_stands_still_and_forgets_to_answer() {
     let mut dice = Dice::of("f10");
     let broker = Broker::start(dice.split());
     let stage = Stage::new("f10", broker.kafka.brokers(), &SERVERS.clickhouse, 4);
-    let setup = Setup { brokers: broker.proxy.brokers(), ..stage.plain() };
+    let proxy = ClickHouseProxy::before(SERVERS.clickhouse.url(), dice.split());
+    let trace = Arc::new(Trace::default());
+    broker.proxy.tell(Arc::clone(&trace));
+    proxy.tell(Arc::clone(&trace));
+    let setup = Setup { url: proxy.url(), brokers: broker.proxy.brokers(), ..stage.plain() };
     stage.configure(&setup);
     let mut engines = [stage.engine("first"), stage.engine("second")];
     let mut feed = stage.feed();
@@ -62,7 +70,8 @@ fn f10_the_broker_dies_stands_still_and_forgets_to_answer() {
     stage.holds(events);
     let verdict = judge(&stage, events);
     let tally = broker.proxy.tally().read();
-    eprintln!("f10: {verdict:?}\n  {tally:?}");
-    verdict.holds(Promise::AtLeastOnce);
+    let inserts = trace.in_order_under(setup.promise);
+    eprintln!("f10: {verdict:?}\n  {tally:?}, {inserts} inserts behind their intents");
+    verdict.holds(setup.promise);
     assert!(tally.keys().any(|what| what.starts_with("an offset commit")), "{tally:?}");
 }

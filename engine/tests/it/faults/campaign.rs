@@ -14,12 +14,24 @@ use crate::e2e::SERVERS;
 /// Events a second: many small blocks, so that there is much to disturb.
 const RATE: u64 = 4_000;
 
-/// Runs for a while under that plan, then in peace until everything is there. Asserts the promise, and that each kind of fault came.
+/// Runs for a while under that plan, then in peace until everything is there. Asserts that nothing is lost, that rows stand once where that is promised,
+/// and that enough was disturbed.
 pub(crate) fn campaign(name: &str, plan: Plan, promise: Promise) -> Verdict {
+    campaign_on(name, plan, promise, |_| {})
+}
+
+/// The same on tables that are changed before anything is written.
+pub(crate) fn campaign_on(
+    name: &str,
+    plan: Plan,
+    promise: Promise,
+    change: impl FnOnce(&Stage<'_>),
+) -> Verdict {
     let mut dice = Dice::of(name);
     let proxy = ClickHouseProxy::before(SERVERS.clickhouse.url(), dice.split());
     let stage = Stage::new(name, SERVERS.kafka.brokers(), &SERVERS.clickhouse, 3);
-    let setup = super::stage::Setup { url: proxy.url(), ..stage.plain() };
+    let setup = super::stage::Setup { url: proxy.url(), promise, ..stage.plain() };
+    change(&stage);
     stage.configure(&setup);
     let mut engine = stage.engine("engine");
     let kinds = plan.faults.len();

@@ -14,6 +14,25 @@ pub(crate) enum Promise {
     AtLeastOnce,
 }
 
+impl Promise {
+    /// What is asked for unless a test is about one of them; `LOGMON_DELIVERY` names the other one.
+    pub(crate) fn usual() -> Self {
+        match std::env::var("LOGMON_DELIVERY").as_deref() {
+            Ok("exactly-once") => Self::Once,
+            Ok("at-least-once") | Err(_) => Self::AtLeastOnce,
+            Ok(other) => panic!("LOGMON_DELIVERY={other}: write exactly-once or at-least-once"),
+        }
+    }
+
+    /// What `logmon.toml` calls it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Once => "exactly-once",
+            Self::AtLeastOnce => "at-least-once",
+        }
+    }
+}
+
 /// A table, and which events have a row in it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Table {
@@ -113,6 +132,11 @@ pub(crate) fn judge(stage: &Stage<'_>, events: u64) -> Verdict {
 }
 
 impl Verdict {
+    /// Asserts that no row repeats, whatever was promised: the token alone sees to that while engine and server live.
+    pub(crate) fn stands_once(&self) {
+        self.holds(Promise::Once);
+    }
+
     /// Asserts the promise.
     pub(crate) fn holds(&self, promise: Promise) {
         assert_eq!((self.lost, self.strange), (0, 0), "lost and strange rows: {self:?}");

@@ -4,6 +4,7 @@ pub(crate) mod clickhouse;
 pub(crate) mod http;
 pub(crate) mod kafka;
 pub(crate) mod lie;
+pub(crate) mod trace;
 
 use std::{
     collections::BTreeMap,

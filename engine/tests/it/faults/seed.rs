@@ -9,7 +9,7 @@ use std::{
 /// The variable that repeats a run's choices.
 const VARIABLE: &str = "LOGMON_SEED";
 
-/// A sequence of choices (SplitMix64: its state is one number, and every number is a good seed).
+/// A sequence of choices (`SplitMix64`: its state is one number, and every number is a good seed).
 #[derive(Debug, Clone)]
 pub(crate) struct Dice(u64);
 

@@ -12,7 +12,7 @@ use rdkafka::consumer::BaseConsumer;
 use super::{
     brokers::LOST_WORDS,
     lasting,
-    oracle::{Promise, Verdict, clean, files, judge, memory},
+    oracle::{Verdict, clean, files, judge, memory},
     proxy::{
         End,
         clickhouse::{ClickHouseProxy, Fault, Plan},
@@ -317,7 +317,7 @@ fn soak_everything_goes_wrong_and_the_ledger_balances() {
     if let Ok(path) = std::env::var("LOGMON_SOAK_REPORT") {
         std::fs::write(path, &report).unwrap();
     }
-    verdict.holds(Promise::AtLeastOnce);
+    verdict.holds(setup.promise);
 }
 
 fn report(world: &World<'_>, verdict: &Verdict, took: Duration) -> String {

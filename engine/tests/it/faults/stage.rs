@@ -16,6 +16,7 @@ use rdkafka::{
     topic_partition_list::TopicPartitionListElem,
 };
 
+use super::oracle::{Promise, TABLES};
 use crate::e2e::{
     engine_process::Engine, ledger::entry, lifecycle::RULES, project::create_topic, wait_for,
 };
@@ -48,6 +49,8 @@ pub(crate) struct Setup {
     pub(crate) source: String,
     /// Lines for each ClickHouse sink.
     pub(crate) sink: String,
+    /// What the sinks promise.
+    pub(crate) promise: Promise,
 }
 
 impl<'a> Stage<'a> {
@@ -102,12 +105,14 @@ impl<'a> Stage<'a> {
             memory: 64,
             source: String::new(),
             sink: String::new(),
+            promise: Promise::usual(),
         }
     }
 
     /// Writes the configuration.
     pub(crate) fn configure(&self, setup: &Setup) {
-        let Setup { url, brokers, memory, source, sink } = setup;
+        let Setup { url, brokers, memory, source, sink, promise } = setup;
+        let delivery = promise.name();
         let (topic, group, database) = (&self.topic, &self.group, &self.database);
         let (user, password) = (self.clickhouse.user(), self.clickhouse.password());
         let mut text = format!(
@@ -116,7 +121,7 @@ impl<'a> Stage<'a> {
         );
         for name in ["logs", "errors", "dlq"] {
             text.push_str(&format!(
-                "[sink.{name}]\nkind = \"clickhouse\"\nurl = \"{url}\"\nuser = \"{user}\"\npassword = \"{password}\"\ndatabase = \"{database}\"\nbatch = {{ age = \"250ms\" }}\n{sink}\n\n"
+                "[sink.{name}]\nkind = \"clickhouse\"\nurl = \"{url}\"\nuser = \"{user}\"\npassword = \"{password}\"\ndatabase = \"{database}\"\nbatch = {{ age = \"250ms\" }}\ndelivery = \"{delivery}\"\n{sink}\n\n"
             ));
         }
         text.push_str("[dead_letter]\nsink = \"dlq\"\n");
@@ -160,7 +165,7 @@ impl<'a> Stage<'a> {
             .create()
             .unwrap();
         let (topic, partitions) = (self.topic.clone(), self.partitions);
-        Feed { producer, topic, partitions, sent: 0 }
+        Feed { producer, topic, partitions, sent: 0, event: |id| entry(id).0 }
     }
 
     /// Asserts that the topic holds exactly that many events.
@@ -199,8 +204,8 @@ impl<'a> Stage<'a> {
             .unwrap()
     }
 
-    /// Whether every partition has an owner: the engines' own pages say so together.
-    pub(crate) fn owned(&self, engines: &[&Engine]) -> u64 {
+    /// How many partitions have an owner: what the engines' own pages say together.
+    pub(crate) fn owned(engines: &[&Engine]) -> u64 {
         let held = |engine: &&Engine| {
             let (_, text) = engine.get("/metrics");
             let prefix = "logmon_source_offset{";
@@ -211,10 +216,9 @@ impl<'a> Stage<'a> {
 
     /// Waits until all of the first `events` have arrived somewhere; says what is missing if they do not.
     pub(crate) fn settle(&self, events: u64, seconds: u64) {
-        let tables = super::oracle::TABLES;
         let mut missing = Vec::new();
         let done = || {
-            missing = tables
+            missing = TABLES
                 .iter()
                 .map(|table| {
                     let found = self.ask(&format!(
@@ -252,13 +256,15 @@ pub(crate) struct Feed {
     topic: String,
     partitions: u64,
     sent: u64,
+    /// The payload of the n-th event.
+    pub(crate) event: fn(u64) -> Option<Vec<u8>>,
 }
 
 impl Feed {
     /// Sends the next events; they are on their way when it returns.
     pub(crate) fn send(&mut self, count: u64) {
         for id in self.sent..self.sent + count {
-            let (payload, _) = entry(id);
+            let payload = (self.event)(id);
             let partition = (id % self.partitions) as i32;
             let mut record = BaseRecord::<str, [u8]>::to(&self.topic).partition(partition);
             if let Some(payload) = &payload {

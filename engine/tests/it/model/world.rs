@@ -316,7 +316,7 @@ impl World {
                     rows.into_iter().partition(|row| self.strict && row.2 == UNFIT);
                 let examined = Examined {
                     kept: entry(table, &good),
-                    letters: entry(LETTERS, &bad),
+                    letters: vec![entry(LETTERS, &bad)],
                     rows: bad.iter().map(|row| (row.2, 0)).collect(),
                 };
                 self.feed(case, who, Input::Examined(unit, examined));

@@ -1,7 +1,7 @@
 //! What a runner sends: connections, inserts, counts and repairs, each as a task that brings one answer.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     future::Future,
     sync::{Arc, Mutex},
 };
@@ -10,7 +10,7 @@ use super::{
     super::{
         Tag,
         growing::Made,
-        repair,
+        refused, repair,
         table::{ExactTable, Unit},
     },
     Brought, Hands, Runner,
@@ -113,10 +113,8 @@ impl Runner {
         self.spawn(async move {
             let unit = &all[index];
             let token = unit.exact(&name, &unit.plain_table(), cut).token(attempt);
-            let block = match attempt {
-                0 => unit.block.clone(),
-                _ => numbered(&unit.block, attempt),
-            };
+            let block =
+                if attempt == 0 { unit.block.clone() } else { numbered(&unit.block, attempt) };
             let (reply, _hand) = unit.table.insert(hand, &block, &token).await;
             Brought::Answer(turn, Input::Replied(index, reply), None)
         });
@@ -142,6 +140,63 @@ impl Runner {
             let (count, hand) = all[index].table.count(index, &all, &name).await;
             let input = count.map_or(Input::Lost(index), |count| Input::Counted(index, count));
             Brought::Answer(turn, input, hand.map(|hand| (index, hand)))
+        });
+    }
+
+    /// Finds the rows that the server refuses, and makes the units without them.
+    pub(super) fn examine(&mut self, index: usize) {
+        let (all, turn, world) = (self.units(), self.turn, Arc::clone(&self.world));
+        let tag = self.current.as_ref().map(|built| Arc::clone(&built.tag));
+        let lanes = self.lanes.upgrade();
+        let salt = self.world.incarnation ^ self.lane.0 << 32 ^ self.turn;
+        self.spawn(async move {
+            let unit = &all[index];
+            let lost = Brought::Answer(turn, Input::Lost(index), None);
+            let words = match unit.table.refused(&unit.block, salt).await {
+                Ok(words) => words,
+                Err(error) => {
+                    unit.table.fails(&error);
+                    return lost;
+                }
+            };
+            let (Some(tag), Some(lanes)) = (tag, lanes) else { return lost };
+            if words.is_empty() {
+                return lost;
+            }
+            match refused::take_out(&world, &lanes, &tag, unit, &words).await {
+                Some(cut) => {
+                    for ((offset, _), sentence) in &words {
+                        tracing::warn!(sink = %unit.table.name, offset, "a row goes to the dead letter: {sentence}");
+                    }
+                    world.metrics.dead_letters("refused", words.len() as u64);
+                    Brought::Cut(turn, index, Box::new(cut))
+                }
+                None => lost,
+            }
+        });
+    }
+
+    /// Takes rows out of a recovered range that an earlier owner took out of it.
+    pub(super) fn take_out_again(&mut self, intent: Arc<Intent>) {
+        let (mut units, turn, world) = (self.units().to_vec(), self.turn, Arc::clone(&self.world));
+        let tag = self.current.as_ref().map(|built| Arc::clone(&built.tag));
+        let lanes = self.lanes.upgrade();
+        self.spawn(async move {
+            let mut by_cut: BTreeMap<u32, refused::Words> = BTreeMap::new();
+            for row in &intent.refused {
+                let said = "the server refused the row before a restart".to_owned();
+                by_cut.entry(row.cut).or_default().insert((row.offset, row.emit_ix), said);
+            }
+            if let (Some(tag), Some(lanes)) = (tag, lanes) {
+                for words in by_cut.values() {
+                    for index in 0..units.len() {
+                        let cut = refused::take_out(&world, &lanes, &tag, &units[index], words).await;
+                        let Some(cut) = cut.filter(|cut| !cut.examined.rows.is_empty()) else { continue };
+                        cut.apply(index, &mut units);
+                    }
+                }
+            }
+            Brought::Recut(turn, units)
         });
     }
 

@@ -5,7 +5,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -15,6 +15,7 @@ use super::{
     Door, End, Tally, connect, end,
     http::{Head, Rest, answer, pass, some, swallow},
     lie::Lie,
+    trace::Trace,
 };
 use crate::faults::seed::Dice;
 
@@ -40,6 +41,7 @@ pub(crate) enum Fault {
     /// The server hears nothing, and this is answered.
     Lie(Lie),
     /// A crash between the entry in the server's memory of tokens and the rows: from now on the token counts as stored.
+    #[expect(dead_code, reason = "only exactly-once survives it")]
     TokenOnly,
     /// A crash between the rows and the entry: the rows are stored, and the token is not remembered.
     RowsOnly,
@@ -87,6 +89,7 @@ struct Shared {
     target: String,
     state: Mutex<State>,
     tally: Tally,
+    trace: OnceLock<Arc<Trace>>,
 }
 
 #[derive(Debug)]
@@ -107,25 +110,17 @@ impl Shared {
     fn choose(&self, request: &Request) -> Option<Fault> {
         let mut state = self.state();
         let State { plan, dice, tries, .. } = &mut *state;
-        let fault = match &request.token {
-            Some(token) => {
-                let tries = tries.entry(token.clone()).or_default();
-                *tries += 1;
-                if plan.faults.is_empty() || !dice.percent(plan.inserts) {
-                    return None;
-                }
-                dice.pick(&plan.faults)
+        let fault = if let Some(token) = &request.token {
+            *tries.entry(token.clone()).or_default() += 1;
+            if plan.faults.is_empty() || !dice.percent(plan.inserts) {
+                return None;
             }
-            None => {
-                if !dice.percent(plan.queries) {
-                    return None;
-                }
-                dice.pick(&[
-                    Fault::LoseAnswer(End::Reset),
-                    Fault::HangUp(End::Close),
-                    Fault::Late(300),
-                ])
+            dice.pick(&plan.faults)
+        } else {
+            if !dice.percent(plan.queries) {
+                return None;
             }
+            dice.pick(&[Fault::LoseAnswer(End::Reset), Fault::HangUp(End::Close), Fault::Late(300)])
         };
         drop(state);
         self.tally.add(fault.name());
@@ -139,7 +134,12 @@ impl ClickHouseProxy {
         let target = url.strip_prefix("http://").expect("a plain URL").to_owned();
         let state =
             State { plan: Plan::default(), dice, ghosts: BTreeSet::new(), tries: BTreeMap::new() };
-        let shared = Arc::new(Shared { target, state: Mutex::new(state), tally: Tally::default() });
+        let shared = Arc::new(Shared {
+            target,
+            state: Mutex::new(state),
+            tally: Tally::default(),
+            trace: OnceLock::new(),
+        });
         let serving = Arc::clone(&shared);
         let door = Door::open(move |stream| serve(Arc::clone(&serving), stream));
         Self { door, shared }
@@ -148,6 +148,11 @@ impl ClickHouseProxy {
     /// Where engines find it.
     pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.door.port())
+    }
+
+    /// Tells of every insert from now on.
+    pub(crate) fn tell(&self, trace: Arc<Trace>) {
+        self.shared.trace.set(trace).expect("one listener");
     }
 
     /// What is done from now on.
@@ -215,6 +220,9 @@ async fn serve(shared: Arc<Shared>, mut engine: TcpStream) {
         };
         let Ok(Some(head)) = head else { return };
         let request = Request::new(head);
+        if let (Some(trace), Some(token)) = (shared.trace.get(), &request.token) {
+            trace.insert(token);
+        }
         let fault = shared.choose(&request);
         let way = Way { shared: &shared, up: &mut up, down: &mut down, request };
         match way.go(&mut engine, &mut server, fault).await {

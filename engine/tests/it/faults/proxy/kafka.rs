@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     io,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -15,7 +15,12 @@ use tokio::{
     },
 };
 
-use super::{Door, End, Tally, connect, end};
+use logmon_engine::delivery::intent::Note;
+
+use super::{
+    Door, End, Tally, connect, end,
+    trace::{Trace, errors},
+};
 use crate::faults::seed::Dice;
 
 /// Requests by their number.
@@ -75,6 +80,7 @@ struct Shared {
     target: Mutex<String>,
     state: Mutex<(Vec<Rule>, Dice)>,
     tally: Tally,
+    trace: OnceLock<Arc<Trace>>,
 }
 
 impl KafkaProxy {
@@ -84,6 +90,7 @@ impl KafkaProxy {
             target: Mutex::default(),
             state: Mutex::new((Vec::new(), dice)),
             tally: Tally::default(),
+            trace: OnceLock::new(),
         });
         let serving = Arc::clone(&shared);
         let door = Door::open(move |stream| serve(Arc::clone(&serving), stream));
@@ -103,6 +110,11 @@ impl KafkaProxy {
     /// Where engines find it.
     pub(crate) fn brokers(&self) -> String {
         format!("127.0.0.1:{}", self.door.port())
+    }
+
+    /// Tells of every commit from now on.
+    pub(crate) fn tell(&self, trace: Arc<Trace>) {
+        self.shared.trace.set(trace).expect("one listener");
     }
 
     /// What is done from now on.
@@ -137,8 +149,8 @@ impl Shared {
     }
 }
 
-/// What the answers to the requests under way are to suffer, by the number that an answer repeats.
-type Pending = Arc<Mutex<BTreeMap<i32, Fault>>>;
+/// The requests under way, by the number that an answer repeats: what their answers are to suffer, and the notes of commits.
+type Pending = Arc<Mutex<BTreeMap<i32, (Option<Fault>, Vec<Note>)>>>;
 
 async fn serve(shared: Arc<Shared>, client: TcpStream) {
     let target = lock(&shared.target).clone();
@@ -153,7 +165,7 @@ async fn serve(shared: Arc<Shared>, client: TcpStream) {
     let pending = Pending::default();
     tokio::select! {
         _ = requests(&shared, from_client, to_broker, &pending) => {}
-        _ = answers(from_broker, to_client, &pending) => {}
+        _ = answers(&shared, from_broker, to_client, &pending) => {}
     }
 }
 
@@ -170,20 +182,29 @@ async fn requests(
         let number =
             |at: usize| i32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
         let api = i16::from_be_bytes([head[4], head[5]]);
-        match shared.choose(api) {
-            Some(Fault::LoseRequest) => return Ok(()),
-            Some(fault) => {
-                lock(pending).insert(number(8), fault);
-            }
-            None => {}
+        let fault = shared.choose(api);
+        if fault == Some(Fault::LoseRequest) {
+            return Ok(());
+        }
+        let rest = u64::from(number(0).unsigned_abs()).saturating_sub(8);
+        if api == OFFSET_COMMIT {
+            let mut body = Vec::new();
+            (&mut from).take(rest).read_to_end(&mut body).await?;
+            lock(pending).insert(number(8), (fault, Trace::notes(&body)));
+            to.write_all(&head).await?;
+            to.write_all(&body).await?;
+            continue;
+        }
+        if fault.is_some() {
+            lock(pending).insert(number(8), (fault, Vec::new()));
         }
         to.write_all(&head).await?;
-        let rest = u64::from(number(0).unsigned_abs()).saturating_sub(8);
         tokio::io::copy(&mut (&mut from).take(rest), &mut to).await?;
     }
 }
 
 async fn answers(
+    shared: &Shared,
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
     pending: &Pending,
@@ -194,14 +215,23 @@ async fn answers(
         from.read_exact(&mut head).await?;
         let number =
             |at: usize| i32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
-        let fault = lock(pending).remove(&number(4));
+        let (fault, notes) = lock(pending).remove(&number(4)).unwrap_or_default();
         match fault {
             Some(Fault::Late(millis)) => tokio::time::sleep(Duration::from_millis(millis)).await,
             Some(Fault::LoseAnswer | Fault::LoseRequest) => return Ok(()),
             None => {}
         }
-        to.write_all(&head).await?;
         let rest = u64::from(number(0).unsigned_abs()).saturating_sub(4);
+        if let (Some(trace), false) = (shared.trace.get(), notes.is_empty()) {
+            let mut body = Vec::new();
+            (&mut from).take(rest).read_to_end(&mut body).await?;
+            // Before it is passed on: the engine may answer with an insert at once.
+            trace.answered(&notes, &errors(&body));
+            to.write_all(&head).await?;
+            to.write_all(&body).await?;
+            continue;
+        }
+        to.write_all(&head).await?;
         tokio::io::copy(&mut (&mut from).take(rest), &mut to).await?;
     }
 }

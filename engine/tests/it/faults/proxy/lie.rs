@@ -43,7 +43,7 @@ pub(crate) const LATER: [Lie; 9] = [
 ];
 
 /// Every kind of answer that lies about itself.
-pub(crate) const LIES: [Lie; 11] = [
+pub(crate) const LIES: [Lie; 12] = [
     Lie::HeaderOf(209),
     Lie::HeaderOf(241),
     Lie::TextAtEnd,
@@ -51,6 +51,7 @@ pub(crate) const LIES: [Lie; 11] = [
     Lie::Truncated,
     Lie::TruncatedChunks,
     Lie::Unavailable,
+    Lie::Stranger,
     Lie::EndlessError,
     Lie::EndlessSuccess,
     Lie::Noise,
@@ -131,7 +132,7 @@ impl Lie {
     /// What an endless answer repeats.
     pub(crate) fn more(self) -> Option<Vec<u8>> {
         let endless = matches!(self, Self::EndlessError | Self::EndlessSuccess);
-        endless.then(|| [b"10000\r\n".as_slice(), &[b'x'; 0x10000], b"\r\n"].concat())
+        endless.then(|| format!("10000\r\n{}\r\n", "x".repeat(0x10000)).into_bytes())
     }
 
     /// Whether the connection may be used again.

@@ -1,0 +1,286 @@
+//! Back ends on the other side of a network: asked for some keys a call, some calls at a time, all within one timeout.
+//!
+//! Invariant: a batch waits for its timeout at most, and waiting in vain takes a twentieth of the time at most.
+
+mod patience;
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use logmon_dsl::eval::Answer;
+use tokio::{
+    runtime::Handle,
+    sync::{Semaphore, mpsc},
+    time,
+};
+
+use super::{Holding, Lookup, News, Reloaded};
+use crate::{config::Asking, error::WorldError};
+use patience::{Patience, Stance};
+
+/// A call with longer keys is cut in two: below what servers take as an address or a statement.
+const CALL_BYTES_MAX: usize = 64 << 10;
+/// A call goes on for so many timeouts after its batch went on without it: what it brings is for the next batch.
+const LATE: u32 = 10;
+/// Bounds of that: a server that hangs must not hold our calls for long, and a slow one should have its chance.
+const LATE_MIN: Duration = Duration::from_secs(5);
+const LATE_MAX: Duration = Duration::from_mins(1);
+/// Late answers that wait to be taken; more of them are let go.
+const KEPT_BYTES_MAX: usize = 16 << 20;
+
+/// Asks for some keys.
+pub(super) type Asked<'a> = Pin<Box<dyn Future<Output = Result<Vec<Answer>, Trouble>> + Send + 'a>>;
+
+/// A back end that is asked over a network.
+pub(super) trait Remote: fmt::Debug + Send + Sync + 'static {
+    /// Answers for distinct keys, in their order. Whoever calls sets the time limit.
+    fn ask<'a>(&'a self, keys: &'a [Arc<str>]) -> Asked<'a>;
+}
+
+/// Why a call brought nothing.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Trouble {
+    /// Nobody is there: asking again at once would bring the same.
+    #[error("{0}")]
+    Unreachable(String),
+    /// It answers, and not what was asked for.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// A remote back end as a lookup.
+#[derive(Debug)]
+pub(super) struct Asker {
+    shared: Arc<Shared>,
+    asking: Asking,
+    runtime: Handle,
+    permits: Arc<Semaphore>,
+}
+
+/// What calls need that outlive their batch.
+#[derive(Debug)]
+struct Shared {
+    name: Arc<str>,
+    back: Box<dyn Remote>,
+    timeout: Duration,
+    patience: Mutex<Patience>,
+    late: Mutex<Late>,
+    has_late: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Late {
+    answers: Vec<(Arc<str>, Answer)>,
+    bytes: usize,
+}
+
+/// What a call came to: the place of its first key, and its answers.
+type Came = (usize, Vec<Answer>);
+
+impl Asker {
+    pub(super) fn new(
+        name: &Arc<str>,
+        back: impl Remote,
+        asking: Asking,
+        runtime: &Handle,
+    ) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                name: Arc::clone(name),
+                back: Box::new(back),
+                timeout: asking.timeout,
+                patience: Mutex::new(Patience::new(asking.timeout, Instant::now())),
+                late: Mutex::default(),
+                has_late: AtomicBool::new(false),
+            }),
+            asking,
+            runtime: runtime.clone(),
+            permits: Arc::new(Semaphore::new(asking.concurrency)),
+        }
+    }
+
+    /// Starts a call, now or as soon as there is room for it before the deadline.
+    fn call(
+        &self,
+        first: usize,
+        keys: Vec<Arc<str>>,
+        deadline: Option<time::Instant>,
+        tell: mpsc::UnboundedSender<Came>,
+    ) {
+        let shared = Arc::clone(&self.shared);
+        let permits = Arc::clone(&self.permits);
+        let limit = (self.asking.timeout * LATE).clamp(LATE_MIN, LATE_MAX);
+        let limit = limit.max(self.asking.timeout);
+        self.runtime.spawn(async move {
+            let permit = match deadline {
+                Some(deadline) => time::timeout_at(deadline, permits.acquire_owned()).await.ok(),
+                // Nobody waits: what has no room now is not asked for.
+                None => permits.try_acquire_owned().ok().map(Ok),
+            };
+            let Some(Ok(_permit)) = permit else { return };
+            let began = Instant::now();
+            let outcome = time::timeout(limit, shared.back.ask(&keys)).await;
+            shared.note(outcome.as_ref().ok(), began);
+            let Ok(Ok(answers)) = outcome else { return };
+            if let Err(mpsc::error::SendError((_, answers))) = tell.send((first, answers)) {
+                shared.keep(keys.into_iter().zip(answers));
+            }
+        });
+    }
+
+    /// Ranges of keys, one a call.
+    fn calls(&self, keys: &[&str]) -> Vec<std::ops::Range<usize>> {
+        let mut calls = Vec::new();
+        let (mut start, mut bytes) = (0, 0);
+        for (at, key) in keys.iter().enumerate() {
+            if at > start && (at - start == self.asking.batch || bytes + key.len() > CALL_BYTES_MAX)
+            {
+                calls.push(start..at);
+                (start, bytes) = (at, 0);
+            }
+            bytes += key.len();
+        }
+        if start < keys.len() {
+            calls.push(start..keys.len());
+        }
+        calls
+    }
+}
+
+impl Lookup for Asker {
+    fn fetch(&self, keys: &[&str]) -> Vec<Answer> {
+        let mut answers = vec![Answer::Failed; keys.len()];
+        let began = Instant::now();
+        let waits = match self.shared.patience().stance(began) {
+            Stance::Silent => return answers,
+            Stance::Ask => false,
+            Stance::Wait => true,
+        };
+        let deadline = time::Instant::from_std(began + self.asking.timeout);
+        let (tell, mut told) = mpsc::unbounded_channel();
+        if !waits {
+            told.close();
+        }
+        for call in self.calls(keys) {
+            let first = call.start;
+            let asked = keys[call].iter().map(|key| Arc::from(*key)).collect();
+            self.call(first, asked, waits.then_some(deadline), tell.clone());
+        }
+        drop(tell);
+        if !waits {
+            return answers;
+        }
+        let mut put = |(first, came): Came| {
+            for (place, answer) in answers[first..].iter_mut().zip(came) {
+                *place = answer;
+            }
+        };
+        let collect = async {
+            while let Some(came) = told.recv().await {
+                put(came);
+            }
+        };
+        let late =
+            self.runtime.block_on(async { time::timeout_at(deadline, collect).await }).is_err();
+        if late {
+            // From here on calls keep what they bring for the next batch.
+            told.close();
+            while let Ok(came) = told.try_recv() {
+                put(came);
+            }
+            let was = self.shared.patience().waited_in_vain(began.elapsed(), Instant::now());
+            if was {
+                tracing::warn!(
+                    lookup = &*self.shared.name,
+                    "does not answer in time; batches go on without it, and late answers are for the next ones"
+                );
+            }
+        }
+        answers
+    }
+
+    fn news(&self) -> News {
+        if !self.shared.has_late.swap(false, Ordering::AcqRel) {
+            return News::None;
+        }
+        News::Answers(std::mem::take(&mut *self.shared.late()).answers)
+    }
+
+    fn is_paused(&self) -> bool {
+        self.shared.patience().stance(Instant::now()) != Stance::Wait
+    }
+
+    fn reload(&self) -> Result<Reloaded, WorldError> {
+        Ok(Reloaded::Unchanged)
+    }
+
+    fn holds(&self) -> Holding {
+        Holding::default()
+    }
+}
+
+impl Shared {
+    /// Learns from the end of a call, whoever still waits for it.
+    fn note(&self, outcome: Option<&Result<Vec<Answer>, Trouble>>, began: Instant) {
+        let name = &*self.name;
+        match outcome {
+            None => tracing::debug!(lookup = name, "a call was given up"),
+            Some(Ok(_)) => self.answered(began),
+            Some(Err(Trouble::Refused(why))) => {
+                tracing::debug!(lookup = name, why, "keys without an answer");
+                self.answered(began);
+            }
+            Some(Err(Trouble::Unreachable(why))) => {
+                if let Some(pause) = self.patience().unreachable(Instant::now()) {
+                    tracing::warn!(
+                        lookup = name,
+                        why,
+                        seconds = pause.as_secs(),
+                        "cannot be reached; it is left alone for a while"
+                    );
+                }
+            }
+        }
+    }
+
+    fn answered(&self, began: Instant) {
+        let in_time = began.elapsed() <= self.timeout;
+        if self.patience().answered(in_time) {
+            tracing::info!(lookup = &*self.name, "answers again");
+        }
+    }
+
+    fn keep(&self, answers: impl Iterator<Item = (Arc<str>, Answer)>) {
+        let mut late = self.late();
+        for (key, answer) in answers {
+            let row = match &answer {
+                Answer::Found(row) => row.len(),
+                Answer::Miss => 0,
+                Answer::Failed => continue,
+            };
+            // An entry costs about this much beside its texts.
+            let bytes = key.len() + row + 64;
+            if late.bytes + bytes <= KEPT_BYTES_MAX {
+                late.bytes += bytes;
+                late.answers.push((key, answer));
+            }
+        }
+        self.has_late.store(true, Ordering::Release);
+    }
+
+    fn late(&self) -> MutexGuard<'_, Late> {
+        self.late.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn patience(&self) -> MutexGuard<'_, Patience> {
+        self.patience.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

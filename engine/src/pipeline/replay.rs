@@ -1,0 +1,599 @@
+//! Records judged once more, beside the stream: what the rules want stored of each, and blocks of the rows that are asked for.
+//!
+//! Invariant: nothing is sent from here. A row is known by its table, offset and `emit_ix`, exactly as the stream would have named it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+    time::Instant,
+};
+
+use logmon_dsl::{
+    column::{Batch, View},
+    eval::{Evaluator, Outcome, Routed, RowFate},
+    plan::SinkType,
+};
+
+use super::{
+    bundle::{BindError, Bundle, DEAD_LETTER_TABLE, Outlet, World, clients},
+    dead::{self, Undeliverable},
+    outlets::records,
+    worker::{Fate, row_fates, withhold},
+};
+use crate::{
+    clock::Clock as _,
+    config::{self, OnEmpty, OnFault, SinkKind},
+    decode::{Decoded, Decoder, Limits, Reject},
+    delivery::Position,
+    lookup::LookupSet,
+    sink::{
+        clickhouse::{
+            Block, Client, Compression, Context, DeadLetter, Table, TableBuilder, dead_letter,
+        },
+        kafka::Record,
+    },
+    source::RawBatch,
+};
+
+/// Columns by which a row is known.
+const IDENTITY: [&str; 4] = ["kafka_topic", "kafka_partition", "kafka_offset", "emit_ix"];
+
+/// A table that rows or letters go to. Sinks that write into one table share it.
+#[derive(Debug)]
+pub struct Target {
+    /// `database.table`.
+    pub name: String,
+    /// The sinks that write into it.
+    pub sinks: Vec<Arc<str>>,
+    /// Its servers. Rows go to the first; the others are asked, too, where each has rows of its own.
+    pub clients: Vec<Arc<Client>>,
+    /// The table.
+    pub table: Arc<Table>,
+    /// Whether it takes the dead letters.
+    pub is_letters: bool,
+    /// Whether its rows can be told apart by where they came from.
+    pub is_known: bool,
+    compression: Compression,
+}
+
+/// Where a row goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// A table, by its number in [`Replay::targets`].
+    Table(usize),
+    /// A topic, by its sink's number in the plan.
+    Topic(u32),
+}
+
+/// What a row is known by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Identity {
+    /// The record's offset.
+    pub offset: i64,
+    /// The how-many-eth output of its event.
+    pub emit_ix: u16,
+}
+
+/// A row that the rules want stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Row {
+    /// Where.
+    pub place: Place,
+    /// Which.
+    pub id: Identity,
+}
+
+/// What becomes of a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// A sink takes it.
+    Delivered,
+    /// A rule drops it, or nothing routes it.
+    Dropped {
+        /// The rule or the stage.
+        by: Arc<str>,
+        /// Why.
+        reason: Arc<str>,
+    },
+    /// It is a dead letter.
+    Dead {
+        /// Why, as a word.
+        reason: Arc<str>,
+        /// Why, as a sentence.
+        cause: String,
+    },
+}
+
+/// A batch that was judged.
+#[derive(Debug)]
+pub struct Judged {
+    raw: RawBatch,
+    batch: Batch,
+    outcome: Outcome,
+    letters: Vec<DeadLetter>,
+    /// What should be stored, ascending, each row once.
+    pub rows: BTreeSet<Row>,
+    /// One a record, in the order of the batch.
+    pub verdicts: Vec<Verdict>,
+}
+
+impl Judged {
+    /// The offsets of its records, ascending.
+    pub fn offsets(&self) -> &[i64] {
+        &self.raw.offsets
+    }
+
+    /// The partition that they come from.
+    pub fn position(&self) -> &Position {
+        &self.raw.position
+    }
+}
+
+/// The rules of a bundle, ready to judge records of one source.
+pub struct Replay {
+    world: Arc<World>,
+    bundle: Arc<Bundle>,
+    source: usize,
+    settings: config::Source,
+    decoder: Decoder,
+    evaluator: Evaluator,
+    lookups: LookupSet,
+    /// Every table that the rules, or dead letters, write into.
+    pub targets: Arc<[Target]>,
+    by_sink: Vec<Place>,
+    letters: Option<usize>,
+}
+
+impl std::fmt::Debug for Replay {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Replay").field("source", &self.settings.name).finish_non_exhaustive()
+    }
+}
+
+/// Every table of a bundle, where each sink's rows go, and which table takes letters.
+pub type Places = (Arc<[Target]>, Vec<Place>, Option<usize>);
+
+/// Finds the tables of a bundle.
+pub fn places(world: &World, bundle: &Bundle) -> Result<Places, BindError> {
+    let mut targets: Vec<Target> = Vec::new();
+    let mut by_sink = Vec::new();
+    for (number, (outlet, decl)) in bundle.outlets.iter().zip(&bundle.plan.sinks).enumerate() {
+        by_sink.push(match outlet {
+            Outlet::Table { binding, .. } => {
+                Place::Table(target(&mut targets, world, &decl.name, &binding.table)?)
+            }
+            Outlet::Topic { .. } => Place::Topic(number as u32),
+        });
+    }
+    let mut letters = None;
+    if let Some((table, outbox)) = &bundle.dead_letters.table {
+        let sink = outbox.name().split('/').next().unwrap_or_default();
+        let at = target(&mut targets, world, sink, table)?;
+        targets[at].is_letters = true;
+        letters = Some(at);
+    }
+    Ok((targets.into(), by_sink, letters))
+}
+
+fn target(
+    targets: &mut Vec<Target>,
+    world: &World,
+    sink: &str,
+    table: &Arc<Table>,
+) -> Result<usize, BindError> {
+    let Some((name, settings)) = world.config.sinks.get_key_value(sink) else {
+        return Err(BindError::Config(format!("there is no [sink.{sink}]")));
+    };
+    let SinkKind::ClickHouse(place) = &settings.kind else {
+        return Err(BindError::Config(format!("[sink.{sink}] is no table")));
+    };
+    let full = format!("{}.{}", table.database, table.name);
+    let known = targets
+        .iter()
+        .position(|known| known.name == full && known.clients[0].endpoint().url == place.urls[0]);
+    if let Some(at) = known {
+        if !targets[at].sinks.contains(name) {
+            targets[at].sinks.push(Arc::clone(name));
+        }
+        return Ok(at);
+    }
+    let mut servers = clients(settings, place)?;
+    if table.engine.starts_with("Replicated") || table.engine.starts_with("Shared") {
+        servers.truncate(1);
+    }
+    targets.push(Target {
+        name: full,
+        sinks: vec![Arc::clone(name)],
+        clients: servers,
+        is_letters: false,
+        is_known: IDENTITY.iter().all(|column| table.column(column).is_some()),
+        table: Arc::clone(table),
+        compression: match settings.compression {
+            config::Compression::None => Compression::None,
+            config::Compression::Lz4 => Compression::Lz4,
+            config::Compression::Zstd => Compression::Zstd,
+        },
+    });
+    Ok(targets.len() - 1)
+}
+
+impl Target {
+    /// The server that rows are sent to.
+    pub fn client(&self) -> &Arc<Client> {
+        &self.clients[0]
+    }
+}
+
+impl Replay {
+    /// Ready to judge records of a source.
+    pub fn new(
+        world: &Arc<World>,
+        bundle: &Arc<Bundle>,
+        source: &str,
+        places: &Places,
+    ) -> Result<Self, BindError> {
+        let plan = &bundle.plan;
+        let number = plan.sources.iter().position(|known| *known.name == *source);
+        let (Some(number), Some(settings)) = (number, world.config.sources.get(source)) else {
+            let known: Vec<&str> = plan.sources.iter().map(|source| &*source.name).collect();
+            return Err(BindError::Config(format!(
+                "no source is called `{source}`; there are: {}",
+                known.join(", ")
+            )));
+        };
+        let (targets, by_sink, letters) = places.clone();
+        Ok(Self {
+            world: Arc::clone(world),
+            bundle: Arc::clone(bundle),
+            source: number,
+            settings: settings.clone(),
+            decoder: Decoder::new(Arc::new(plan.layout.clone())),
+            evaluator: Evaluator::new(Arc::clone(plan)),
+            lookups: bundle.lookups.clone(),
+            targets,
+            by_sink,
+            letters,
+        })
+    }
+
+    /// Whether the rules read headers, so that batches must have them.
+    pub fn reads_headers(&self) -> bool {
+        self.bundle.plan.reads_headers
+    }
+
+    /// The rules that judge.
+    pub fn bundle(&self) -> &Arc<Bundle> {
+        &self.bundle
+    }
+
+    /// Judges a batch. What is built of it must be built before the next one is judged: names of attributes are the decoder's.
+    pub fn judge(&mut self, mut raw: RawBatch) -> Judged {
+        let plan = Arc::clone(&self.bundle.plan);
+        let limits = Limits { max_bytes: self.settings.max_record_bytes, ..Limits::default() };
+        let mut batch = Batch::new(&plan.layout);
+        batch.arena = std::mem::take(&mut raw.arena);
+        let decoded = self.decoder.decode(&mut batch, &raw.payloads, &limits);
+        self.place(&mut batch, &raw, &decoded);
+        let keep_faults = self.settings.on_fault != OnFault::Keep;
+        let mut outcome = self.evaluator.run(
+            &mut batch,
+            self.decoder.names_mut(),
+            &mut self.lookups,
+            keep_faults,
+        );
+        let mut fates = row_fates(&outcome, &self.bundle.dead_letters);
+        let mut lost: Vec<Undeliverable<'_>> = Vec::new();
+        if keep_faults {
+            withhold(&mut outcome, self.settings.on_fault, &mut fates, &mut lost);
+        }
+        let mut judged = Judged {
+            raw,
+            batch,
+            outcome,
+            letters: Vec::new(),
+            rows: BTreeSet::new(),
+            verdicts: Vec::new(),
+        };
+        for (refused, row) in self.refused(&mut judged) {
+            fates[refused.event as usize] = Fate::DeadLettered;
+            let routed = match row {
+                RoutedAt::Own(at) => &judged.outcome.routed[at],
+                RoutedAt::Rolled(window, at) => &judged.outcome.rolled[window].routed[at],
+            };
+            lost.push(Undeliverable::row(&plan, routed, refused.event, &refused.row));
+        }
+        let drops_empty = self.settings.on_empty == OnEmpty::Drop;
+        for (record, reject) in &decoded.rejected {
+            if !(drops_empty && matches!(reject, Reject::Tombstone | Reject::Empty)) {
+                lost.push(Undeliverable::record(*record, reject));
+            }
+        }
+        judged.letters = dead::letters(&lost, &judged.raw, &judged.batch, &decoded, &self.bundle);
+        if let Some(target) = self.letters {
+            judged.rows.extend(judged.letters.iter().map(|letter| Row {
+                place: Place::Table(target),
+                id: Identity { offset: letter.offset, emit_ix: letter.emit_ix },
+            }));
+        }
+        judged.verdicts = self.verdicts(&judged, &decoded, &fates);
+        judged
+    }
+
+    fn place(&self, batch: &mut Batch, raw: &RawBatch, decoded: &Decoded) {
+        let meta = &mut batch.meta;
+        meta.source = self.source;
+        meta.lane = raw.lane.0;
+        meta.topic = Arc::clone(&raw.position.topic);
+        meta.partition = raw.position.partition;
+        let kept = || decoded.kept.iter().map(|&record| record as usize);
+        meta.offsets.extend(kept().map(|record| raw.offsets[record]));
+        meta.times.extend(kept().map(|record| raw.times[record]));
+        meta.keys.extend(kept().map(|record| raw.keys[record]));
+        if !raw.headers.is_empty() {
+            meta.headers.extend(kept().map(|record| raw.headers[record]));
+        } else if self.bundle.plan.reads_headers {
+            meta.headers.resize(decoded.kept.len(), View::MISSING);
+        }
+    }
+
+    /// Tries every row on its table: notes those that should be stored, returns those that the table cannot take.
+    fn refused(&self, judged: &mut Judged) -> Vec<(Refused, RoutedAt)> {
+        let Judged { raw, batch, outcome, rows, .. } = judged;
+        let mut all = Vec::new();
+        let mut builders = HashMap::new();
+        for at in 0..outcome.routed.len() {
+            let routed = &outcome.routed[at];
+            let dead = self.try_rows(&mut builders, raw, batch, routed, rows);
+            for row in dead {
+                let event = outcome.origin(row.row as usize) as u32;
+                all.push((Refused { event, row }, RoutedAt::Own(at)));
+            }
+        }
+        for (window, rolled) in outcome.rolled.iter_mut().enumerate() {
+            for (at, routed) in rolled.routed.iter().enumerate() {
+                for row in self.try_rows(&mut builders, raw, &mut rolled.batch, routed, rows) {
+                    let offset = rolled.batch.meta.offsets[row.row as usize];
+                    let known = batch.meta.offsets.iter().position(|known| *known == offset);
+                    let event = known.unwrap_or(0) as u32;
+                    all.push((Refused { event, row }, RoutedAt::Rolled(window, at)));
+                }
+            }
+        }
+        all
+    }
+
+    fn try_rows(
+        &self,
+        builders: &mut HashMap<u32, TableBuilder>,
+        raw: &RawBatch,
+        batch: &mut Batch,
+        routed: &Routed,
+        rows: &mut BTreeSet<Row>,
+    ) -> Vec<crate::sink::clickhouse::DeadRow> {
+        let place = self.by_sink[routed.sink.0 as usize];
+        let ids = |batch: &Batch| -> Vec<Identity> {
+            let rows = routed.rows.iter().zip(&routed.emit_ix);
+            rows.map(|(&row, &emit_ix)| Identity {
+                offset: batch.meta.offsets[row as usize],
+                emit_ix,
+            })
+            .collect()
+        };
+        let mut dead = Vec::new();
+        if let Outlet::Table { binding, .. } = &self.bundle.outlets[routed.sink.0 as usize] {
+            let builder = builders
+                .entry(routed.sink.0)
+                .or_insert_with(|| TableBuilder::new(Arc::clone(binding)));
+            let context = self.context(raw, 0);
+            dead = builder.append(batch, self.decoder.names(), routed, &context).dead;
+            // Only what is refused is of interest here.
+            drop(builder.finish());
+        }
+        rows.extend(ids(batch).into_iter().map(|id| Row { place, id }));
+        for row in &dead {
+            let offset = batch.meta.offsets[row.row as usize];
+            rows.remove(&Row { place, id: Identity { offset, emit_ix: row.emit_ix } });
+        }
+        dead
+    }
+
+    fn verdicts(&self, judged: &Judged, decoded: &Decoded, fates: &[Fate]) -> Vec<Verdict> {
+        let letters: BTreeMap<i64, &DeadLetter> =
+            judged.letters.iter().map(|letter| (letter.offset, letter)).collect();
+        let dead = |offset: i64| match letters.get(&offset) {
+            Some(letter) => {
+                Verdict::Dead { reason: Arc::clone(&letter.reason), cause: letter.cause.clone() }
+            }
+            // No letter of the engine's: a rule sent it there.
+            None => Verdict::Dead { reason: "rule".into(), cause: String::new() },
+        };
+        let mut verdicts: Vec<Option<Verdict>> = vec![None; judged.raw.payloads.len()];
+        for (record, reject) in &decoded.rejected {
+            let offset = judged.raw.offsets[*record as usize];
+            verdicts[*record as usize] = Some(match letters.get(&offset) {
+                Some(_) => dead(offset),
+                None => Verdict::Dropped { by: "decode".into(), reason: reject.name().into() },
+            });
+        }
+        let events = judged.outcome.event_fates();
+        for (row, fate) in fates.iter().enumerate() {
+            let record = decoded.kept[row] as usize;
+            let offset = judged.raw.offsets[record];
+            verdicts[record] = Some(match (fate, &events[row]) {
+                (Fate::DeadLettered, _) => dead(offset),
+                (Fate::Delivered, _) => Verdict::Delivered,
+                (Fate::Dropped, RowFate::Dropped { rule, reason }) => Verdict::Dropped {
+                    by: Arc::clone(&self.bundle.plan.rule(*rule).label),
+                    reason: Arc::clone(&judged.outcome.reasons[*reason as usize]),
+                },
+                (Fate::Dropped, RowFate::Unrouted) => {
+                    Verdict::Dropped { by: "routes".into(), reason: "unrouted".into() }
+                }
+                (Fate::Dropped, RowFate::Routed) => {
+                    Verdict::Dropped { by: "on_fault".into(), reason: "fault".into() }
+                }
+            });
+        }
+        let dropped = || Verdict::Dropped { by: "routes".into(), reason: "unrouted".into() };
+        verdicts.into_iter().map(|verdict| verdict.unwrap_or_else(dropped)).collect()
+    }
+
+    /// Blocks of the rows that `wanted` holds for, by table; each is of one ClickHouse partition.
+    pub fn build(
+        &self,
+        judged: &mut Judged,
+        wanted: &BTreeSet<Row>,
+        attempt: u32,
+    ) -> Vec<(usize, Block)> {
+        let context = self.context(&judged.raw, attempt);
+        let Judged { batch, outcome, letters, .. } = judged;
+        let mut blocks = Vec::new();
+        let mut builders: BTreeMap<u32, TableBuilder> = BTreeMap::new();
+        let own = outcome.routed.iter();
+        let mut add = |batch: &mut Batch, routed: &Routed| {
+            let Outlet::Table { binding, .. } = &self.bundle.outlets[routed.sink.0 as usize] else {
+                return;
+            };
+            let picked = self.pick(batch, routed, wanted);
+            if !picked.rows.is_empty() {
+                builders
+                    .entry(routed.sink.0)
+                    .or_insert_with(|| TableBuilder::new(Arc::clone(binding)))
+                    .append(batch, self.decoder.names(), &picked, &context);
+            }
+        };
+        for routed in own {
+            add(batch, routed);
+        }
+        for rolled in &mut outcome.rolled {
+            for routed in &rolled.routed {
+                add(&mut rolled.batch, routed);
+            }
+        }
+        for (sink, mut builder) in builders {
+            if let Place::Table(target) = self.by_sink[sink as usize] {
+                let compression = self.targets[target].compression;
+                let finished = builder.finish();
+                blocks
+                    .extend(finished.iter().map(|finished| (target, finished.encode(compression))));
+            }
+        }
+        if let Some(target) = self.letters {
+            let is_wanted = |letter: &&DeadLetter| {
+                let id = Identity { offset: letter.offset, emit_ix: letter.emit_ix };
+                wanted.contains(&Row { place: Place::Table(target), id })
+            };
+            let letters: Vec<DeadLetter> = letters.iter().filter(is_wanted).cloned().collect();
+            let (table, compression) =
+                (&self.targets[target].table, self.targets[target].compression);
+            if !letters.is_empty() {
+                let mut builder =
+                    dead_letter::DeadLetters::new(&self.targets[target].sinks[0], table)
+                        .expect("the table was looked at when the bundle was bound");
+                builder.append(&letters, &context);
+                let finished = builder.finish();
+                blocks
+                    .extend(finished.iter().map(|finished| (target, finished.encode(compression))));
+            }
+        }
+        blocks
+    }
+
+    /// Records for topics among the rows that are wanted, by sink.
+    pub fn records(&self, judged: &Judged, wanted: &BTreeSet<Row>) -> Vec<(Arc<str>, Vec<Record>)> {
+        let plan = &self.bundle.plan;
+        let mut all = Vec::new();
+        for routed in &judged.outcome.routed {
+            if let Place::Topic(_) = self.by_sink[routed.sink.0 as usize] {
+                let picked = self.pick(&judged.batch, routed, wanted);
+                let records = records(&judged.batch, plan, self.decoder.names(), &picked);
+                if !records.is_empty() {
+                    all.push((Arc::clone(&plan.sinks[routed.sink.0 as usize].name), records));
+                }
+            }
+        }
+        all
+    }
+
+    /// A route, of which only the wanted rows are left.
+    fn pick(&self, batch: &Batch, routed: &Routed, wanted: &BTreeSet<Row>) -> Routed {
+        let place = self.by_sink[routed.sink.0 as usize];
+        let (rows, emit_ix) = routed
+            .rows
+            .iter()
+            .zip(&routed.emit_ix)
+            .filter(|&(&row, &emit_ix)| {
+                let offset = batch.meta.offsets[row as usize];
+                wanted.contains(&Row { place, id: Identity { offset, emit_ix } })
+            })
+            .unzip();
+        Routed {
+            sink: routed.sink,
+            rows,
+            emit_ix,
+            snapshot: Arc::clone(&routed.snapshot),
+            args: routed.args.clone(),
+            rule: routed.rule,
+        }
+    }
+
+    fn context(&self, raw: &RawBatch, attempt: u32) -> Context<'_> {
+        // Whether an event is too old was asked when its record was young.
+        let wall = raw.times.iter().copied().max().filter(|&time| time > 0);
+        Context {
+            names_table: self.decoder.names().generation,
+            source: &self.settings.name,
+            wall: wall.unwrap_or_else(|| self.world.clock.now()),
+            now: Instant::now(),
+            ticket: 0,
+            attempt,
+            incarnation: self.world.incarnation as u32,
+        }
+    }
+
+    /// The sink's name as people know it.
+    pub fn place_name(&self, place: Place) -> &str {
+        match place {
+            Place::Table(target) => &self.targets[target].name,
+            Place::Topic(sink) => &self.bundle.plan.sinks[sink as usize].name,
+        }
+    }
+
+    /// The table that takes dead letters.
+    pub fn letters(&self) -> Option<usize> {
+        self.letters
+    }
+}
+
+/// A row that its table cannot take, and the event that it is or was made of.
+struct Refused {
+    event: u32,
+    row: crate::sink::clickhouse::DeadRow,
+}
+
+/// Which route it was on.
+#[derive(Debug, Clone, Copy)]
+enum RoutedAt {
+    Own(usize),
+    Rolled(usize, usize),
+}
+
+/// The sink and the table that take dead letters, as `logmon.toml` and the rules name them; `None` where only a topic does.
+pub fn letters_table(
+    config: &config::Config,
+    plan: &logmon_dsl::plan::Plan,
+) -> Option<(Arc<str>, String)> {
+    let Some(settings) = &config.dead_letter else {
+        let first =
+            config.sinks.values().find(|sink| matches!(sink.kind, SinkKind::ClickHouse(_)))?;
+        return Some((Arc::clone(&first.name), DEAD_LETTER_TABLE.to_owned()));
+    };
+    let sink = config.sinks.get(&settings.sink)?;
+    let SinkKind::ClickHouse(table) = &sink.kind else { return None };
+    let named = plan.sink(&settings.sink).and_then(|id| match &plan.sinks[id.0 as usize].ty {
+        SinkType::Table(name) => Some(&**name),
+        SinkType::Record(_) => None,
+    });
+    let name = table.table.as_deref().or(named).unwrap_or(DEAD_LETTER_TABLE);
+    Some((Arc::clone(&sink.name), name.to_owned()))
+}

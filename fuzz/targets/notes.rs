@@ -1,0 +1,20 @@
+//! Any bytes beside a committed offset: never a panic, and what is read as a note is written back the same.
+#![no_main]
+
+#[allow(dead_code, reason = "the engine uses more of it")]
+mod delivery {
+    #[path = "../../../engine/src/delivery/intent.rs"]
+    pub mod intent;
+    #[path = "../../../engine/src/delivery/range.rs"]
+    pub mod range;
+}
+
+use delivery::intent::Note;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    if let Ok(note) = Note::decode(bytes) {
+        let again = note.encode().expect("what was read is short enough to be written");
+        assert_eq!(Note::decode(again.as_bytes()), Ok(note));
+    }
+});
