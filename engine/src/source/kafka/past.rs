@@ -347,8 +347,8 @@ pub fn pack(
         keys,
         headers,
         hashes,
+        named: false,
         again: false,
-        hashes: Vec::new(),
     }
 }
 
