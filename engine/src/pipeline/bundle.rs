@@ -23,6 +23,7 @@ use super::{
     exact::{mode::Candidate, table::ExactTable},
     poison::Office,
     schema,
+    sinks::{carrier, options, world},
 };
 use crate::{
     clock::SystemClock,
@@ -592,37 +593,6 @@ pub(crate) fn clients(
         Client::new(endpoint).map(Arc::new).map_err(world)
     };
     table.urls.iter().map(client).collect()
-}
-
-fn carrier(clients: Vec<Arc<Client>>, by: config::Compression) -> Carrier {
-    let endpoints = Arc::new(Endpoints::new(clients));
-    Carrier::Table { endpoints, compression: compression(by) }
-}
-
-pub(super) fn compression(by: config::Compression) -> Compression {
-    match by {
-        config::Compression::None => Compression::None,
-        config::Compression::Lz4 => Compression::Lz4,
-        config::Compression::Zstd => Compression::Zstd,
-    }
-}
-
-fn options(sink: &ClickHouseSink) -> Options {
-    let on_absent = match sink.on_absent {
-        Some(config::OnAbsent::Dlq) => OnAbsent::Dlq,
-        // What `error` refuses is refused by the checker, before rows are built.
-        Some(config::OnAbsent::Default | config::OnAbsent::Error) | None => OnAbsent::Default,
-    };
-    Options {
-        on_absent,
-        columns: sink.columns.iter().map(|(column, path)| (column.clone(), path.clone())).collect(),
-        rest: sink.rest.clone(),
-        accept_time: (sink.accept_time.past, sink.accept_time.future),
-    }
-}
-
-pub(super) fn world(error: SinkError) -> BindError {
-    BindError::World(error.sentence)
 }
 
 /// An error with what caused it, in one line.
