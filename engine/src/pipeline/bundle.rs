@@ -34,8 +34,8 @@ use crate::{
     metrics::{Metrics, RuleMetrics},
     sink::{
         clickhouse::{
-            Binding, Class, Classes, Client, Compression, Endpoint, Endpoints, OnAbsent, Options,
-            Shelf, SinkError, Table, bind::bind_named, codes, ddl, dead_letter,
+            Binding, Class, Classes, Client, Endpoint, Shelf, SinkError, Table, bind::bind_named,
+            codes, ddl, dead_letter,
         },
         kafka::TopicSink,
     },
