@@ -170,32 +170,3 @@ fn named(op: &Op) -> String {
         _ => "this".to_owned(),
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use super::*;
-    use crate::program::{Mode, Reader, compile};
-
-    struct One(&'static str);
-
-    impl Reader for One {
-        fn read(&self, _path: &Path) -> Result<String, String> {
-            Ok(self.0.to_owned())
-        }
-    }
-
-    #[test]
-    fn the_dear_rule_is_named_with_what_is_dear_in_it() {
-        let text = "source app\nsink s : { ... }\nrule cheap on app when .service == \"a\" { tag \"a\" }\n\
-            rule dear on app { .x = captures(.message, re\"(?<a>[a-z]+) (?<b>[0-9]+)\") }\ndefault route to s\n";
-        let program = compile(Path::new("main.rules"), &One(text), Mode::Run).program.unwrap();
-        let costs = estimate(&program.plan);
-        assert!(costs[1].nanos > costs[0].nanos * 10.0, "{costs:?}");
-        let said = expensive(&program.plan);
-        assert_eq!(said.len(), 1);
-        assert!(said[0].message.starts_with("`dear` takes about 9"), "{}", said[0].message);
-        assert_eq!(said[0].related[0].1, "most of it is `captures`");
-    }
-}

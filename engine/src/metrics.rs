@@ -118,6 +118,7 @@ struct Sinks {
     size: GaugeVec,
     stretch: GaugeVec,
     absent: IntCounterVec,
+    retimed: IntCounterVec,
 }
 
 struct Lookups {
@@ -271,6 +272,11 @@ impl Metrics {
                 "sink_absent_total",
                 "Absent values stored as the column's default.",
                 &["sink", "column"],
+            ),
+            retimed: naming.counts(
+                "sink_retimed_total",
+                "Events whose time lay outside of accept_time, stored with the record's own time.",
+                &["sink"],
             ),
         };
         let lookup = Lookups {

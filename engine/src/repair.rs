@@ -13,7 +13,7 @@ pub mod rewind;
 pub mod stored;
 pub mod walk;
 
-use std::{future::Future, sync::Arc};
+use std::{cell::OnceCell, future::Future, sync::Arc};
 
 use logmon_dsl::program::Program;
 
@@ -85,6 +85,7 @@ pub struct Repair {
     /// The rules.
     pub bundle: Arc<Bundle>,
     places: Places,
+    actions: OnceCell<Actions>,
     /// Names what this process does.
     pub run: String,
 }
@@ -107,7 +108,7 @@ impl Repair {
             .map_err(|errors| errors.into_iter().map(Trouble::from).collect::<Vec<_>>())?;
         let places = places(&world, &bundle).map_err(|error| vec![error.into()])?;
         let run = format!("{incarnation:016x}");
-        Ok(Self { runtime, world, bundle: Arc::new(bundle), places, run })
+        Ok(Self { runtime, world, bundle: Arc::new(bundle), places, actions: OnceCell::new(), run })
     }
 
     /// Waits for an answer of a server.
@@ -164,11 +165,19 @@ impl Repair {
     /// The table of dead letters.
     pub fn letters(&self) -> Result<letters::Letters, Trouble> {
         let (config, plan) = (&self.world.config, &self.bundle.plan);
-        letters::Letters::open(config, plan, &self.runtime, self.actions()?)
+        letters::Letters::open(config, plan, &self.runtime, self.open_actions()?)
     }
 
     /// The book of what people did, made if it is missing.
-    pub fn actions(&self) -> Result<Actions, Trouble> {
+    pub fn actions(&self) -> Result<&Actions, Trouble> {
+        if let Some(known) = self.actions.get() {
+            return Ok(known);
+        }
+        let opened = self.open_actions()?;
+        Ok(self.actions.get_or_init(|| opened))
+    }
+
+    fn open_actions(&self) -> Result<Actions, Trouble> {
         actions(&self.world.config, &self.bundle.plan, &self.runtime, &self.run)
     }
 }

@@ -28,6 +28,8 @@ pub struct RawBatch {
     pub keys: Vec<View>,
     /// Each record's headers as a JSON object; empty where nobody asked for headers.
     pub headers: Vec<View>,
+    /// BLAKE3 of each record of which only the head was kept, in hex, with its place.
+    pub hashes: Vec<(u32, String)>,
     /// Read once more only for what rules remember of it: its fates are settled.
     pub again: bool,
     /// Part of a range that an earlier owner named.

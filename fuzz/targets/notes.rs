@@ -2,10 +2,9 @@
 #![no_main]
 
 #[allow(dead_code, reason = "the engine uses more of it")]
+#[path = "../../engine/src/delivery"]
 mod delivery {
-    #[path = "../../../engine/src/delivery/intent.rs"]
     pub mod intent;
-    #[path = "../../../engine/src/delivery/range.rs"]
     pub mod range;
 }
 

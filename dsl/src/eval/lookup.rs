@@ -73,19 +73,23 @@ fn places(
     if let [Operand::Many(column)] = operands {
         match &**column {
             Column::Ip(cells) => {
-                for row in within.rows() {
+                let hash = |row: usize| recall.hash(&cells.values[row].to_le_bytes());
+                let hashes: Vec<u64> = within.rows().map(hash).collect();
+                for (row, hash) in within.rows().zip(hashes) {
                     places[row] = match cells.get(row) {
-                        Ok(address) => recall.place(&address.to_le_bytes()),
+                        Ok(address) => recall.place(&address.to_le_bytes(), hash),
                         Err(why) => Recall::absent(why),
                     };
                 }
                 return places;
             }
             Column::Text(views) => {
-                for row in within.rows() {
+                let hash = |row: usize| recall.hash(arena.get(views[row]));
+                let hashes: Vec<u64> = within.rows().map(hash).collect();
+                for (row, hash) in within.rows().zip(hashes) {
                     places[row] = match views[row].absence() {
                         Some(why) => Recall::absent(why),
-                        None => recall.place(arena.get(views[row])),
+                        None => recall.place(arena.get(views[row]), hash),
                     };
                 }
                 return places;
@@ -97,7 +101,10 @@ fn places(
     for row in within.rows() {
         places[row] = match key_of(&mut key, arena, operands, row) {
             Some(why) => Recall::absent(why),
-            None => recall.place(&key),
+            None => {
+                let hash = recall.hash(&key);
+                recall.place(&key, hash)
+            }
         };
     }
     places

@@ -5,7 +5,10 @@
 //! Addresses and users repeat from row to row and from batch to batch. One hash and one comparison tell both: whether the
 //! batch asked for the key before, and whether the answer is known. Rows of answers are kept as values, ready to be copied.
 
-use std::hash::{BuildHasher, RandomState};
+use std::{
+    hash::{BuildHasher, RandomState},
+    hint::black_box,
+};
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -16,6 +19,8 @@ use crate::column::Absence;
 const SLOTS_MIN: usize = 1 << 10;
 /// Slots at most: a megabyte of keys, about what a core's own cache holds.
 const SLOTS_MAX: usize = 1 << 14;
+/// A key that so many batches did not ask for is none that repeats.
+const LATELY: u64 = 64;
 /// Rows that are kept alive at most, in bytes. What comes above it makes the memory start anew.
 const BYTES_MAX: usize = 8 << 20;
 /// Keys no longer than this stand in their slot.
@@ -27,7 +32,7 @@ pub(super) struct Recall {
     slots: Vec<Slot>,
     /// About what the rows in the slots hold.
     bytes: usize,
-    /// Answers that were still good and had to go since the slots last grew.
+    /// Answers that were still in use and had to go, or found no room, since the slots last grew.
     crowded: usize,
     /// Differs from process to process, so that nobody can choose keys that share a slot.
     seed: u64,
@@ -128,10 +133,17 @@ impl Recall {
         why as u32 - 1
     }
 
+    /// A key's hash. Asked for all keys first: their slots are then on the way from memory, all at once, when they are looked into.
+    #[inline]
+    pub(super) fn hash(&self, key: &[u8]) -> u64 {
+        let hash = xxh3_64_with_seed(key, self.seed);
+        black_box(self.slots.get(self.set(hash)).map(|slot| slot.until));
+        hash
+    }
+
     /// The place of a key among the distinct keys of the batch.
     #[inline]
-    pub(super) fn place(&mut self, key: &[u8]) -> u32 {
-        let hash = xxh3_64_with_seed(key, self.seed);
+    pub(super) fn place(&mut self, key: &[u8], hash: u64) -> u32 {
         let (set, now) = (self.set(hash), self.holds.now);
         for (way, slot) in self.slots.get_mut(set..set + 2).into_iter().flatten().enumerate() {
             if slot.hash == hash && slot.until > now && slot.key.is(key) {
@@ -217,9 +229,11 @@ impl Recall {
         if let Some(slot) = ways.into_iter().find(|&slot| self.slots[slot].until <= now) {
             return Some(slot);
         }
-        self.crowded += 1;
         let used_last = |slot: &usize| self.slots[*slot].batch;
-        ways.into_iter().filter(|slot| used_last(slot) != self.batch).min_by_key(used_last)
+        let oldest = ways.into_iter().min_by_key(used_last)?;
+        // Keys that came once take each other's slots; room is made for those that come again.
+        self.crowded += usize::from(self.batch - used_last(&oldest) < LATELY);
+        (used_last(&oldest) != self.batch).then_some(oldest)
     }
 
     fn set(&self, hash: u64) -> usize {
@@ -332,10 +346,11 @@ mod tests {
     /// Asks for keys and says which of them were fresh; all of those get the same answer.
     fn ask(recall: &mut Recall, holds: Holds, keys: &[&str], answer: &Answer) -> Vec<String> {
         recall.begin(holds, false, keys.len());
-        let places: Vec<u32> = keys.iter().map(|key| recall.place(key.as_bytes())).collect();
-        for (key, place) in keys.iter().zip(places) {
-            assert_eq!(recall.place(key.as_bytes()), place, "a key keeps its place");
-        }
+        let hashes: Vec<u64> = keys.iter().map(|key| recall.hash(key.as_bytes())).collect();
+        let mut place = |(key, hash): (&&str, &u64)| recall.place(key.as_bytes(), *hash);
+        let places: Vec<u32> = keys.iter().zip(&hashes).map(&mut place).collect();
+        let again: Vec<u32> = keys.iter().zip(&hashes).map(&mut place).collect();
+        assert_eq!(again, places, "a key keeps its place");
         let fresh: Vec<String> =
             recall.fresh().map(|key| String::from_utf8(key.to_vec()).unwrap()).collect();
         recall.remember(&vec![answer.clone(); fresh.len()]);

@@ -1,7 +1,9 @@
 //! A row that a lookup found: its JSON text, and the values that the declared type reads from it, read once.
 
 use std::{
+    borrow::Borrow,
     fmt,
+    hash::{Hash, Hasher},
     ops::Deref,
     sync::{Arc, OnceLock},
 };
@@ -277,6 +279,19 @@ impl Deref for Row {
 
     fn deref(&self) -> &str {
         &self.0.text
+    }
+}
+
+/// Rows are found by their text.
+impl Borrow<str> for Row {
+    fn borrow(&self) -> &str {
+        &self.0.text
+    }
+}
+
+impl Hash for Row {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.text.hash(state);
     }
 }
 

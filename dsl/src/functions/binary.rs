@@ -7,8 +7,8 @@ use std::io::Read as _;
 use base64::Engine as _;
 
 use super::{
-    Family, Function, Kernel, Param, RowArg, Takes,
-    encoding::unhex,
+    Function, Kernel, RowArg, Takes,
+    encoding::{entry, unhex},
     items,
     signature::{
         TEXT, UNREADABLE, WRONG_TYPE, choice_arg, json_ref, may, maybe_text, needs, text, text_ref,
@@ -19,7 +19,6 @@ use super::{
 use crate::{
     column::{Absence, Value},
     eval::RowContext,
-    types::Ty,
 };
 
 /// How bytes stand in text.
@@ -76,21 +75,6 @@ pub(super) const FUNCTIONS: &[Function] = &[
         Sql::None(STORED),
     ),
 ];
-
-const fn entry(
-    name: &'static str,
-    params: &'static [Param],
-    returns: fn(&[Option<Ty>]) -> Ty,
-    doc: &'static str,
-    examples: &'static [(&'static str, &'static str)],
-    kernel: Kernel,
-    sql: Sql,
-) -> Function {
-    Function {
-        sql,
-        ..Function::new(name, Family::Encoding, params, returns, doc, examples, kernel)
-    }
-}
 
 /// A value inside a line; lists and maps as JSON, null as nothing.
 fn plain(raw: &str) -> String {

@@ -3,9 +3,10 @@
 use std::{borrow::Cow, ops::Range, sync::Arc};
 
 use super::{
-    Family, Function, Kernel, Param, RowArg, Takes,
+    Function, Kernel, RowArg, Takes,
     columns::each_row,
     items::{self, ListText, MapText, Ordered},
+    maps::entry,
     signature::{
         TEXT, WRONG_TYPE, json_ref, left_out, map_of, may, needs, rest, same_map, text_ref,
         type_at, value_arg,
@@ -112,18 +113,6 @@ pub(super) const FUNCTIONS: &[Function] = &[
         Sql::None(STORED),
     ),
 ];
-
-const fn entry(
-    name: &'static str,
-    params: &'static [Param],
-    returns: fn(&[Option<Ty>]) -> Ty,
-    doc: &'static str,
-    examples: &'static [(&'static str, &'static str)],
-    kernel: Kernel,
-    sql: Sql,
-) -> Function {
-    Function { sql, ..Function::new(name, Family::Maps, params, returns, doc, examples, kernel) }
-}
 
 fn any_map(_: &[Option<Ty>]) -> Ty {
     Ty::optional(Type::map(Type::Any))

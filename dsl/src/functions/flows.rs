@@ -4,8 +4,9 @@ use base64::Engine as _;
 use sha1::Digest;
 
 use super::{
-    Family, Function, Kernel, Param, RowArg, Takes,
+    Function, Kernel, RowArg, Takes,
     items::ListText,
+    network::entry,
     signature::{
         INT, IP, TEXT, WRONG_TYPE, int_arg, left_out, may, maybe_text, needs, part_of, text_arg,
         value_arg,
@@ -74,18 +75,6 @@ pub(super) const FUNCTIONS: &[Function] = &[
         Sql::None(STORED),
     ),
 ];
-
-const fn entry(
-    name: &'static str,
-    params: &'static [Param],
-    returns: fn(&[Option<Ty>]) -> Ty,
-    doc: &'static str,
-    examples: &'static [(&'static str, &'static str)],
-    kernel: Kernel,
-    sql: Sql,
-) -> Function {
-    Function { sql, ..Function::new(name, Family::Network, params, returns, doc, examples, kernel) }
-}
 
 fn address(args: &[RowArg<'_>], index: usize) -> Option<u128> {
     match value_arg(args, index) {

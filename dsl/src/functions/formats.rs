@@ -219,7 +219,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
     ),
 ];
 
-const fn entry(
+/// An entry of this family: its functions stand in two files.
+pub(super) const fn entry(
     name: &'static str,
     params: &'static [Param],
     returns: fn(&[Option<Ty>]) -> Ty,

@@ -1,7 +1,8 @@
 //! Functions: documents in other notations, and what stands in fields: numbers, tokens, traces, addresses.
 
 use super::{
-    Family, Function, Kernel, Param, RowArg, Takes, csv, documents,
+    Function, Kernel, RowArg, Takes, csv, documents,
+    formats::entry,
     items::{self, ListText},
     read,
     records::{FieldSpec, maybe, record_type, records},
@@ -113,17 +114,6 @@ pub(super) const FUNCTIONS: &[Function] = &[
         Kernel::Columns(|context, mask| records(context, mask, EMAIL, email)),
     ),
 ];
-
-const fn entry(
-    name: &'static str,
-    params: &'static [Param],
-    returns: fn(&[Option<Ty>]) -> Ty,
-    doc: &'static str,
-    examples: &'static [(&'static str, &'static str)],
-    kernel: Kernel,
-) -> Function {
-    Function::new(name, Family::Parsing, params, returns, doc, examples, kernel)
-}
 
 fn parse_tokens<'a>(args: &[RowArg<'a>], _: &RowContext<'a>) -> Value<'a> {
     let Some(text) = text_ref(args, 0) else { return WRONG_TYPE };

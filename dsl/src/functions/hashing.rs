@@ -86,7 +86,8 @@ pub const FUNCTIONS: &[Function] = &[
     ),
 ];
 
-const fn entry(
+/// An entry of this family: its functions stand in two files.
+pub(super) const fn entry(
     name: &'static str,
     params: &'static [Param],
     returns: fn(&[Option<Ty>]) -> Ty,

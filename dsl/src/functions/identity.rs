@@ -5,12 +5,13 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Sha256, Sha512};
 
 use super::{
-    Family, Function, Kernel, Param, RowArg, Takes,
+    Function, Kernel, RowArg, Takes,
     encoding::hex,
+    hashing::entry,
     signature::{TEXT, WRONG_TYPE, choice_arg, may, needs, secret_arg, text, text_ref},
     twin::Sql,
 };
-use crate::{column::Value, eval::RowContext, types::Ty};
+use crate::{column::Value, eval::RowContext};
 
 /// Keyed hashes and ids.
 pub(super) const FUNCTIONS: &[Function] = &[
@@ -50,18 +51,6 @@ pub(super) const FUNCTIONS: &[Function] = &[
         Sql::None("a row has no place in a topic unless it is stored"),
     ),
 ];
-
-const fn entry(
-    name: &'static str,
-    params: &'static [Param],
-    returns: fn(&[Option<Ty>]) -> Ty,
-    doc: &'static str,
-    examples: &'static [(&'static str, &'static str)],
-    kernel: Kernel,
-    sql: Sql,
-) -> Function {
-    Function { sql, ..Function::new(name, Family::Hashing, params, returns, doc, examples, kernel) }
-}
 
 fn hmac<'a>(args: &[RowArg<'a>], _: &RowContext<'a>) -> Value<'a> {
     let Some((text, key)) = text_ref(args, 0).zip(secret_arg(args, 1)) else { return WRONG_TYPE };

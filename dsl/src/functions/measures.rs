@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Family, Function, Kernel, Param, RowArg,
+    Function, Kernel, RowArg,
     signature::{TEXT, WRONG_TYPE, needs, text, text_arg, text_ref},
+    strings::entry,
     twin::{STORED, Sql, twin},
 };
 use crate::{
@@ -49,18 +50,6 @@ pub(super) const FUNCTIONS: &[Function] = &[
         Sql::None(STORED),
     ),
 ];
-
-const fn entry(
-    name: &'static str,
-    params: &'static [Param],
-    returns: fn(&[Option<Ty>]) -> Ty,
-    doc: &'static str,
-    examples: &'static [(&'static str, &'static str)],
-    kernel: Kernel,
-    sql: Sql,
-) -> Function {
-    Function { sql, ..Function::new(name, Family::Strings, params, returns, doc, examples, kernel) }
-}
 
 fn entropy<'a>(args: &[RowArg<'a>], _: &RowContext<'a>) -> Value<'a> {
     let Some(text) = text_ref(args, 0) else { return WRONG_TYPE };

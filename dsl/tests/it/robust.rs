@@ -1,7 +1,10 @@
 //! No text makes the front end panic, overflow a stack or forget to say what is wrong.
 
+use std::{fmt::Write as _, path::Path};
+
 use logmon_dsl::{
     diagnostic::has_errors,
+    program::{Mode, Reader, compile},
     render::render,
     span::{FileId, Sources},
     syntax::{MAX_FILE_BYTES, format, parse_expr, parse_file},
@@ -197,4 +200,55 @@ proptest! {
         let (_, found) = parse_file(FileId(0), &text);
         prop_assert!(found.is_empty() || has_errors(&found));
     }
+}
+
+/// Compiles one file as a program; returns what is drawn.
+fn drawn(text: &str) -> String {
+    struct One<'a>(&'a str);
+    impl Reader for One<'_> {
+        fn read(&self, _path: &Path) -> Result<String, String> {
+            Ok(self.0.to_owned())
+        }
+    }
+    let compiled = compile(Path::new("b7.rules"), &One(text), Mode::Run);
+    assert_eq!(compiled.program.is_none(), has_errors(&compiled.diagnostics));
+    render(&compiled.diagnostics, &compiled.sources, false)
+}
+
+const HEAD: &str = "source app\nsink logs : { ... }\n";
+
+#[test]
+fn b7_ten_thousand_rules_are_a_program() {
+    let mut text = HEAD.to_owned();
+    for number in 0..10_000 {
+        writeln!(text, "rule r{number} when .n == {number} {{ .hit = {number} }}").unwrap();
+    }
+    text.push_str("default route to logs\n");
+    assert!(!drawn(&text).contains("error["), "{}", &drawn(&text)[..500]);
+    let broken = text.replace("rule r9999 when .n ==", "rule r9999 when .n =");
+    assert!(drawn(&broken).contains("b7.rules:10002:"), "{}", drawn(&broken));
+}
+
+#[test]
+fn b7_regex_bombs_are_refused_where_they_stand() {
+    for bomb in [
+        r"(a{1000}){1000}",
+        r"((a{100}){100}){100}",
+        r"(\pL{500}){500}",
+        r"(((((((((((a|b)?){9}){9}){9}){9}){9}){9}){9}){9}){9}){9}",
+    ] {
+        let said = drawn(&format!("{HEAD}rule r when .a matches re\"{bomb}\" {{ drop }}\n"));
+        assert!(said.contains("error[") && said.contains("b7.rules:3:"), "{bomb}: {said}");
+    }
+    // Linear, however often it could match: nothing is refused, and nothing hangs.
+    let said = drawn(&format!(
+        "{HEAD}rule r when .a matches re\"(a+)+$\" {{ drop }}\ndefault route to logs\n"
+    ));
+    assert!(!said.contains("error["), "{said}");
+}
+
+#[test]
+fn b7_a_file_that_includes_itself_is_one_mistake() {
+    let said = drawn(&format!("include \"b7.rules\"\n{HEAD}"));
+    assert!(said.contains("error["), "{said}");
 }

@@ -12,6 +12,7 @@ use logmon_dsl::{
 use proptest::prelude::*;
 
 use crate::{
+    dice::Dice,
     plans::T0,
     programs::{failures, program},
 };
@@ -169,47 +170,31 @@ window all on app { over 2s  let n = count()  let u = uniq(.x)  route to w }
 default route to a
 "#;
 
-/// A stream of choices that depends on its seed alone.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 33) % sides
-    }
-
-    fn pick(&mut self, list: &[&str]) -> String {
-        list[self.roll(list.len() as u64) as usize].to_owned()
-    }
-
-    fn event(&mut self, now: &mut i64) -> Event {
-        *now += self.roll(4) as i64 * SECOND / 3;
-        let mut members = Vec::new();
-        let choices: [(&str, &[&str]); 9] = [
-            ("service", &["\"web\"", "\"api\"", "7", "null", "\"db\"", "\"etc\""]),
-            ("x", &["1", "2", "2.5", "\"no\"", "null", "-3"]),
-            ("y", &["\"p\"", "\"q\"", "[1]", "\"a\\u0062\""]),
-            ("items", &["[1,2]", "[1,[2,3],{\"a\":1}]", "[]", "7", "null", "[null,1]"]),
-            ("more", &["[5,6]", "[{\"b\":\"t\"}]"]),
-            ("parts", &["[{\"x\":2,\"z\":{\"q\":1}},{\"y\":\"p\"}]", "[1]", "[{}]"]),
-            ("halves", &["[1,2,3]", "\"x\""]),
-            ("z", &["{\"q\":2,\"r\":[1]}", "1"]),
-            ("m", &["{\"k\":1}", "\"no record\""]),
-        ];
-        for (key, values) in choices {
-            if self.roll(5) < 3 {
-                members.push(format!("\"{key}\":{}", self.pick(values)));
-            }
+fn event(dice: &mut Dice, now: &mut i64) -> Event {
+    *now += dice.roll(4) as i64 * SECOND / 3;
+    let mut members = Vec::new();
+    let choices: [(&str, &[&str]); 9] = [
+        ("service", &["\"web\"", "\"api\"", "7", "null", "\"db\"", "\"etc\""]),
+        ("x", &["1", "2", "2.5", "\"no\"", "null", "-3"]),
+        ("y", &["\"p\"", "\"q\"", "[1]", "\"a\\u0062\""]),
+        ("items", &["[1,2]", "[1,[2,3],{\"a\":1}]", "[]", "7", "null", "[null,1]"]),
+        ("more", &["[5,6]", "[{\"b\":\"t\"}]"]),
+        ("parts", &["[{\"x\":2,\"z\":{\"q\":1}},{\"y\":\"p\"}]", "[1]", "[{}]"]),
+        ("halves", &["[1,2,3]", "\"x\""]),
+        ("z", &["{\"q\":2,\"r\":[1]}", "1"]),
+        ("m", &["{\"k\":1}", "\"no record\""]),
+    ];
+    for (key, values) in choices {
+        if dice.roll(5) < 3 {
+            members.push(format!("\"{key}\":{}", dice.pick(values)));
         }
-        if self.roll(3) == 0 {
-            let off = self.roll(9) as i64 - 6;
-            let time = jiff_text(*now + off * SECOND);
-            members.push(format!("\"timestamp\":\"{time}\""));
-        }
-        (*now, format!("{{{}}}", members.join(",")))
     }
+    if dice.roll(3) == 0 {
+        let off = dice.roll(9) as i64 - 6;
+        let time = jiff_text(*now + off * SECOND);
+        members.push(format!("\"timestamp\":\"{time}\""));
+    }
+    (*now, format!("{{{}}}", members.join(",")))
 }
 
 fn jiff_text(nanos: i64) -> String {
@@ -223,9 +208,9 @@ proptest! {
 
     #[test]
     fn batches_give_what_single_events_give(seed in 1u64.., n in 1usize..90) {
-        let mut dice = Dice(seed);
+        let mut dice = Dice::new(seed);
         let mut now = T0;
-        let events: Vec<Event> = (0..n).map(|_| dice.event(&mut now)).collect();
+        let events: Vec<Event> = (0..n).map(|_| event(&mut dice, &mut now)).collect();
         let mut alone = Stream::new(EVERYTHING);
         let one_by_one: Vec<String> =
             events.iter().flat_map(|event| alone.batch(std::slice::from_ref(event))).collect();
@@ -233,7 +218,7 @@ proptest! {
         let mut together = Vec::new();
         let mut left = &events[..];
         while !left.is_empty() {
-            let len = (dice.roll(40) as usize + 1).min(left.len());
+            let len = (dice.roll(40) + 1).min(left.len());
             together.extend(cut.batch(&left[..len]));
             left = &left[len..];
         }
@@ -297,9 +282,9 @@ fn reading_again_from_the_mark_rebuilds_what_was_known() {
                  window w on app { over 3s by .x let n = count() let all = sum(.x) route to a }\n\
                  window o on app { over 6s every 2s late 2s by .x let n = count() route to a }\n\
                  default route to a\n";
-    let mut dice = Dice(77);
+    let mut dice = Dice::new(77);
     let mut now = T0;
-    let events: Vec<Event> = (0..300).map(|_| dice.event(&mut now)).collect();
+    let events: Vec<Event> = (0..300).map(|_| event(&mut dice, &mut now)).collect();
     let mut whole = Stream::new(rules);
     whole.batch(&events[..200]);
     let since = whole.evaluator.since("app", "t", 0).expect("something is remembered");

@@ -8,7 +8,8 @@ use std::{
 use expect_test::expect;
 use logmon_dsl::{
     accept::{accept, edited},
-    coverage::{measure, untested},
+    cost,
+    coverage::{measure, said_by_tests, untested},
     diagnostic::has_errors,
     eval::NoLookups,
     infer::{Seen, draft},
@@ -340,4 +341,26 @@ fn what_no_test_reaches_is_warned_of() {
         W701: no test reaches the rule `two`
         W701: no test reaches the rule `elsewhere`"]]
     .assert_eq(&said.join("\n"));
+}
+
+#[test]
+fn the_dear_rule_is_named_with_what_is_dear_in_it() {
+    let text = "source app\nsink s : { ... }\nrule cheap on app when .service == \"a\" { tag \"a\" }\n\
+        rule dear on app { .x = captures(.message, re\"(?<a>[a-z]+) (?<b>[0-9]+)\") }\ndefault route to s\n";
+    let plan = crate::programs::program(&[("main.rules", text)]).plan;
+    let costs = cost::estimate(&plan);
+    assert!(costs[1].nanos > costs[0].nanos * 10.0, "{costs:?}");
+    let said = cost::expensive(&plan);
+    assert_eq!(said.len(), 1);
+    assert!(said[0].message.starts_with("`dear` takes about 9"), "{}", said[0].message);
+    assert_eq!(said[0].related[0].1, "most of it is `captures`");
+}
+
+#[test]
+fn an_allowed_rule_needs_no_test() {
+    let text = "source app\nsink s : { ... }\n@allow(\"W701\")\nrule one on app { .x = 1 }\nrule two on app { .y = 1 }\ndefault route to s\n";
+    let analysis = program(text);
+    let said: Vec<String> =
+        said_by_tests(&analysis).iter().map(|one| one.message.clone()).collect();
+    assert_eq!(said, ["no test reaches the rule `two`"]);
 }

@@ -40,6 +40,9 @@ pub(super) struct Arguments {
     /// Say what is missing, and store nothing
     #[arg(long)]
     dry_run: bool,
+    /// Where the group has no offset (expired, or reset), let it go on where the rewind ended; it must have no members
+    #[arg(long, conflicts_with = "dry_run")]
+    resume: bool,
     /// Print the report as JSON, one object
     #[arg(long)]
     json: bool,
@@ -58,7 +61,7 @@ pub(super) fn rewind(arguments: &Arguments) -> Exit {
         Ok(repair) => repair,
         Err(troubles) => return fail_all(&troubles),
     };
-    match repair.rewind(&ask, arguments.dry_run) {
+    match repair.rewind(&ask, arguments.dry_run, arguments.resume) {
         Err(trouble) => fail(&trouble),
         Ok(report) => {
             if arguments.json {
@@ -113,6 +116,9 @@ fn print(report: &Report, run: &str) {
         if partition.gone > 0 {
             say(format_args!("  Kafka no longer holds the first {} offsets of it", partition.gone));
         }
+        if let Some(offset) = partition.resumes_at {
+            say(format_args!("  the group goes on at offset {offset}"));
+        }
         if let Some(note) = &partition.note {
             say(format_args!("  {}", safe(note)));
         }
@@ -131,7 +137,7 @@ fn print(report: &Report, run: &str) {
         ));
     } else {
         say(format_args!(
-            "{stored} of {missing} missing rows stored by the rules {}, run {run}; the group's offsets are as they were",
+            "{stored} of {missing} missing rows stored by the rules {}, run {run}",
             report.bundle
         ));
     }

@@ -145,6 +145,8 @@ fn table(locked: &schema::Table, database: String) -> Table {
         in_partition_key: false,
     });
     Table {
+        ttl: Vec::new(),
+        ttl_unknown: Vec::new(),
         database,
         name: locked.name.clone(),
         columns: columns.collect(),

@@ -27,10 +27,9 @@ pub(super) struct Blocks {
 /// Ranges of addresses without a gap between them.
 #[derive(Debug)]
 struct Ranges<T> {
-    /// The first address of each range; the first range begins at the first address there is.
-    starts: Vec<T>,
-    /// The number of its row.
-    rows: Vec<u32>,
+    /// The first address of each range and the number of its row, side by side: finding one brings the other. The first range
+    /// begins at the first address there is.
+    ranges: Vec<(T, u32)>,
     /// For all upper 16 bits: how many ranges begin below.
     index: Vec<u32>,
 }
@@ -107,25 +106,25 @@ impl Blocks {
 
 impl<T: Number> Ranges<T> {
     fn new(ranges: impl Iterator<Item = (T, u32)>) -> Self {
-        let (starts, rows): (Vec<T>, Vec<u32>) = ranges.unzip();
+        let ranges: Vec<(T, u32)> = ranges.collect();
         let mut index = Vec::with_capacity(0x1_0001);
         let mut below = 0;
         for upper in 0..=0x1_0000 {
-            while starts.get(below).is_some_and(|start| start.upper() < upper) {
+            while ranges.get(below).is_some_and(|(start, _)| start.upper() < upper) {
                 below += 1;
             }
             index.push(below as u32);
         }
-        Self { starts, rows, index }
+        Self { ranges, index }
     }
 
     #[inline]
     fn find(&self, address: T) -> u32 {
         let upper = address.upper();
         let (from, to) = (self.index[upper] as usize, self.index[upper + 1] as usize);
-        let begun = from + self.starts[from..to].partition_point(|start| *start <= address);
+        let begun = from + self.ranges[from..to].partition_point(|(start, _)| *start <= address);
         // The first range begins at the first address.
-        self.rows[begun - 1]
+        self.ranges[begun - 1].1
     }
 }
 

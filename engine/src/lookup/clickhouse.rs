@@ -18,7 +18,7 @@ use super::{
     http::HttpClient,
     remote::{Asked, Asker, Remote, Trouble},
     row,
-    shape::{Bound, Column, Kind, list},
+    shape::{Bound, Column, Kind, list, messages},
     table::{self, KeyKind},
 };
 use crate::{
@@ -324,12 +324,11 @@ impl ClickHouse {
 }
 
 impl NoTable {
+    /// Without a table there is nothing to ask: the server is left alone for a while.
     fn trouble(self) -> Trouble {
         match self {
-            Self::Trouble(trouble) => trouble,
-            Self::Shape(wrong) => Trouble::Refused(
-                wrong.into_iter().map(|wrong| wrong.message).collect::<Vec<_>>().join("; "),
-            ),
+            Self::Trouble(trouble) => trouble.away(),
+            Self::Shape(wrong) => Trouble::Unreachable(messages(&wrong)),
         }
     }
 }

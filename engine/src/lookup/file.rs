@@ -5,7 +5,7 @@ mod csv;
 mod parquet;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     net::IpAddr,
     path::{Path, PathBuf},
     sync::{
@@ -29,6 +29,9 @@ use crate::{config::FileFormat, error::WorldError};
 
 /// A table of a million rows takes about a tenth of this; larger ones belong into a database.
 const FILE_BYTES_MAX: u64 = 256 << 20;
+
+/// Distinct rows that are looked through for equal ones.
+const SHARED_MAX: usize = 1 << 16;
 
 /// What joins the parts of a key.
 pub(super) const KEY_JOINT: &str = "\u{1f}";
@@ -86,7 +89,7 @@ impl Table {
             )));
         }
         let rows = read(&bound, path, &key, format).map_err(|wrong| match wrong.field {
-            Some(number) => OpenError::Shape(vec![bound.wrong(number, wrong.sentence, &wrong.has)]),
+            Some(number) => OpenError::Shape(vec![bound.wrong(number, &wrong.sentence, &wrong.has)]),
             None => OpenError::World(wrong.into_world(&decl.name)),
         })?;
         Ok(Self {
@@ -241,8 +244,29 @@ fn parquet_rows(_: &Bound, _: Vec<u8>, _: &[String]) -> Result<RowMap, Wrong> {
     Err(": this engine was built without Parquet".to_owned().into())
 }
 
+/// Rows of one text become one row: a million users have a dozen plans and regions, a threat list some lists and scores. They take
+/// the room of those, and what is read of them stays near.
+fn share(rows: &mut RowMap) {
+    // In a table of distinct rows the search for equal ones would only cost memory.
+    let mut known: HashSet<Row> = HashSet::new();
+    #[expect(
+        clippy::iter_over_hash_type,
+        reason = "which of equal rows stands for all is the same to everybody"
+    )]
+    for row in rows.values_mut() {
+        match known.get(&**row) {
+            Some(one) => *row = one.clone(),
+            None if known.len() < SHARED_MAX => {
+                known.insert(row.clone());
+            }
+            None => {}
+        }
+    }
+}
+
 /// The rows, ready to be asked.
-fn keyed(decl: &LookupDecl, rows: RowMap) -> Result<Keyed, String> {
+fn keyed(decl: &LookupDecl, mut rows: RowMap) -> Result<Keyed, String> {
+    share(&mut rows);
     if !matches!(decl.keys.as_slice(), [key] if key.base == Type::Ip) {
         return Ok(Keyed::Text(rows));
     }

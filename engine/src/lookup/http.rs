@@ -108,7 +108,7 @@ impl Service {
             }
             status => return Err(Trouble::Refused(format!("the service answers {status}"))),
         }
-        let raw: &RawValue = serde_json::from_slice(&body).map_err(no_json)?;
+        let raw: &RawValue = serde_json::from_slice(&body).map_err(|error| no_json(&error))?;
         match self.row(raw) {
             Answer::Failed => Err(Trouble::Refused("the service answers no JSON object".into())),
             answer => Ok(answer),
@@ -134,7 +134,7 @@ impl Service {
             return Err(Trouble::Refused(format!("the service answers {status}")));
         }
         if body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
-            let rows: Vec<&RawValue> = serde_json::from_slice(&body).map_err(no_json)?;
+            let rows: Vec<&RawValue> = serde_json::from_slice(&body).map_err(|error| no_json(&error))?;
             if rows.len() != keys.len() {
                 return Err(Trouble::Refused(format!(
                     "the service answers {} rows to {} keys",
@@ -148,7 +148,7 @@ impl Service {
             return Err(Trouble::Refused("keys with parts are answered by a list".into()));
         }
         let rows: std::collections::BTreeMap<String, &RawValue> =
-            serde_json::from_slice(&body).map_err(no_json)?;
+            serde_json::from_slice(&body).map_err(|error| no_json(&error))?;
         let row = |key: &Arc<str>| rows.get(&**key).map_or(Answer::Miss, |row| self.row(row));
         Ok(keys.iter().map(row).collect())
     }
@@ -165,6 +165,6 @@ impl Service {
     }
 }
 
-fn no_json(error: serde_json::Error) -> Trouble {
+fn no_json(error: &serde_json::Error) -> Trouble {
     Trouble::Refused(format!("the service answers no JSON: {error}"))
 }

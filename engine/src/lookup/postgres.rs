@@ -16,7 +16,7 @@ use super::{
     http::chain,
     remote::{Asked, Asker, Remote, Trouble},
     row,
-    shape::{Bound, Column, Kind},
+    shape::{Bound, Column, Kind, messages},
     table::{self, KeyKind},
 };
 use crate::{
@@ -305,14 +305,12 @@ impl Postgres {
 }
 
 impl NoSession {
+    /// Without a session there is nothing to ask: the server is left alone for a while.
     fn trouble(self) -> Trouble {
-        match self {
-            Self::Away(why) => Trouble::Unreachable(why),
-            Self::Refused(why) => Trouble::Refused(why),
-            Self::Shape(wrong) => Trouble::Refused(
-                wrong.into_iter().map(|wrong| wrong.message).collect::<Vec<_>>().join("; "),
-            ),
-        }
+        Trouble::Unreachable(match self {
+            Self::Away(why) | Self::Refused(why) => why,
+            Self::Shape(wrong) => messages(&wrong),
+        })
     }
 }
 

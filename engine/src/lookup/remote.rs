@@ -56,6 +56,15 @@ pub(super) enum Trouble {
     Refused(String),
 }
 
+impl Trouble {
+    /// A server that cannot be asked at all is left alone, whatever it says.
+    pub(super) fn away(self) -> Self {
+        match self {
+            Self::Unreachable(why) | Self::Refused(why) => Self::Unreachable(why),
+        }
+    }
+}
+
 /// A remote back end as a lookup.
 #[derive(Debug)]
 pub(super) struct Asker {
@@ -113,7 +122,7 @@ impl Asker {
         first: usize,
         keys: Vec<Arc<str>>,
         deadline: Option<time::Instant>,
-        tell: mpsc::UnboundedSender<Came>,
+        tell: mpsc::Sender<Came>,
     ) {
         let shared = Arc::clone(&self.shared);
         let permits = Arc::clone(&self.permits);
@@ -130,7 +139,9 @@ impl Asker {
             let outcome = time::timeout(limit, shared.back.ask(&keys)).await;
             shared.note(outcome.as_ref().ok(), began);
             let Ok(Ok(answers)) = outcome else { return };
-            if let Err(mpsc::error::SendError((_, answers))) = tell.send((first, answers)) {
+            // There is room for every call, so only a batch that has gone on takes nothing.
+            if let Err(unsent) = tell.try_send((first, answers)) {
+                let (_, answers) = unsent.into_inner();
                 shared.keep(keys.into_iter().zip(answers));
             }
         });
@@ -165,11 +176,12 @@ impl Lookup for Asker {
             Stance::Wait => true,
         };
         let deadline = time::Instant::from_std(began + self.asking.timeout);
-        let (tell, mut told) = mpsc::unbounded_channel();
+        let calls = self.calls(keys);
+        let (tell, mut told) = mpsc::channel(calls.len().max(1));
         if !waits {
             told.close();
         }
-        for call in self.calls(keys) {
+        for call in calls {
             let first = call.start;
             let asked = keys[call].iter().map(|key| Arc::from(*key)).collect();
             self.call(first, asked, waits.then_some(deadline), tell.clone());

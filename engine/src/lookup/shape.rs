@@ -122,7 +122,7 @@ impl Bound {
                         "the column `{column}` of {at} is `{}`, the rules declare `{}`",
                         found.ty, field.ty
                     );
-                    wrong.push(self.wrong(number, message, &told(has)));
+                    wrong.push(self.wrong(number, &message, &told(has)));
                 }
                 None if field.ty.optional => {
                     tracing::warn!(
@@ -134,7 +134,7 @@ impl Bound {
                 None => {
                     let known = has.iter().map(|has| has.name.as_str());
                     let mut diagnostic =
-                        self.wrong(number, format!("{at} has no column `{column}`"), &told(has));
+                        self.wrong(number, &format!("{at} has no column `{column}`"), &told(has));
                     if let Some(near) = nearest(column, known) {
                         diagnostic = diagnostic.advise(format!(
                             "did you mean `{near}`? Say so: `[lookup.{}.fields] {} = \"{near}\"`",
@@ -171,13 +171,13 @@ impl Bound {
             } else {
                 continue;
             };
-            wrong.push(self.wrong(number, message, &members(rows)));
+            wrong.push(self.wrong(number, &message, &members(rows)));
         }
         if wrong.is_empty() { Ok(()) } else { Err(wrong) }
     }
 
     /// A mistake about one declared field, drawn where it is declared.
-    pub(super) fn wrong(&self, number: usize, message: String, has: &str) -> Diagnostic {
+    pub(super) fn wrong(&self, number: usize, message: &str, has: &str) -> Diagnostic {
         let at = self.decl.fields.get(number).copied().unwrap_or(self.decl.span);
         let field = self.shape().and_then(|shape| shape.fields.get(number));
         let label =
@@ -230,4 +230,9 @@ pub(super) fn what(value: &Value) -> &'static str {
         Value::Array(_) => "a list",
         Value::Object(_) => "an object",
     }
+}
+
+/// What several mistakes say, in one line.
+pub(super) fn messages(wrong: &[Diagnostic]) -> String {
+    wrong.iter().map(|wrong| wrong.message.as_str()).collect::<Vec<_>>().join("; ")
 }

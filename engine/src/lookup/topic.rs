@@ -17,6 +17,7 @@ use rdkafka::{
     ClientConfig, Message, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
     error::KafkaError,
+    metadata::MetadataPartition,
     types::RDKafkaErrorCode,
 };
 
@@ -89,7 +90,7 @@ impl Topic {
             .topics()
             .iter()
             .filter(|topic| topic.name() == settings.topic && topic.error().is_none())
-            .flat_map(|topic| topic.partitions().iter().map(|partition| partition.id()))
+            .flat_map(|topic| topic.partitions().iter().map(MetadataPartition::id))
             .collect();
         if partitions.is_empty() {
             return Err(

@@ -122,7 +122,7 @@ fn client(key: &str, settings: &RedisLookup) -> Result<Client, OpenError> {
 impl Remote for Valkey {
     fn ask<'a>(&'a self, keys: &'a [Arc<str>]) -> Asked<'a> {
         Box::pin(async move {
-            let mut connection = self.connection().await?;
+            let mut connection = self.connection().await.map_err(Trouble::away)?;
             let names: Vec<String> = keys.iter().map(|key| self.name(key)).collect();
             let outcome = match self.values {
                 RedisValues::Json => self.texts(&mut connection, &names).await,

@@ -220,6 +220,11 @@ impl SinkMetrics {
         self.stretch.set(stretch);
     }
 
+    /// Counts events whose time was not believed.
+    pub fn retimed(&self, rows: u64) {
+        self.metrics.sink.retimed.with_label_values(&[&*self.name]).inc_by(rows);
+    }
+
     /// Counts absent values that became the column's default.
     pub fn absent(&self, column: &str, rows: u64) {
         self.metrics.sink.absent.with_label_values(&[&*self.name, column]).inc_by(rows);

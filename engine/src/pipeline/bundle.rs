@@ -331,6 +331,9 @@ impl World {
                     self.make_dead_letter_table(&clients, at)?;
                 }
                 let read = self.read_table(&clients, at)?;
+                for limit in &read.ttl_unknown {
+                    tracing::info!(sink = %name, limit, "this part of the table's TTL is not understood: rows past it are stored, and deleted by the server");
+                }
                 if let Some(lock) = lock {
                     schema::compare(lock, at, &read)?;
                 }

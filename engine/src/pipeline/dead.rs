@@ -13,7 +13,7 @@ use crate::{
     decode::{Decoded, Reject},
     sink::{
         clickhouse::{
-            DeadRow,
+            DeadRow, Loss,
             dead_letter::{DeadLetter, Raw},
         },
         kafka::Record,
@@ -53,6 +53,7 @@ enum At {
 enum Cause<'a> {
     Reject(&'a Reject),
     Absence(Absence),
+    PastTtl,
 }
 
 impl<'a> Undeliverable<'a> {
@@ -79,7 +80,10 @@ impl<'a> Undeliverable<'a> {
             rule,
             site: Place::Named(Arc::clone(&dead.column)),
             reason: dead.reason(),
-            cause: Cause::Absence(dead.cause),
+            cause: match dead.cause {
+                Loss::Absent(cause) => Cause::Absence(cause),
+                Loss::PastTtl => Cause::PastTtl,
+            },
         }
     }
 
@@ -151,6 +155,7 @@ fn letter(
     let cause = match &one.cause {
         Cause::Reject(reject) => reject.to_string(),
         Cause::Absence(cause) => cause.name().to_owned(),
+        Cause::PastTtl => "the table's TTL would delete the row at once".to_owned(),
     };
     let key = raw.keys[record];
     DeadLetter {
@@ -170,7 +175,10 @@ fn letter(
         raw: Raw {
             head: kept.to_vec(),
             bytes: u64::from(payload.len),
-            hash: blake3::hash(kept).to_hex().to_string(),
+            hash: match raw.hashes.iter().find(|(at, _)| *at as usize == record) {
+                Some((_, whole)) => whole.clone(),
+                None => blake3::hash(kept).to_hex().to_string(),
+            },
         },
     }
 }

@@ -405,6 +405,9 @@ fn count(metrics: &SinkMetrics, report: &AppendReport) {
     for (column, _, rows) in report.defaulted.iter().chain(&report.unfit) {
         metrics.absent(column, u64::from(*rows));
     }
+    if report.retimed > 0 {
+        metrics.retimed(u64::from(report.retimed));
+    }
 }
 
 /// A route's rows as records of a topic: the event as JSON, the route's `key` as key.

@@ -6,6 +6,8 @@
 use std::{
     collections::BTreeMap,
     fmt,
+    fs::Metadata,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{Arc, atomic::Ordering, mpsc},
     time::{Duration, Instant},
@@ -59,6 +61,8 @@ struct Stamp {
     target: Option<PathBuf>,
     changed: Option<std::time::SystemTime>,
     bytes: u64,
+    /// A rename may bring a file of the same length and time.
+    inode: u64,
 }
 
 impl Stamp {
@@ -67,7 +71,8 @@ impl Stamp {
         Self {
             target: path.canonicalize().ok(),
             changed: metadata.as_ref().and_then(|metadata| metadata.modified().ok()),
-            bytes: metadata.map_or(0, |metadata| metadata.len()),
+            bytes: metadata.as_ref().map_or(0, Metadata::len),
+            inode: metadata.as_ref().map_or(0, Metadata::ino),
         }
     }
 }

@@ -131,6 +131,8 @@ mod tests {
             in_partition_key: false,
         };
         let mut live = Table {
+            ttl: Vec::new(),
+            ttl_unknown: Vec::new(),
             database: "default".to_owned(),
             name: "logs".to_owned(),
             columns: vec![column("status", "UInt16"), column("gone", "String")],

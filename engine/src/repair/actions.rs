@@ -3,7 +3,7 @@
 //! It is also how two commands keep out of each other's way: a claim on a range, written down, then looked at.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ops::Range,
     sync::Arc,
     time::{Duration, Instant},
@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::Trouble;
 use crate::{
     delivery::Position,
+    pipeline::replay::Identity,
     sink::clickhouse::{Class, Client, SinkError, schema::quote},
 };
 
@@ -244,6 +245,34 @@ ORDER BY (kafka_topic, kafka_partition, kafka_offset, emit_ix, at)"
                 return Ok(states);
             }
         }
+    }
+
+    /// The letters of a range that were redriven.
+    pub async fn redriven(
+        &self,
+        position: &Position,
+        range: &Range<i64>,
+    ) -> Result<BTreeSet<Identity>, SinkError> {
+        let sql = format!(
+            "SELECT toInt64(kafka_offset) AS offset, emit_ix FROM {} \
+             WHERE action IN ('redriven', 'dead_again', 'discarded') \
+             AND kafka_topic = {{topic:String}} AND kafka_partition = {{partition:UInt32}} \
+             AND kafka_offset >= {{start:UInt64}} AND kafka_offset < {{end:UInt64}} \
+             GROUP BY kafka_offset, emit_ix HAVING argMax(action, at) = 'redriven' FORMAT JSONEachRow",
+            self.table
+        );
+        let partition = position.partition.to_string();
+        let (start, end) = (range.start.max(0).to_string(), range.end.max(0).to_string());
+        let parameters = [
+            ("param_topic", &*position.topic),
+            ("param_partition", &*partition),
+            ("param_start", &*start),
+            ("param_end", &*end),
+            ("output_format_json_quote_64bit_integers", "0"),
+        ];
+        let text = self.client.query(&sql, &parameters).await?;
+        let rows: Result<BTreeSet<Identity>, _> = text.lines().map(serde_json::from_str).collect();
+        rows.map_err(|error| self.odd(&error))
     }
 
     fn odd(&self, error: &serde_json::Error) -> SinkError {

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::stored::Rows;
-use crate::pipeline::replay::{Identity, Place, Row};
+use crate::pipeline::replay::{Identity, Judged, Place, Row};
 
 /// What tables hold of the records in question.
 #[derive(Debug, Clone, Default)]
@@ -17,6 +17,8 @@ pub struct Stored {
     pub letters: Option<usize>,
     /// Records of which a letter says that nothing was delivered, ascending.
     pub whole: Vec<i64>,
+    /// Letters that were redriven: what came of them should be there.
+    pub redriven: BTreeSet<Identity>,
     /// Tables whose rows cannot be told apart.
     pub unknown: BTreeSet<usize>,
 }
@@ -38,6 +40,17 @@ pub struct Difference {
     pub older_letters: BTreeSet<Row>,
     /// Rows of records that Kafka holds no more.
     pub orphans: BTreeSet<Row>,
+}
+
+/// Compares what a batch asks for. Rows that a table's TTL deletes are neither missing nor strangers.
+pub fn differences(judged: &Judged, stored: &Stored, by_letters: bool) -> Difference {
+    if judged.expired.is_empty() {
+        return compare(judged.offsets(), &judged.rows, stored, by_letters);
+    }
+    let all = judged.rows.union(&judged.expired).copied().collect();
+    let mut difference = compare(judged.offsets(), &all, stored, by_letters);
+    difference.missing.retain(|row| !judged.expired.contains(row));
+    difference
 }
 
 /// Compares. `records` are the offsets that were judged, ascending, `wanted` what the rules want stored of them. With `by_letters` a row
@@ -75,8 +88,11 @@ pub fn compare(
         }
         let is_letter = Some(table) == stored.letters;
         let has_letter = || {
-            stored.letters.is_some_and(|letters| is_there(letters, row.id))
-                || stored.whole.binary_search(&row.id.offset).is_ok()
+            let whole = Identity { offset: row.id.offset, emit_ix: 0 };
+            (stored.letters.is_some_and(|letters| is_there(letters, row.id))
+                && !stored.redriven.contains(&row.id))
+                || (stored.whole.binary_search(&row.id.offset).is_ok()
+                    && !stored.redriven.contains(&whole))
         };
         if !is_letter && (elsewhere(table, row.id) || renumbered(table, row.id)) {
             explained.insert(row.id.offset);
@@ -178,6 +194,9 @@ mod tests {
         let difference = compare(&[5, 6], &want, &have, true);
         assert!(difference.missing.is_empty(), "the letter is of the whole record");
         assert_eq!(compare(&[5, 6], &want, &have, false).missing, want);
+        have.redriven = BTreeSet::from([Identity { offset: 5, emit_ix: 0 }]);
+        let difference = compare(&[5, 6], &want, &have, true);
+        assert_eq!(difference.missing, wanted(&[row(0, 5, 0)]), "redriven, and then lost");
     }
 
     #[test]

@@ -52,6 +52,9 @@ impl Repair {
         range: &Range<i64>,
     ) -> Result<Stored, Trouble> {
         let mut look = Stored { letters: replay.letters(), ..Stored::default() };
+        if replay.letters().is_some() {
+            look.redriven = self.wait(self.actions()?.redriven(position, range))?;
+        }
         for (number, target) in replay.targets.iter().enumerate() {
             if !target.is_known {
                 look.unknown.insert(number);

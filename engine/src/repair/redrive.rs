@@ -12,9 +12,10 @@ use serde::Serialize;
 use super::{
     Repair, Trouble,
     actions::{Action, Done},
-    compare::{Difference, compare},
+    compare::{Difference, differences},
     letters::{Bucket, Filter, Letter, Letters},
     mend::Refusal,
+    walk::Ask,
 };
 use crate::{
     config::SinkKind,
@@ -23,6 +24,9 @@ use crate::{
     sink::kafka::{Record, TopicSink},
     source::kafka::past::{Entry, Past, pack},
 };
+
+/// Bytes of records that are judged together.
+const RECORDS_MAX: u64 = 16 << 20;
 
 /// What becomes of a letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -80,6 +84,21 @@ pub struct Report {
 struct Desk {
     past: Past,
     replay: Replay,
+    /// By partition: from here on the stream is not done yet.
+    owed: BTreeMap<Position, i64>,
+}
+
+impl Desk {
+    fn open(repair: &Repair, source: &Arc<str>) -> Result<Self, Trouble> {
+        let past = repair.past(source)?;
+        let all = Ask::default();
+        let stretches = repair.stretches(&past, source, &all)?;
+        let owed = stretches
+            .into_iter()
+            .map(|stretch| (stretch.standing.position, stretch.asked.end))
+            .collect();
+        Ok(Self { past, replay: repair.replay(source)?, owed })
+    }
 }
 
 /// A record to be judged, and the letters about it.
@@ -138,9 +157,8 @@ impl Redrive<'_> {
         if let Some(source) = repair.source_of(&position.topic) {
             let mut desk = match self.desks.remove(&source) {
                 Some(desk) => desk,
-                None => Desk { past: repair.past(&source)?, replay: repair.replay(&source)? },
+                None => Desk::open(repair, &source)?,
             };
-            let work = self.work(&desk, &position, letters, &mut outcomes)?;
             if !self.report.dry_run {
                 repair.quiesce(&desk.replay, &position)?;
             }
@@ -148,7 +166,10 @@ impl Redrive<'_> {
                 Some(claim) => repair.wait(claim.renew(actions)).map_err(Trouble::from),
                 None => Ok(()),
             };
-            self.judge(&mut desk, &source, &position, &work, &mut renew, &mut outcomes)?;
+            for letters in heaps(letters) {
+                let work = self.work(&desk, &position, letters, &mut outcomes)?;
+                self.judge(&mut desk, &source, &position, &work, &mut renew, &mut outcomes)?;
+            }
             self.desks.insert(source, desk);
         } else {
             let why = format!("no source of the rules reads the topic {}", position.topic);
@@ -190,9 +211,18 @@ impl Redrive<'_> {
         letters: Vec<Letter>,
         outcomes: &mut Vec<Settled>,
     ) -> Result<Vec<Work>, Trouble> {
+        // Before the group has committed past a record, the stream itself may still be storing rows of it.
+        let owed = desk.owed.get(position).copied().unwrap_or(i64::MAX);
         let mut by_offset: BTreeMap<i64, Vec<Letter>> = BTreeMap::new();
         for letter in letters {
-            by_offset.entry(letter.offset).or_default().push(letter);
+            if letter.offset < owed {
+                by_offset.entry(letter.offset).or_default().push(letter);
+            } else {
+                let why = format!(
+                    "the group has committed up to offset {owed} only: the stream is not done with it"
+                );
+                outcomes.push((letter, Fate::Refused, why, 0));
+            }
         }
         let whole: Vec<&Letter> = by_offset
             .values()
@@ -236,7 +266,7 @@ impl Redrive<'_> {
         let headers = replay.reads_headers();
         let mut judged = replay.judge(pack(position, &entries, limit, headers));
         let look = self.repair.look(replay, position, &range)?;
-        let mut difference = compare(judged.offsets(), &judged.rows, &look, false);
+        let mut difference = differences(&judged, &look, false);
         let mut topics = for_topics(&judged, work, replay);
         if replay.letters().is_none() {
             // Nobody can ask a topic whether it has a letter: a record that is dead in part waits until all of it can go.
@@ -312,6 +342,27 @@ impl Redrive<'_> {
         };
         problem.map_or(Ok(()), |problem| Err(Trouble::World(problem)))
     }
+}
+
+/// Letters in heaps whose records fit into memory together; letters of one record stay together.
+fn heaps(letters: Vec<Letter>) -> Vec<Vec<Letter>> {
+    let mut heaps: Vec<Vec<Letter>> = Vec::new();
+    let mut bytes = 0;
+    let mut last = None;
+    for letter in letters {
+        if last != Some(letter.offset) {
+            bytes += letter.raw_bytes;
+            if heaps.is_empty() || bytes > RECORDS_MAX {
+                bytes = letter.raw_bytes;
+                heaps.push(Vec::new());
+            }
+        }
+        last = Some(letter.offset);
+        if let Some(heap) = heaps.last_mut() {
+            heap.push(letter);
+        }
+    }
+    heaps
 }
 
 /// A letter, what becomes of it, how, and how many rows were stored for its record.

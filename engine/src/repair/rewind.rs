@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::{
     Repair, Trouble,
     actions::{Action, Actions, Done},
-    compare::compare,
+    compare::differences,
     mend::Refusal,
     walk::{Ask, Stretch},
 };
@@ -52,23 +52,32 @@ pub struct Partition {
     pub stored: BTreeMap<String, u64>,
     /// Offsets that were asked for and that Kafka holds no more.
     pub gone: u64,
+    /// Where the group goes on that had no offset.
+    pub resumes_at: Option<i64>,
     /// Why less than what was asked for was read.
     pub note: Option<String>,
 }
 
 impl Repair {
-    /// Reads what is asked for once more and stores what is missing.
-    pub fn rewind(&self, ask: &Ask, dry_run: bool) -> Result<Report, Trouble> {
+    /// Reads what is asked for once more and stores what is missing. With `resume`, a group without offsets goes on where this ended.
+    pub fn rewind(&self, ask: &Ask, dry_run: bool, resume: bool) -> Result<Report, Trouble> {
         let mut report =
             Report { dry_run, bundle: self.bundle.short().to_owned(), partitions: Vec::new() };
         let actions = if dry_run { None } else { Some(self.actions()?) };
         for source in self.sources(ask.source.as_deref())? {
             let past = self.past(&source)?;
             let mut replay = self.replay(&source)?;
+            let mut resumed = Vec::new();
             for stretch in self.stretches(&past, &source, ask)? {
-                let partition =
-                    self.rewind_stretch(&past, &mut replay, &stretch, actions.as_ref())?;
+                let mut partition = self.rewind_stretch(&past, &mut replay, &stretch, actions)?;
+                if resume && !dry_run && stretch.standing.committed.is_none() {
+                    partition.resumes_at = Some(stretch.asked.end);
+                    resumed.push((stretch.standing.position, stretch.asked.end));
+                }
                 report.partitions.push(partition);
+            }
+            if !resumed.is_empty() {
+                past.begin_at(&resumed)?;
             }
         }
         if report.partitions.is_empty() {
@@ -96,6 +105,7 @@ impl Repair {
             missing: BTreeMap::new(),
             stored: BTreeMap::new(),
             gone: (stretch.asked.end.min(stretch.standing.low) - stretch.asked.start).max(0) as u64,
+            resumes_at: None,
             note: stretch.note.clone(),
         };
         self.walk(past, replay, stretch, |replay, range, judged| {
@@ -112,7 +122,7 @@ impl Repair {
             };
             self.quiesce(replay, position)?;
             let look = self.look(replay, position, &range)?;
-            let missing = compare(judged.offsets(), &judged.rows, &look, true).missing;
+            let missing = differences(&judged, &look, true).missing;
             for row in &missing {
                 *partition.missing.entry(replay.place_name(row.place).to_owned()).or_default() += 1;
             }

@@ -68,6 +68,10 @@ impl Repair {
                 Some(point) => point.offset(past, &standing)?,
             };
             let (owed, why) = match standing.committed {
+                // The topic was made anew, with fewer records than the group had read of the old one.
+                Some(committed) if committed > standing.high => {
+                    (standing.high, "Kafka holds no more, though the group committed more")
+                }
                 Some(committed) => (committed, "the group has come no further"),
                 None if nobody_reads => (standing.high, "Kafka holds no more"),
                 None => (from, "the group has committed nothing yet and is reading"),
@@ -76,7 +80,9 @@ impl Repair {
                 None => owed,
                 Some(point) => point.offset(past, &standing)?,
             };
-            let note = (to > owed).then(|| format!("looked at up to {owed} only: {why}"));
+            let is_anew = standing.committed.is_some_and(|committed| committed > standing.high);
+            let note =
+                (to > owed || is_anew).then(|| format!("looked at up to {owed} only: {why}"));
             let asked = from..to.min(owed).max(from);
             let held = asked.start.max(standing.low)..asked.end.min(standing.high);
             let held = if held.is_empty() { held.start..held.start } else { held };

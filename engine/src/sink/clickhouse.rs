@@ -32,9 +32,10 @@ mod stored;
 mod straight;
 mod text;
 mod time;
+pub mod ttl;
 pub mod types;
 
-pub use append::{AppendReport, Context, DeadRow};
+pub use append::{AppendReport, Context, DeadRow, Loss};
 pub use bind::{Binding, OnAbsent, Options, bind};
 pub use block::{Block, Finished};
 pub use builder::{Part, TableBuilder};

@@ -276,6 +276,7 @@ impl Reading {
             times: Vec::new(),
             keys: Vec::new(),
             headers: Vec::new(),
+            hashes: Vec::new(),
             again,
             named,
         };
@@ -330,6 +331,8 @@ fn push(
     let bytes = payload.unwrap_or_default();
     // Of a record over the limit the head is kept; the length tells the decoder to refuse it.
     let kept = if bytes.len() > settings.max_record_bytes {
+        let place = batch.payloads.len() as u32;
+        batch.hashes.push((place, blake3::hash(bytes).to_hex().to_string()));
         &bytes[..HEAD.min(bytes.len())]
     } else {
         bytes

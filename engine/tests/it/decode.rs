@@ -1,9 +1,11 @@
 //! The decoder held to `serde_json`: what it accepts, what it reads, and that memory changes neither.
 
+mod bad;
 mod fuzz;
 mod reference;
 mod reject;
 mod standard;
+mod suite;
 
 #[path = "../../../benches/src/events.rs"]
 #[expect(

@@ -3,6 +3,7 @@
 //! The oracle is the producer's ledger: every id that was produced has exactly the fate that the rules give it.
 
 mod bad_input;
+mod bad_records;
 pub(crate) mod engine_process;
 mod exactly_once;
 pub(crate) mod ledger;

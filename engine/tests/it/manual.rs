@@ -147,3 +147,8 @@ fn command(folder: &Path, line: &str) -> String {
 fn tools() {
     expect_file!["../../../docs/tools.md"].assert_eq(&consoles("docs/tools.md"));
 }
+
+#[test]
+fn bad_input() {
+    expect_file!["../../../docs/bad-input.md"].assert_eq(&consoles("docs/bad-input.md"));
+}

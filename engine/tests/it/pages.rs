@@ -1,11 +1,14 @@
-//! Pages that list what the engine has: every key of `logmon.toml` with its own words, every metric.
+//! Pages that list what the engine has: every key of `logmon.toml` with its own words, every metric, every error of the server.
 //!
 //! `UPDATE_EXPECT=1 cargo test` writes the tables of keys anew.
 
 use std::{collections::BTreeSet, fmt::Write as _, fs, path::Path};
 
 use expect_test::expect_file;
-use logmon_engine::config::Config;
+use logmon_engine::{
+    config::Config,
+    sink::clickhouse::{Class, codes},
+};
 use serde_json::Value;
 
 fn file(path: &str) -> String {
@@ -143,6 +146,37 @@ fn operations_names_every_metric() {
     let missing: Vec<_> =
         names.iter().filter(|name| !page.contains(&format!("`logmon_{name}`"))).collect();
     assert!(missing.is_empty(), "docs/operations.md lacks the metrics {missing:?}");
+}
+
+/// Classes in the order in which the page explains them.
+fn errors() -> String {
+    let mut table = "| What the server says | Class | Its errors |\n| --- | --- | --- |\n".to_owned();
+    let listed = Class::ALL.into_iter().filter(|class| *class != Class::Retry);
+    for class in listed {
+        let mut said: Vec<&str> = Vec::new();
+        let of_class = || codes::all().iter().filter(|code| code.class == class);
+        for code in of_class() {
+            if said.contains(&code.sentence) {
+                continue;
+            }
+            said.push(code.sentence);
+            let same = of_class().filter(|other| other.sentence == code.sentence);
+            let names: Vec<String> =
+                same.map(|code| format!("{} {}", code.number, code.name)).collect();
+            let names = names.join(", ");
+            let _ = writeln!(table, "| {} | `{}` | {names} |", code.sentence, class.name());
+        }
+    }
+    table
+}
+
+#[test]
+fn bad_input_lists_every_error() {
+    let page = file("docs/bad-input.md");
+    let (before, rest) = page.split_once("<!-- errors -->\n").expect("the table is marked");
+    let (_, after) = rest.split_once(END).expect("the table has an end");
+    let text = format!("{before}<!-- errors -->\n\n{}\n{END}{after}", errors());
+    expect_file!["../../../docs/bad-input.md"].assert_eq(&text);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Lookups over TLS: trusted when the named authority signed for that host, and never otherwise.
+//! Lookups and sinks over TLS: trusted when the named authority signed for that host, and never otherwise.
 
 use std::{
     io::{Read, Write},
@@ -14,7 +14,12 @@ use logmon_dsl::{
     span::Span,
     types::{Ty, Type},
 };
-use logmon_engine::{config::Config, lookup::LookupSet, metrics::Metrics};
+use logmon_engine::{
+    config::Config,
+    lookup::LookupSet,
+    metrics::Metrics,
+    sink::clickhouse::{Client, Endpoint},
+};
 use rustls::{
     RootCertStore, ServerConfig, ServerConnection, Stream,
     crypto::ring,
@@ -150,5 +155,30 @@ fn a_service_may_want_to_know_who_asks() {
     assert_eq!(ask(""), Answer::Failed);
     let refusal = open(&identity(&our_cert, &other_key)).unwrap_err().remove(0).to_string();
     assert!(refusal.ends_with("certificate and private key do not fit"), "{refusal}");
+}
+
+#[test]
+fn a_sink_trusts_the_authority_that_it_names_and_no_other() {
+    let folder = std::env::temp_dir().join(format!("logmon-tls-sink-{}", std::process::id()));
+    let other = folder.join("other");
+    std::fs::create_dir_all(&other).unwrap();
+    let (cert, key) = certificate(&folder);
+    let (stranger, _) = certificate(&other);
+    let url = format!("https://localhost:{}", serve(&cert, &key, None));
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let ask = |ca: &Path| {
+        let endpoint = Endpoint {
+            sink: "logs".into(),
+            url: url.clone(),
+            ca: Some(ca.to_owned()),
+            ..Endpoint::default()
+        };
+        runtime.block_on(Client::new(endpoint)?.query("SELECT 1", &[]))
+    };
+    assert_eq!(ask(&cert).unwrap(), "\"yes\"");
+    let error = ask(&stranger).unwrap_err();
+    assert!(error.sentence.starts_with("[sink.logs] url: no secure connection to"), "{error}");
+    let error = ask(&key).unwrap_err();
+    assert!(error.sentence.starts_with("[sink.logs] ca: "), "{error}");
     std::fs::remove_dir_all(&folder).unwrap();
 }

@@ -22,23 +22,27 @@ fn compiled(text: String) -> Compilation {
 
 fn main() {
     for n in [1_000, 10_000] {
-        report(&format!("{n} rules like those people write"), rules(n));
+        report(&format!("{n} rules like those people write"), &rules(n));
     }
     for (name, text) in hostile() {
-        report(name, text);
+        report(name, &text);
     }
 }
 
-fn report(name: &str, text: String) {
-    let bytes = text.len();
-    let began = Instant::now();
-    let compiled = compiled(text);
-    let seconds = began.elapsed().as_secs_f64();
-    let outcome = match &compiled.program {
-        Some(program) => format!("{} rules in the plan", program.plan.rules.len()),
-        None => format!("refused, {} diagnostics", compiled.diagnostics.len()),
-    };
-    println!("{seconds:8.3} s  {bytes:>9} bytes  {name}: {outcome}");
+/// The best of three runs: what it costs when nobody else wants the core.
+fn report(name: &str, text: &str) {
+    let mut best = f64::INFINITY;
+    let mut outcome = String::new();
+    for _ in 0..3 {
+        let began = Instant::now();
+        let compiled = compiled(text.to_owned());
+        best = best.min(began.elapsed().as_secs_f64());
+        outcome = match &compiled.program {
+            Some(program) => format!("{} rules in the plan", program.plan.rules.len()),
+            None => format!("refused, {} diagnostics", compiled.diagnostics.len()),
+        };
+    }
+    println!("{best:8.3} s  {:>9} bytes  {name}: {outcome}", text.len());
 }
 
 /// Rules of ten shapes, each with names and constants of its own.

@@ -47,7 +47,7 @@ pub(super) fn check(bound: &Bound, databases: &[Database]) -> Result<(), OpenErr
                 field.name,
                 records.len()
             );
-            let mistake = bound.wrong(number, message, &paths(&records)).advise(format!(
+            let mistake = bound.wrong(number, &message, &paths(&records)).advise(format!(
                 "looked for {}; say where it is with `[lookup.{}.fields] {} = \"…\"`",
                 tried.join(", "),
                 bound.decl.name,
@@ -63,7 +63,7 @@ pub(super) fn check(bound: &Bound, databases: &[Database]) -> Result<(), OpenErr
         };
         if !records.iter().any(fits) {
             let message = format!("the database has {} as `{}`", shape::what(first), field.name);
-            wrong.push(bound.wrong(number, message, &paths(&records)));
+            wrong.push(bound.wrong(number, &message, &paths(&records)));
         }
     }
     if wrong.is_empty() { Ok(()) } else { Err(OpenError::Shape(wrong)) }

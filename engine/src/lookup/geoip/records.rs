@@ -6,9 +6,9 @@ use arc_swap::ArcSwapOption;
 use logmon_dsl::eval::Answer;
 use smallvec::SmallVec;
 
-/// Records that are kept at most, some hundred bytes each. A city database has about three times as many.
-const SLOTS: usize = 1 << 16;
-/// A larger answer is decoded each time: 65,536 of this size are the most that is ever held.
+/// Records that are kept at most, some hundred bytes each. A city database has some more.
+const SLOTS: usize = 1 << 17;
+/// A larger answer is decoded each time: 131,072 of this size are the most that is ever held.
 const ANSWER_BYTES_MAX: usize = 1 << 10;
 
 /// Where the records of an address stand, one place a database; 0: it has none.

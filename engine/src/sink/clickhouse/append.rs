@@ -15,6 +15,7 @@ use super::{
     builder::TableBuilder,
     place::Whole,
     read::{Argument, Reader},
+    ttl::Limit,
     types::Scalar,
 };
 
@@ -44,16 +45,28 @@ pub struct DeadRow {
     pub row: u32,
     /// The how-many-eth output of its event.
     pub emit_ix: u16,
-    /// The column without a value.
+    /// The column that is to blame.
     pub column: Arc<str>,
-    /// Why there is none.
-    pub cause: Absence,
+    /// What is wrong with it.
+    pub cause: Loss,
+}
+
+/// Why a table cannot take a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loss {
+    /// The column has no value.
+    Absent(Absence),
+    /// The column's time is so long ago that the table would delete the row at once.
+    PastTtl,
 }
 
 impl DeadRow {
     /// The dead letter's reason.
     pub fn reason(&self) -> String {
-        format!("absent:{}", self.column)
+        match self.cause {
+            Loss::Absent(_) => format!("absent:{}", self.column),
+            Loss::PastTtl => "past_ttl".to_owned(),
+        }
     }
 }
 
@@ -161,31 +174,47 @@ impl TableBuilder {
             &mut self.decoded,
         );
         arena.push(&extra);
-        let picks = self.living(&binding, routed, &mut report);
+        let picks = self.living(&binding, routed, context.wall, &mut report);
         report.rows = picks.len();
         self.scatter(&picks, arena.bytes(), context.now, context.ticket);
         report
     }
 
     /// The routed rows that the table can take.
-    fn living(&self, binding: &Binding, routed: &Routed, report: &mut AppendReport) -> Vec<u32> {
+    fn living(
+        &self,
+        binding: &Binding,
+        routed: &Routed,
+        wall: i64,
+        report: &mut AppendReport,
+    ) -> Vec<u32> {
         let strict: Vec<usize> =
             (0..binding.columns.len()).filter(|&at| binding.columns[at].dead_if_absent).collect();
         let n = routed.rows.len() as u32;
-        if strict.is_empty() {
+        if strict.is_empty() && binding.ttl.is_empty() {
             return (0..n).collect();
         }
         let mut picks = Vec::with_capacity(routed.rows.len());
         for pick in 0..n {
             let why = |&&at: &&usize| self.decoded[at].state[pick as usize] != 0;
-            match strict.iter().find(why) {
+            let absent = strict.iter().find(why).map(|&at| {
+                let cause = Absence::from_code(self.decoded[at].state[pick as usize]);
+                (at, Loss::Absent(cause.expect("the state is not zero")))
+            });
+            let loss = absent.or_else(|| {
+                let gone = |limit: &&Limit| {
+                    let moment = limit.moment(&self.decoded[limit.column].values, pick as usize);
+                    moment.is_some_and(|moment| moment.saturating_add(limit.keeps) <= wall)
+                };
+                Some((binding.ttl.iter().find(gone)?.column, Loss::PastTtl))
+            });
+            match loss {
                 None => picks.push(pick),
-                Some(&at) => report.dead.push(DeadRow {
+                Some((at, cause)) => report.dead.push(DeadRow {
                     row: routed.rows[pick as usize],
                     emit_ix: routed.emit_ix[pick as usize],
                     column: binding.columns[at].name.clone(),
-                    cause: Absence::from_code(self.decoded[at].state[pick as usize])
-                        .expect("the state is not zero"),
+                    cause,
                 }),
             }
         }

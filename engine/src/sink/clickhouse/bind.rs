@@ -13,6 +13,7 @@ use super::{
     errors::{Class, SinkError},
     partition::{KeyColumn, PartitionKey},
     schema::{Column, Table},
+    ttl::{Limit, Ttl},
     types::{Scalar, Type, unquote},
 };
 
@@ -127,6 +128,8 @@ pub struct Binding {
     pub(super) rest: Option<usize>,
     pub(super) partition: Option<PartitionKey>,
     pub(super) zone: TimeZone,
+    /// How long rows are kept, by column.
+    pub(super) ttl: Vec<Limit>,
     pub(super) layout: Layout,
     /// Per node, once sealed.
     pub(super) uses: Vec<NodeUse>,
@@ -200,6 +203,7 @@ pub fn bind_named(
         rest: None,
         partition: None,
         zone: table.timezone.clone(),
+        ttl: Vec::new(),
         layout: Layout::new(),
         uses: Vec::new(),
     };
@@ -255,6 +259,11 @@ pub fn bind_named(
         Some(KeyColumn { at, ty: binding.columns[at].ty.clone() })
     };
     binding.partition = PartitionKey::parse(&table.partition_key, &table.timezone, &find);
+    let limit = |ttl: &Ttl| {
+        let at = binding.columns.iter().position(|column| *column.name == *ttl.column)?;
+        Limit::new(at, &binding.columns[at].ty, ttl.keeps)
+    };
+    binding.ttl = table.ttl.iter().filter_map(limit).collect();
     Ok(binding)
 }
 

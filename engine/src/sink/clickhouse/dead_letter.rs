@@ -99,6 +99,8 @@ impl DeadLetters {
         let mut layout = Layout::new();
         let options = Options { accept_time: (ALL_TIME, ALL_TIME), ..Options::default() };
         let mut binding: Binding = bind_named(&mut layout, sink, table, &options)?;
+        // A letter past the table's TTL has no second place to go: it is the server that forgets it.
+        binding.ttl.clear();
         binding.seal(&layout);
         let builder = TableBuilder::new(Arc::new(binding));
         Ok(Self { builder, layout, names: Names::default() })

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::{
     errors::{Class, SinkError},
     http::Client,
+    ttl::{self, Ttl},
     types::{Type, Unsupported},
 };
 
@@ -28,6 +29,10 @@ pub struct Table {
     pub sorting_key: String,
     /// How many inserts the server remembers by token; 0 means that a retry stores rows twice.
     pub deduplication_window: u64,
+    /// How long rows are kept.
+    pub ttl: Vec<Ttl>,
+    /// Parts of the table's TTL that are not understood here.
+    pub ttl_unknown: Vec<String>,
     /// The server's version.
     pub version: String,
     /// The server's time zone, in which types without their own print and cut days.
@@ -126,7 +131,10 @@ impl Table {
             let text = format!("the server's time zone {:?} is not known here", row.timezone);
             SinkError::new(Class::Stop, sink, "url", text)
         })?;
+        let (ttl, ttl_unknown) = ttl::read(&row.engine_full);
         Ok(Self {
+            ttl,
+            ttl_unknown,
             database: row.database,
             name: table.to_owned(),
             columns: columns.into_iter().filter_map(column).collect(),

@@ -1,6 +1,6 @@
 //! Ranges of partitions read once more, outside the group: an assignment of our own, and nothing is committed.
 //!
-//! Invariant: the group's members, their assignment and its offsets stay as they are.
+//! Invariant: the group's members and their assignment stay as they are, and its offsets, too, unless it has none.
 
 use std::{
     ops::Range,
@@ -10,7 +10,7 @@ use std::{
 use logmon_dsl::column::{Arena, Kind, View, batch::Payload};
 use rdkafka::{
     ClientConfig, Offset, TopicPartitionList,
-    consumer::{BaseConsumer, Consumer},
+    consumer::{BaseConsumer, CommitMode, Consumer},
     error::{KafkaError, RDKafkaErrorCode},
     message::{BorrowedMessage, Headers as _, Message},
 };
@@ -149,6 +149,19 @@ impl Past {
             .filter(|known| known.name() == group)
             .map(|known| known.members().len())
             .sum())
+    }
+
+    /// Writes down where the group goes on in partitions for which it has no offset. The broker refuses it while the group has members.
+    pub fn begin_at(&self, offsets: &[(Position, i64)]) -> Result<(), String> {
+        let commit = || {
+            let mut list = TopicPartitionList::with_capacity(offsets.len());
+            for (position, offset) in offsets {
+                let offset = Offset::Offset(*offset);
+                list.add_partition_offset(&position.topic, position.partition, offset)?;
+            }
+            self.consumer.commit(&list, CommitMode::Sync)
+        };
+        commit().map_err(|error| self.sentence(&error))
     }
 
     /// The first offset at or after a moment, nanoseconds since 1970; `None` if all records are older.
@@ -298,10 +311,14 @@ pub fn pack(
     let total = entries.iter().map(|entry| entry.payload.as_ref().map_or(0, Vec::len)).sum();
     let mut arena = Arena::with_capacity(total);
     let mut payloads = Vec::with_capacity(entries.len());
-    for entry in entries {
+    let mut hashes = Vec::new();
+    for (number, entry) in entries.iter().enumerate() {
         let bytes = entry.payload.as_deref().unwrap_or_default();
-        let kept =
-            if bytes.len() > max_record_bytes { &bytes[..HEAD.min(bytes.len())] } else { bytes };
+        let mut kept = bytes;
+        if bytes.len() > max_record_bytes {
+            kept = &bytes[..HEAD.min(bytes.len())];
+            hashes.push((number as u32, blake3::hash(bytes).to_hex().to_string()));
+        }
         let offset = arena.push(kept) as u32;
         payloads.push(Payload { offset, len: bytes.len() as u32, null: entry.payload.is_none() });
     }
@@ -329,7 +346,9 @@ pub fn pack(
         times: entries.iter().map(|entry| entry.time).collect(),
         keys,
         headers,
+        hashes,
         again: false,
+        hashes: Vec::new(),
     }
 }
 

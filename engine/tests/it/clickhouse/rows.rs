@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use logmon_dsl::column::{Absence, Cells, Column, Names, Record, Severity};
 use logmon_engine::sink::clickhouse::{
-    Compression, Context, Inserter, OnAbsent, Options, TableBuilder, ddl,
+    Compression, Context, Inserter, OnAbsent, Options, Table, TableBuilder, ddl,
 };
 
 use super::{Case, NOON, batch, client, context, route, runtime, sql};
@@ -230,4 +230,31 @@ fn attributes_that_are_no_object_are_kept_too() {
         sql("SELECT attributes, labels FROM odd ORDER BY kafka_offset FORMAT TSV"),
         "{'attributes':'text','a.b':'{}','a.c':'[{}]'}\t{'labels':'[1]'}\n{'a.b':'own'}\t{'x.y':'1e3'}\n"
     );
+}
+
+#[test]
+fn rows_past_the_tables_ttl_are_dead() {
+    for (name, ttl, column) in [
+        ("old_a", "timestamp + INTERVAL 30 DAY", "DateTime64(9, 'UTC')"),
+        ("old_b", "toDateTime(timestamp) + toIntervalDay(30) DELETE", "DateTime64(3, 'UTC')"),
+        ("old_c", "timestamp + INTERVAL 4 WEEK", "DateTime('UTC')"),
+        ("old_d", "toDate(timestamp) + INTERVAL 1 MONTH", "DateTime('UTC')"),
+    ] {
+        sql(&format!(
+            "CREATE TABLE {name} (timestamp {column}, a String, kafka_offset UInt64) ENGINE = MergeTree ORDER BY kafka_offset TTL {ttl}"
+        ));
+        let case = Case::new(&[
+            r#"{"timestamp":"2026-11-21T11:59:59Z","a":"fresh"}"#,
+            r#"{"timestamp":"2026-10-01T00:00:00Z","a":"gone"}"#,
+            r#"{"timestamp":"2026-10-26T00:00:00Z","a":"just kept"}"#,
+        ]);
+        let report = case.insert(name);
+        assert_eq!((report.rows, report.dead.len()), (2, 1), "{ttl}");
+        assert_eq!((report.dead[0].row, report.dead[0].reason()), (1, "past_ttl".to_owned()));
+    }
+    sql(
+        "CREATE TABLE old_e (timestamp DateTime, a String) ENGINE = MergeTree ORDER BY a TTL timestamp + toIntervalDay(1) WHERE a = 'x'",
+    );
+    let table = runtime().block_on(Table::read(&client(), "old_e")).unwrap();
+    assert_eq!((table.ttl.len(), table.ttl_unknown.len()), (0, 1), "{table:?}");
 }

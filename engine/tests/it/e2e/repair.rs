@@ -8,10 +8,11 @@ use std::{
 use serde_json::Value;
 
 use super::{
+    SERVERS,
     engine_process::Engine,
     ledger::Ledger,
     lifecycle::usual,
-    project::{Project, logs_table},
+    project::{Project, create_topic, logs_table},
     wait_for,
 };
 
@@ -170,6 +171,25 @@ fn an_audit_balances_names_every_fault_and_a_rewind_heals_the_gap() {
     });
     assert!(engine.terminate().success());
     assert_eq!(all_rows(&project), rows + 1);
+
+    // A group that has no offsets any more: what is missing is stored, and the group goes on behind it.
+    let config = std::fs::read_to_string(project.dir.join("logmon.toml")).unwrap();
+    let forgot = config.replace(
+        &format!("group = \"{}\"", project.group),
+        &format!("group = \"{}.again\"", project.group),
+    );
+    assert_ne!(config, forgot);
+    project.write("logmon.toml", &forgot);
+    let said = ask(&project, "rewind --source app --from 0 --resume").ends(0);
+    assert!(said.out.contains("0 of 0 missing rows stored"), "{}", said.out);
+    assert!(said.out.contains("the group goes on at offset"), "{}", said.out);
+    let mut engine = Engine::start_ready(&project, "third");
+    project.produce([Some(&br#"{"severity":"info","service":"later","id":4001}"#[..])]);
+    wait_for("the last event arrives", 60, || {
+        project.count("SELECT count() FROM {db}.logs WHERE service = 'later'") == 1
+    });
+    assert!(engine.terminate().success());
+    assert_eq!(all_rows(&project), rows + 2);
 }
 
 /// Rules under which a third of the events fault, and those that do not.
@@ -199,8 +219,8 @@ fn faulty(name: &str, partitions: i32) -> Project {
 
 /// Every third event has a text that is no number; of those, every fifth is an error, so that it has two rows.
 fn event(id: usize) -> Vec<u8> {
-    let text = if id % 3 == 0 { "n/a" } else { "17" };
-    let severity = if id % 5 == 0 { "error" } else { "info" };
+    let text = if id.is_multiple_of(3) { "n/a" } else { "17" };
+    let severity = if id.is_multiple_of(5) { "error" } else { "info" };
     let mut event = String::new();
     let _ = write!(
         event,
@@ -372,8 +392,11 @@ fn a_letter_that_was_cut_is_read_again_from_kafka_or_refused_by_name() {
         "{{\"severity\":\"info\",\"service\":\"s\",\"text\":\"1\",\"id\":1,\"pad\":\"{}\"}}",
         "x".repeat(1_500_000)
     );
-    project.produce([Some(large.as_bytes())]);
-    run_until(&project, 1);
+    let sound = [event(1), event(2), event(4)];
+    project.produce(
+        [Some(large.as_bytes())].into_iter().chain(sound.iter().map(|one| Some(&one[..]))),
+    );
+    run_until(&project, 4);
     let letter = &ask(&project, "dlq list --json").ends(0).lines()[0];
     assert_eq!(
         (letter["reason"].as_str(), letter["kept"].as_u64()),
@@ -384,13 +407,53 @@ fn a_letter_that_was_cut_is_read_again_from_kafka_or_refused_by_name() {
     let config = std::fs::read_to_string(project.dir.join("logmon.toml")).unwrap();
     let allowed = config.replace("on_fault", "max_record_bytes = \"2MiB\"\non_fault");
     project.write("logmon.toml", &allowed);
-    // A record that Kafka does not hold is refused, and stays open.
+    // In the place of the other letter Kafka holds another record: it is refused, and stays open.
     project.sql(
-        "INSERT INTO {db}.dead_letters SELECT * REPLACE(77 AS kafka_offset) FROM {db}.dead_letters",
+        "INSERT INTO {db}.dead_letters SELECT * REPLACE(2 AS kafka_offset) FROM {db}.dead_letters",
     );
     let said = ask(&project, "dlq redrive --all").ends(1);
     assert!(said.out.contains("1 delivered, 1 refused"), "{}", said.out);
     assert!(said.out.contains("only 65536 of its"), "{}", said.out);
-    assert_eq!(project.count("SELECT count() FROM {db}.logs"), 1);
+    assert!(said.out.contains("Kafka holds another record"), "{}", said.out);
+    assert_eq!(project.count("SELECT count() FROM {db}.logs"), 4);
     assert_eq!(ask(&project, "dlq list --json").ends(0).lines().len(), 1);
+}
+
+#[test]
+fn letters_in_a_topic_are_worked_on_alike() {
+    let rules: String = FAULTY
+        .lines()
+        .filter(|line| !line.contains("dlq"))
+        .fold(String::new(), |text, line| text + line + "\n");
+    let project = Project::new("dlqtopic", 2, &rules);
+    logs_table(&project, "logs");
+    logs_table(&project, "errors");
+    let topic = format!("{}.dead", project.topic);
+    create_topic(SERVERS.kafka.brokers(), &topic, 1);
+    let letters = format!(
+        "[sink.letters]\nkind = \"kafka\"\nbrokers = [\"{}\"]\ntopic = \"{topic}\"\n\n[dead_letter]\nsink = \"letters\"\n",
+        SERVERS.kafka.brokers()
+    );
+    project.configure(&["logs", "errors"], &letters);
+    let config = std::fs::read_to_string(project.dir.join("logmon.toml")).unwrap();
+    let config = config.replace("start = \"earliest\"", "start = \"earliest\"\non_fault = \"dlq\"");
+    project.write("logmon.toml", &config);
+    let mut payloads: Vec<Vec<u8>> = (0..30).map(event).collect();
+    payloads.push(b"no event".to_vec());
+    project.produce(payloads.iter().map(|payload| Some(&payload[..])));
+    run_until(&project, 20 + 4);
+
+    let listed = ask(&project, "dlq list --json").ends(0).lines();
+    assert_eq!(listed.len(), 11);
+    let fault = listed.iter().find(|letter| letter["reason"] == "fault").unwrap();
+    assert_eq!(fault["time"].as_i64().unwrap() % 1_000_000, 0, "the record's own time");
+    assert!(fault["key"].as_str().is_some_and(|key| key.parse::<usize>().unwrap() % 3 == 0));
+    project.write("rules/main.rules", &rules.replace("int(.text)", "int(.text) ?? -1"));
+    let said = ask(&project, "dlq redrive --all").ends(1);
+    assert!(said.out.contains("1 dead again, 10 delivered"), "{}", said.out);
+    assert_eq!(project.count("SELECT count() FROM {db}.logs"), 30);
+    assert_eq!(project.count("SELECT count() FROM {db}.errors"), 6);
+    ask(&project, "dlq discard --all --because nonsense").ends(0);
+    assert!(ask(&project, "dlq list").ends(0).out.contains("no dead letters"));
+    assert_eq!(ask(&project, "dlq stats --json").ends(0).lines()[0]["open"], 0);
 }

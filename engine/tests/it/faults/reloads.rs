@@ -46,10 +46,10 @@ fn f11_rules_move_rows_between_tables_ten_times_a_second() {
     let faults =
         vec![Fault::LoseAnswer(End::Reset), Fault::CutBody(50, End::Reset), Fault::Late(400)];
     proxy.plan(Plan { faults, inserts: 25, queries: 0 });
-    let (time, begun) = (lasting(Duration::from_secs(10)), Instant::now());
+    let (time, begun) = (lasting(Duration::from_secs(12)), Instant::now());
     let mut kills = 0;
     while begun.elapsed() < time {
-        let slice = dice.millis(2_000..4_000);
+        let slice = dice.millis(4_000..7_000);
         let (mut written, mut pause) = (Instant::now(), Duration::ZERO);
         feed.run(4_000, slice, |_| {
             if written.elapsed() >= pause {
@@ -57,7 +57,7 @@ fn f11_rules_move_rows_between_tables_ten_times_a_second() {
                 stage.rules(&rules(version));
                 written = Instant::now();
                 // Faster than the engine looks, and slower.
-                pause = dice.millis(50..600);
+                pause = dice.millis(50..1_500);
             }
         });
         let mut engine = engines.remove(0);
@@ -98,5 +98,5 @@ fn f11_rules_move_rows_between_tables_ten_times_a_second() {
         (0, 0),
         "strange rows, rows in another table than their rules say"
     );
-    assert!(bundles > 5, "{bundles} bundles left rows");
+    assert!(bundles > 2, "{bundles} bundles left rows");
 }

@@ -38,7 +38,8 @@ fn renamed_linked_and_mounted_files_are_seen() {
     assert_eq!(reload(&set), Ok(Reloaded::Replaced));
     says(&set, 32);
     // A link leads somewhere else from now on.
-    (csv("one.csv", 41), csv("two.csv", 42));
+    csv("one.csv", 41);
+    csv("two.csv", 42);
     let swap = |to: &str, link: &str| {
         symlink(to, folder.0.join("fresh")).unwrap();
         fs::rename(folder.0.join("fresh"), folder.0.join(link)).unwrap();
@@ -183,7 +184,8 @@ fn other_databases_and_shapes() {
         .assert_eq(&said);
 }
 
-struct Text(&'static str);
+/// One text, whatever file is asked for.
+pub(super) struct Text(pub(super) &'static str);
 
 impl Reader for Text {
     fn read(&self, _path: &Path) -> Result<String, String> {

@@ -1,6 +1,8 @@
 //! Web services that take many keys, answer late, lie, or want to know who asks.
 
 use std::{
+    collections::BTreeMap,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -15,11 +17,18 @@ use axum::{
     response::IntoResponse,
     routing::{get, post},
 };
-use logmon_dsl::types::{Ty, Type};
+use logmon_dsl::{
+    column::{Absence, Batch, Names, View, load},
+    eval::Evaluator,
+    plan::Plan,
+    program::{Mode, compile},
+    types::{Ty, Type},
+};
+use logmon_engine::lookup::LookupSet;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-use super::{Folder, World, ask, decl, record, user};
+use super::{Folder, World, ask, decl, files::Text, record, user};
 
 fn serve(world: &World, router: Router) -> u16 {
     let listener = world.runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
@@ -131,7 +140,7 @@ fn a_late_answer_is_for_the_next_batch() {
 fn a_service_that_hangs_or_lies_fails_exactly_its_keys() {
     let (world, folder) = (World::new(), Folder::new("hangs"));
     let router = Router::new()
-        .route("/hangs/{key}", get(|| std::future::pending::<&str>()))
+        .route("/hangs/{key}", get(std::future::pending::<&str>))
         .route("/lies/{key}", get(|| async { "{\"id\": 7, \"age\": \"old\"" }));
     let port = serve(&world, router);
     let declared = [
@@ -162,4 +171,73 @@ fn a_service_that_hangs_or_lies_fails_exactly_its_keys() {
         let line = format!("logmon_lookup_errors_total{{lookup=\"{name}\"}} 1000");
         assert!(text.contains(&line), "`{line}` is missing in:\n{text}");
     }
+}
+
+/// Rules over events, in batches; how many faults of each cause came of them.
+fn faults(plan: &Arc<Plan>, set: &LookupSet, events: usize) -> BTreeMap<Absence, u64> {
+    let mut evaluator = Evaluator::new(Arc::clone(plan));
+    let (mut set, mut names) = (set.clone(), Names::default());
+    let mut counted = BTreeMap::new();
+    for batch_start in (0..events).step_by(100) {
+        let texts: Vec<String> = (batch_start..batch_start + 100)
+            .map(|n| format!("{{\"id\":\"u{}\"}}", n % 300))
+            .collect();
+        let payloads: Vec<&[u8]> = texts.iter().map(String::as_bytes).collect();
+        let mut batch = Batch::new(&plan.layout);
+        load::load(&mut batch, &plan.layout, &mut names, &payloads).unwrap();
+        batch.meta.offsets = (batch_start as i64..).take(100).collect();
+        batch.meta.times = vec![0; 100];
+        batch.meta.keys = vec![View::MISSING; 100];
+        let outcome = evaluator.run(&mut batch, &names, &mut set, false);
+        for (_, cause, rows) in &outcome.faults {
+            *counted.entry(*cause).or_default() += u64::from(*rows);
+        }
+    }
+    counted
+}
+
+#[test]
+fn every_event_that_an_outage_costs_its_answer_is_counted_once() {
+    let (world, folder) = (World::new(), Folder::new("faults"));
+    let list = |Json(keys): Json<Vec<String>>| async move {
+        // Each third user is nobody.
+        let nobody = |key: &str| key[1..].parse::<usize>().unwrap() % 3 == 0;
+        Json(
+            keys.iter()
+                .map(|key| if nobody(key) { Value::Null } else { json!({ "id": key }) })
+                .collect::<Value>(),
+        )
+    };
+    let router = Router::new()
+        .route("/sound", post(list))
+        .route("/hangs", post(std::future::pending::<&str>))
+        .route("/lies", post(|| async { "[{\"id\": 7}]" }))
+        .route(
+            "/types",
+            post(|Json(keys): Json<Vec<String>>| async move {
+                Json(keys.iter().map(|_| json!({ "id": [7] })).collect::<Value>())
+            }),
+        );
+    let port = serve(&world, router);
+    let program = compile(
+        Path::new("main.rules"),
+        &Text(
+            "lookup users(string) -> { id: string }?\nsource app : { id: string, ... }\nsink logs : { ... }\n\
+             rule who { .who = users(.id).id }\ndefault route to logs\n",
+        ),
+        Mode::Run,
+    );
+    let plan = Arc::new(program.program.unwrap().plan);
+    let count = |path: &str, timeout: &str| {
+        let config = format!(
+            "[lookup.users]\nkind = \"http\"\nurl = \"http://127.0.0.1:{port}/{path}\"\nbatch = 40\ntimeout = \"{timeout}\"\n"
+        );
+        let set = world.open(&folder.0, &plan.lookups, &config, None).unwrap();
+        faults(&plan, &set, 3000)
+    };
+    assert_eq!(count("sound", "30s"), BTreeMap::from([(Absence::LookupMiss, 1000)]));
+    assert_eq!(count("hangs", "20ms"), BTreeMap::from([(Absence::LookupFailed, 3000)]));
+    assert_eq!(count("lies", "30s"), BTreeMap::from([(Absence::LookupFailed, 3000)]));
+    let types = count("types", "30s");
+    assert_eq!(types.values().sum::<u64>(), 3000, "{types:?}");
 }
