@@ -115,9 +115,10 @@ pub async fn take_out(
             _ => kept.push(row..row + 1),
         }
     }
-    let letters = match gone.is_empty() {
-        true => Vec::new(),
-        false => letters(world, lanes, tag, unit, words, &gone).await?,
+    let letters = if gone.is_empty() {
+        Vec::new()
+    } else {
+        letters(world, lanes, tag, unit, words, &gone).await?
     };
     let kept = (tally.rows > 0).then(|| Unit {
         number: unit.number,
