@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fmt::{self, Write as _},
+    fmt,
     path::PathBuf,
     sync::{Arc, Mutex, atomic::AtomicBool},
     time::Duration,
@@ -23,12 +23,11 @@ use super::{
     exact::{mode::Candidate, table::ExactTable},
     poison::Office,
     schema,
-    sinks::{carrier, options, world},
+    sinks::{carrier, options, sentence, world},
 };
 use crate::{
     clock::SystemClock,
     config::{self, ClickHouseSink, Config, Connection, SinkKind},
-    error::WorldError,
     http::Status,
     lookup::{LookupSet, OpenError},
     metrics::{Metrics, RuleMetrics},
@@ -596,15 +595,4 @@ pub(crate) fn clients(
         Client::new(endpoint).map(Arc::new).map_err(world)
     };
     table.urls.iter().map(client).collect()
-}
-
-/// An error with what caused it, in one line.
-fn sentence(error: &WorldError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(why) = cause {
-        let _ = write!(text, ": {why}");
-        cause = why.source();
-    }
-    text
 }

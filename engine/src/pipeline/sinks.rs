@@ -1,10 +1,11 @@
 //! A table's settings in the words of the sink that writes it.
 
-use std::sync::Arc;
+use std::{fmt::Write as _, sync::Arc};
 
 use super::{bundle::BindError, deliver::Carrier};
 use crate::{
     config::{self, ClickHouseSink},
+    error::WorldError,
     sink::clickhouse::{Client, Compression, Endpoints, OnAbsent, Options, SinkError},
 };
 
@@ -41,4 +42,15 @@ pub(super) fn options(sink: &ClickHouseSink) -> Options {
 /// A sink's error at start.
 pub(super) fn world(error: SinkError) -> BindError {
     BindError::World(error.sentence)
+}
+
+/// An error with what caused it, in one line.
+pub(super) fn sentence(error: &WorldError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(why) = cause {
+        let _ = write!(text, ": {why}");
+        cause = why.source();
+    }
+    text
 }
