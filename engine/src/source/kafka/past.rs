@@ -347,7 +347,6 @@ pub fn pack(
         keys,
         headers,
         hashes,
-        named: false,
         again: false,
     }
 }
