@@ -348,7 +348,6 @@ pub fn pack(
         headers,
         hashes,
         again: false,
-        hashes: Vec::new(),
     }
 }
 
