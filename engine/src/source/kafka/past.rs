@@ -348,6 +348,7 @@ pub fn pack(
         headers,
         hashes,
         again: false,
+        named: false,
     }
 }
 
