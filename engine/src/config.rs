@@ -151,8 +151,8 @@ pub enum Topics {
 pub struct Sink {
     /// Its name in the rules.
     pub name: Arc<str>,
-    /// What is promised.
-    pub delivery: Delivery,
+    /// What is promised; what the table allows when unset.
+    pub delivery: Option<Delivery>,
     /// How blocks are compressed.
     pub compression: Compression,
     /// The longest wait for one insert or send.
@@ -455,6 +455,11 @@ pub fn secret(name: &str) -> Result<String, String> {
         Ok(text) if !text.is_empty() => Ok(text),
         _ => Err(format!("set the environment variable {variable}")),
     }
+}
+
+/// Where a test wants this process to stop or end: `LOGMON_FAILPOINTS`.
+pub fn failpoints() -> Option<String> {
+    std::env::var("LOGMON_FAILPOINTS").ok().filter(|orders| !orders.is_empty())
 }
 
 /// Finds the configuration of an entry file: `--config` if given, else the nearest `logmon.toml`: in the entry's

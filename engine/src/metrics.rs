@@ -12,8 +12,8 @@ mod totals;
 use std::{fmt, sync::Arc, time::Duration};
 
 use prometheus::{
-    CounterVec, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, TextEncoder,
+    CounterVec, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
     core::{Collector, Metric, MetricVec, MetricVecBuilder},
 };
 
@@ -71,6 +71,13 @@ pub struct Metrics {
     bundle_info: IntGaugeVec,
     reloads: IntCounterVec,
     reload_pause: HistogramVec,
+    resolves: IntCounterVec,
+    /// Ranges that reached their tables.
+    pub ranges: IntCounter,
+    /// Ranges that an earlier owner named and this process took over.
+    pub recoveries: IntCounter,
+    /// Commits that the group refused, because somebody else has the partition or it is being shared anew.
+    pub fenced: IntCounter,
     /// Bytes of the budget in use.
     pub memory_used: IntGauge,
     /// The budget.
@@ -131,6 +138,10 @@ struct Lookups {
     data_version: IntGaugeVec,
     data_timestamp: GaugeVec,
 }
+
+/// What may come of looking for a unit that may have been stored: it is there, it is not, what is there makes no sense; it was inserted behind a
+/// count, under another attempt's number, row by row.
+const RESOLVES: [&str; 6] = ["present", "absent", "odd", "inserted", "attempted", "repaired"];
 
 /// Names a vector of metrics and enters it in the registry.
 struct Naming<'a>(&'a Registry);
@@ -353,6 +364,19 @@ impl Metrics {
         for outcome in ReloadOutcome::ALL {
             reloads.with_label_values(&[outcome.name()]);
         }
+        let resolves = naming.counts(
+            "resolves_total",
+            "Counts of a unit that may have been stored, or inserts behind them, by what came out.",
+            &["outcome"],
+        );
+        for outcome in RESOLVES {
+            resolves.with_label_values(&[outcome]);
+        }
+        let one = |name: &str, help: &str| naming.register(IntCounter::with_opts(opts(name, help)));
+        let ranges = one("ranges_total", "Ranges stored exactly once.");
+        let recoveries =
+            one("recoveries_total", "Ranges taken over from an earlier owner of their partition.");
+        let fenced = one("fenced_total", "Commits refused by the group.");
         let memory_used = naming.register(IntGauge::with_opts(opts(
             "memory_used_bytes",
             "Bytes of the memory budget in use.",
@@ -373,6 +397,10 @@ impl Metrics {
             bundle_info,
             reloads,
             reload_pause,
+            resolves,
+            ranges,
+            recoveries,
+            fenced,
             memory_used,
             memory_limit,
         })
@@ -402,6 +430,11 @@ impl Metrics {
     /// Notes how long a worker stood still to go over to new rules.
     pub fn reload_pause(&self, time: Duration) {
         self.reload_pause.with_label_values::<&str>(&[]).observe(time.as_secs_f64());
+    }
+
+    /// Counts what came of looking for a unit that may have been stored.
+    pub fn resolved(&self, outcome: &'static str) {
+        self.resolves.with_label_values(&[outcome]).inc();
     }
 
     /// Counts an attempt to replace the rules.

@@ -5,6 +5,8 @@ pub mod bundle;
 pub mod crew;
 pub mod dead;
 pub mod deliver;
+pub mod desks;
+pub mod exact;
 pub mod gate;
 pub mod lanes;
 pub mod observe;
@@ -33,6 +35,7 @@ use rdkafka::{
 use self::{
     bundle::{BindError, Bundle, World},
     crew::Crew,
+    exact::ranges::Ranges,
     lanes::Lanes,
     worker::Job,
 };
@@ -91,7 +94,7 @@ impl Pipeline {
                 .name(format!("worker-{number}"))
                 .spawn(move || {
                     let mut alarm = Alarm { flag: failed, armed: true };
-                    worker::work(&world, &bundle, &inbox);
+                    desks::work(&world, &bundle, &inbox);
                     alarm.armed = false;
                 })
                 .map_err(|error| BindError::World(format!("no thread for a worker: {error}")))?;
@@ -102,6 +105,7 @@ impl Pipeline {
         let stop = Arc::new(AtomicBool::new(false));
         let sources = bundle.load().plan.sources.clone();
         let n_sources = sources.len() as u64;
+        let is_exact = bundle.load().is_exact();
         for source in &sources {
             let settings = &world.config.sources[&source.name];
             let one = Lanes::new(
@@ -109,6 +113,7 @@ impl Pipeline {
                 Arc::clone(&crew),
                 Arc::clone(&world.budget),
                 Arc::clone(&world.status),
+                is_exact.then(|| Ranges::new(Arc::clone(&world), Arc::clone(&bundle))),
             );
             let queue_bytes = world.config.engine.memory / CLIENT_SHARE / n_sources;
             let client = client(settings, queue_bytes, world.partitions(&source.name));
@@ -152,6 +157,9 @@ impl Pipeline {
         // Batches that wait are worked off, then every open block is closed and delivered, while the readers still keep the membership alive.
         while self.lanes.iter().any(|lanes| lanes.is_busy()) && Instant::now() < deadline {
             thread::park_timeout(Duration::from_millis(5));
+        }
+        for lanes in &self.lanes {
+            lanes.end_ranges();
         }
         self.crew.tell(|| Job::Flush);
         let done = self.lanes.iter().all(|lanes| lanes.wait_idle(deadline));

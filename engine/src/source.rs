@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use logmon_dsl::column::{Arena, View, batch::Payload};
 
-use crate::delivery::{LaneId, Position};
+use crate::delivery::{LaneId, Position, protocol::Commit as Outcome};
 
 /// Records of one partition, next to each other in one arena and not yet decoded.
 #[derive(Debug)]
@@ -32,6 +32,8 @@ pub struct RawBatch {
     pub hashes: Vec<(u32, String)>,
     /// Read once more only for what rules remember of it: its fates are settled.
     pub again: bool,
+    /// Part of a range that an earlier owner named.
+    pub named: bool,
 }
 
 impl RawBatch {
@@ -39,6 +41,28 @@ impl RawBatch {
     pub fn end(&self) -> i64 {
         self.offsets.last().map_or(0, |last| last + 1)
     }
+}
+
+/// An offset that is to be committed with a note beside it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Commit {
+    /// The assignment that asks for it: without it nothing is sent.
+    pub lane: LaneId,
+    /// The partition.
+    pub position: Position,
+    /// The offset.
+    pub offset: i64,
+    /// What stands beside it.
+    pub note: String,
+}
+
+/// How a partition is read on, by what stands beside its committed offset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Resume {
+    /// Reading begins there, before the committed offset, for what rules remember.
+    pub since: Option<i64>,
+    /// A range that an earlier owner named ends before this offset: its records come in batches of their own.
+    pub ends: Option<i64>,
 }
 
 /// What takes raw batches. Called by the one thread that reads a source; only [`Intake::revoking`] may block, and only for its bound.
@@ -61,6 +85,20 @@ pub trait Intake: Send + Sync {
     fn since(&self, position: &Position, offset: i64) -> Option<i64>;
     /// That was committed.
     fn committed(&self, lane: LaneId, offset: i64);
+    /// What stands beside the committed offset of a partition that was just assigned, raw: it may be anybody's. Says how it is read on.
+    fn resume(&self, _lane: LaneId, _offset: i64, _note: &[u8]) -> Resume {
+        Resume::default()
+    }
+    /// Offsets with notes that are to be committed now. Each is answered once.
+    fn commits(&self) -> Vec<Commit> {
+        Vec::new()
+    }
+    /// How one of them ended.
+    fn answered(&self, _commit: &Commit, _outcome: Outcome) {}
+    /// What is committed before partitions are given away, beside what [`Intake::revoking`] says.
+    fn last_words(&self, _lanes: &[LaneId]) -> Vec<Commit> {
+        Vec::new()
+    }
     /// The state of the connection in one sentence for a person; `None` when all is well.
     fn report(&self, problem: Option<String>);
     /// How far a partition reaches: its first offset and one past its last.

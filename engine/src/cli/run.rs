@@ -14,6 +14,7 @@ use super::{Entry, FileSystem, compile};
 use crate::{
     clock::{Clock as _, SystemClock},
     config::{self, Config},
+    delivery::failpoint,
     error::Exit,
     http::{self, Phase, Status},
     metrics::Metrics,
@@ -42,6 +43,12 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> Exit {
     log(arguments.log_json);
+    if let Some(orders) = config::failpoints()
+        && let Err(error) = failpoint::arm(&orders)
+    {
+        eprintln!("LOGMON_FAILPOINTS: {error}");
+        return Exit::Usage;
+    }
     match start(arguments) {
         Ok(running) => running.wait(arguments.stop_with_stdin),
         Err(exit) => exit,

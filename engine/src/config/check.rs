@@ -342,11 +342,11 @@ impl Check<'_> {
                 "must lie between 1ms and 150s, below Kafka's session limits",
             );
         }
-        let delivery = raw.delivery.unwrap_or_default();
-        if delivery == Delivery::ExactlyOnce {
+        let delivery = raw.delivery;
+        if delivery == Some(Delivery::ExactlyOnce) && raw.kind == Some(raw::SinkKind::Kafka) {
             self.wrong(
                 &key("delivery"),
-                "= \"exactly-once\" is not available yet; write \"at-least-once\" or leave it out",
+                "= \"exactly-once\" is for ClickHouse tables; a topic gets records at least once",
             );
         }
         let compression = raw.compression;

@@ -240,6 +240,13 @@ impl Ledger {
         self.lanes.get(&id).is_none_or(|lane| lane.open.iter().all(|entry| entry.settled))
     }
 
+    /// Whether everything that was read of the lane before an offset is closed; so it is where the lane is gone.
+    pub fn is_closed_to(&self, id: LaneId, offset: i64) -> bool {
+        self.lanes
+            .get(&id)
+            .is_none_or(|lane| lane.open.front().is_none_or(|first| first.end > offset))
+    }
+
     /// Whether nothing of the lane is open.
     pub fn is_drained(&self, id: LaneId) -> bool {
         self.lanes.get(&id).is_none_or(|lane| lane.open.is_empty())

@@ -90,8 +90,8 @@ pub enum Commit {
 pub struct Examined {
     /// The unit without the rows in question.
     pub kept: Entry,
-    /// The unit of dead letters that takes them.
-    pub letters: Entry,
+    /// The units of dead letters that take them.
+    pub letters: Vec<Entry>,
     /// The rows: offset and how-many-eth output.
     pub rows: Vec<(i64, u16)>,
 }
@@ -409,16 +409,17 @@ impl Protocol {
                 return Self::park(Parked::Refused(unit), out);
             };
             entries[unit] = examined.kept;
-            let letters = entries.len();
-            entries.push(examined.letters);
+            let letters = entries.len()..entries.len() + examined.letters.len();
+            entries.extend(&examined.letters);
             cut.cuts.retain(|(known, _)| *known as usize != unit);
-            cut.cuts.extend([(unit as u32, self.seq), (letters as u32, self.seq)]);
+            cut.cuts.push((unit as u32, self.seq));
+            cut.cuts.extend(letters.map(|letters| (letters as u32, self.seq)));
             cut.refused.extend(examined.rows.iter().map(|&(offset, emit_ix)| Refused {
                 offset,
                 emit_ix,
                 cut: self.seq,
             }));
-            work.add(unit, examined.kept.rows == 0);
+            work.add(unit, examined.kept.rows == 0, examined.letters.len());
             if Note::Intent(cut.clone()).encode().is_none() {
                 return Self::park(Parked::Refused(unit), out);
             }

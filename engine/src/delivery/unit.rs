@@ -6,7 +6,7 @@ use std::{fmt::Write as _, ops::Range};
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-use super::ledger::Position;
+use super::{intent::BundleId, ledger::Position};
 
 /// Bytes that would break a token apart (it is cut at `/`) or a URL it travels in.
 const RESERVED: &AsciiSet = &CONTROLS
@@ -91,6 +91,67 @@ impl Unit<'_> {
     }
 }
 
+/// What the token of a unit under exactly-once is made of.
+#[derive(Debug, Clone)]
+pub struct Exact<'a> {
+    /// The consumer group.
+    pub group: &'a str,
+    /// The partition's incarnation.
+    pub inc: u64,
+    /// Which partition, and which of its offsets.
+    pub held: &'a Held,
+    /// The rules, as in the intent.
+    pub bundle: BundleId,
+    /// `database.table`.
+    pub table: &'a str,
+    /// Digest of the ClickHouse partition's value.
+    pub partition: u128,
+    /// The sink's number: several may write into one table.
+    pub number: u16,
+    /// The intent that cut the unit anew; 0 where none did.
+    pub cut: u32,
+}
+
+impl Exact<'_> {
+    /// What every token of the range begins with.
+    pub fn range_prefix(&self) -> String {
+        format!(
+            "lm1/{}/{:016x}/{}/{}/{}-{}/",
+            utf8_percent_encode(self.group, RESERVED),
+            self.inc,
+            utf8_percent_encode(&self.held.position.topic, RESERVED),
+            self.held.position.partition,
+            self.held.start,
+            self.held.end,
+        )
+    }
+
+    /// What every token of the unit begins with, whatever its attempt.
+    pub fn prefix(&self) -> String {
+        // A range has one block for each sink and ClickHouse partition.
+        let bundle = self.bundle.to_string();
+        format!(
+            "{}{}/{}/{:032x}/{}.{}/",
+            self.range_prefix(),
+            &bundle[..8],
+            utf8_percent_encode(self.table, RESERVED),
+            self.partition,
+            self.number,
+            self.cut,
+        )
+    }
+
+    /// The token, which is the query id too.
+    pub fn token(&self, attempt: u32) -> String {
+        format!("{}a{attempt}", self.prefix())
+    }
+
+    /// The token for some of the unit's rows, named by a hash of which ones.
+    pub fn repair(&self, missing: u64, attempt: u32) -> String {
+        format!("{}r{missing:016x}a{attempt}", self.prefix())
+    }
+}
+
 /// The name of some rows of a unit that is stored in pieces: no piece has the name of another, nor of the whole.
 pub fn piece(token: &str, rows: &Range<usize>) -> String {
     format!("{token}.{}-{}", rows.start, rows.end)
@@ -133,6 +194,27 @@ mod tests {
         );
         let two = [held("a", 0, 0, 5), held("a", 1, 7, 9)];
         assert!(token(&two, 0).contains("/a:0:0-5+a:1:7-9/"));
+    }
+
+    #[test]
+    fn a_unit_of_a_range_has_one_name() {
+        let held = held("logs", 3, 10, 20);
+        let unit = Exact {
+            group: "g",
+            inc: 7,
+            held: &held,
+            bundle: BundleId([0xab; 16]),
+            table: "default.logs",
+            partition: 9,
+            number: 4,
+            cut: 2,
+        };
+        let token = "lm1/g/0000000000000007/logs/3/10-20/abababab/default.logs/00000000000000000000000000000009/4.2/a1";
+        assert_eq!(unit.token(1), token);
+        assert!(
+            token.starts_with(&unit.prefix()) && unit.prefix().starts_with(&unit.range_prefix())
+        );
+        assert_eq!(unit.repair(1, 0), token.replace("/a1", "/r0000000000000001a0"));
     }
 
     #[test]

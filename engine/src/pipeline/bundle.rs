@@ -20,6 +20,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     budget::Budget,
     deliver::{Carrier, Outbox, Post},
+    exact::{mode::Candidate, table::ExactTable},
     poison::Office,
     schema,
 };
@@ -92,6 +93,8 @@ pub struct World {
     /// Set when a sink says that its table is not what it was.
     pub changed: Arc<AtomicBool>,
     outboxes: Mutex<BTreeMap<Arc<str>, Arc<Outbox>>>,
+    /// Tables under exactly-once, by sink and name.
+    pub exact_tables: Mutex<BTreeMap<String, Arc<ExactTable>>>,
 }
 
 impl fmt::Debug for World {
@@ -111,6 +114,8 @@ pub enum Outlet {
         limits: config::Batch,
         /// Takes the blocks.
         outbox: Arc<Outbox>,
+        /// The table as exactly-once knows it, where it takes each row once.
+        exact: Option<Arc<ExactTable>>,
     },
     /// Into a topic.
     Topic {
@@ -126,6 +131,8 @@ pub struct DeadLetters {
     pub sink: Option<SinkId>,
     /// The table, and who takes its blocks.
     pub table: Option<(Arc<Table>, Arc<Outbox>)>,
+    /// The table as exactly-once knows it, where it takes each row once.
+    pub exact: Option<Arc<ExactTable>>,
     /// A topic that gets them too.
     pub topic: Option<Arc<Outbox>>,
 }
@@ -187,6 +194,7 @@ impl World {
             incarnation,
             partitions: Mutex::default(),
             outboxes: Mutex::default(),
+            exact_tables: Mutex::default(),
             office: Arc::new(office),
             changed: Arc::default(),
         })
@@ -242,15 +250,15 @@ impl World {
         else {
             return Err(errors);
         };
-        let outlets = bound
+        let outlets: Vec<Outlet> = bound
             .into_iter()
             .map(|outlet| match outlet {
-                Unsealed::Table { mut binding, limits, outbox } => {
+                Unsealed::Table { mut binding, limits, outbox, exact } => {
                     binding.seal(&plan.layout);
                     if !binding.cuts_partitions() {
                         tracing::info!(sink = %binding.sink, "the table's partition expression is computed by the server: at least once");
                     }
-                    Outlet::Table { binding: Arc::from(binding), limits, outbox }
+                    Outlet::Table { binding: Arc::from(binding), limits, outbox, exact }
                 }
                 Unsealed::Topic { outbox } => Outlet::Topic { outbox },
             })
@@ -264,6 +272,11 @@ impl World {
         }
         self.office.open(dead_letters.table.as_ref(), dead_letters.topic.as_ref());
         let plan = Arc::new(plan);
+        let is_exact = |outlet: &Outlet| matches!(outlet, Outlet::Table { exact: Some(_), .. });
+        if outlets.iter().any(is_exact) {
+            // Before any intent can name it.
+            self.save_bundle(&hash, &files).map_err(|error| vec![error])?;
+        }
         Ok(Bundle {
             hash: hash.to_hex().to_string(),
             rules: self.metrics.rules(&plan),
@@ -323,10 +336,21 @@ impl World {
                 if let Some(lock) = lock {
                     schema::compare(lock, at, &read)?;
                 }
-                let binding = bind_named(&mut plan.layout, &name, &Arc::new(read), &options(table))
-                    .map_err(world)?;
+                let read = Arc::new(read);
+                let binding =
+                    bind_named(&mut plan.layout, &name, &read, &options(table)).map_err(world)?;
+                let exact = self.exact(&Candidate {
+                    name: &name,
+                    delivery: settings.delivery,
+                    clients: &clients,
+                    table: &read,
+                    binding: &binding,
+                    limits: table.batch,
+                    compression: settings.compression,
+                })?;
                 let outbox = self.outbox(&name, || Ok(carrier(clients, settings.compression)))?;
-                Ok(Unsealed::Table { binding: Box::new(binding), limits: table.batch, outbox })
+                let limits = table.batch;
+                Ok(Unsealed::Table { binding: Box::new(binding), limits, outbox, exact })
             }
             SinkKind::Kafka(topic) => {
                 let outbox =
@@ -349,8 +373,8 @@ impl World {
                         .to_owned(),
                 ));
             };
-            let dead = self.dead_table(sink, table, DEAD_LETTER_TABLE)?;
-            return Ok(DeadLetters { sink: None, table: Some(dead), topic: None });
+            let (table, exact) = self.dead_table(sink, table, DEAD_LETTER_TABLE)?;
+            return Ok(DeadLetters { sink: None, table: Some(table), exact, topic: None });
         };
         let sink = &self.config.sinks[&settings.sink];
         let declared = plan.sink(&settings.sink);
@@ -378,7 +402,8 @@ impl World {
                 Some(self.topic(&"dead_letter".into(), connection, topic, sink.timeout)?)
             }
         };
-        Ok(DeadLetters { sink: declared, table, topic })
+        let (table, exact) = table.unzip();
+        Ok(DeadLetters { sink: declared, table, exact: exact.flatten(), topic })
     }
 
     fn dead_table(
@@ -386,17 +411,26 @@ impl World {
         sink: &config::Sink,
         table: &ClickHouseSink,
         at: &str,
-    ) -> Result<(Arc<Table>, Arc<Outbox>), BindError> {
+    ) -> Result<DeadTable, BindError> {
         let (name, compression) = (&sink.name, sink.compression);
         let clients = clients(sink, table)?;
         self.make_dead_letter_table(&clients, at)?;
         let read = self.read_table(&clients, at)?;
         // Looked at once here, so that a table without the columns is said at start.
         let read = Arc::new(read);
-        dead_letter::DeadLetters::new(name, &read).map_err(world)?;
+        let letters = dead_letter::DeadLetters::new(name, &read).map_err(world)?;
+        let exact = self.exact(&Candidate {
+            name,
+            delivery: sink.delivery,
+            clients: &clients,
+            table: &read,
+            binding: letters.builder().binding(),
+            limits: config::Batch::default(),
+            compression,
+        })?;
         let outbox = self
             .outbox(&format!("{name}/dead_letter").into(), || Ok(carrier(clients, compression)))?;
-        Ok((read, outbox))
+        Ok(((read, outbox), exact))
     }
 
     fn make_dead_letter_table(&self, clients: &[Arc<Client>], name: &str) -> Result<(), BindError> {
@@ -507,10 +541,20 @@ impl World {
     }
 }
 
+/// The table of dead letters with its queue, and as exactly-once knows it.
+type DeadTable = ((Arc<Table>, Arc<Outbox>), Option<Arc<ExactTable>>);
+
 /// An outlet whose layout may still grow.
 enum Unsealed {
-    Table { binding: Box<Binding>, limits: config::Batch, outbox: Arc<Outbox> },
-    Topic { outbox: Arc<Outbox> },
+    Table {
+        binding: Box<Binding>,
+        limits: config::Batch,
+        outbox: Arc<Outbox>,
+        exact: Option<Arc<ExactTable>>,
+    },
+    Topic {
+        outbox: Arc<Outbox>,
+    },
 }
 
 /// A client for each of a sink's servers.
@@ -553,13 +597,17 @@ pub(crate) fn clients(
     table.urls.iter().map(client).collect()
 }
 
-fn carrier(clients: Vec<Arc<Client>>, compression: config::Compression) -> Carrier {
-    let compression = match compression {
+fn carrier(clients: Vec<Arc<Client>>, by: config::Compression) -> Carrier {
+    let endpoints = Arc::new(Endpoints::new(clients));
+    Carrier::Table { endpoints, compression: compression(by) }
+}
+
+pub(super) fn compression(by: config::Compression) -> Compression {
+    match by {
         config::Compression::None => Compression::None,
         config::Compression::Lz4 => Compression::Lz4,
         config::Compression::Zstd => Compression::Zstd,
-    };
-    Carrier::Table { endpoints: Arc::new(Endpoints::new(clients)), compression }
+    }
 }
 
 fn options(sink: &ClickHouseSink) -> Options {

@@ -16,17 +16,26 @@ use logmon_dsl::column::Arena;
 
 use super::{
     budget::{Budget, Share},
+    bundle::Bundle,
     crew::{Crew, Loose},
     deliver::Outgoing,
+    exact::{
+        Tag,
+        growing::Made,
+        ranges::{Ended, Ranges},
+        runner::Word,
+    },
     gate::Gate,
     worker::Job,
 };
 use crate::{
     config::Source,
-    delivery::{LaneId, Ledger, Position, ledger::BatchId, ledger::Fates},
+    delivery::{
+        LaneId, Ledger, Position, ledger::BatchId, ledger::Fates, protocol::Commit as Outcome,
+    },
     http::{Part, Status},
     metrics::SourceMetrics,
-    source::{Intake, RawBatch},
+    source::{Commit, Intake, RawBatch, Resume},
 };
 
 /// Batches of a lane that may be under way where one worker has them all: enough to keep it busy while the reader goes round the others; more
@@ -35,6 +44,10 @@ const ORDERED_MAX: usize = 3;
 
 /// Batches of a lane that may be under way for each worker where any of them may take one: a single partition keeps them all busy.
 const LOOSE_MAX: usize = 4;
+
+/// A batch of so many records or bytes has others behind it: reading ends a batch there, or nearly.
+const BACKLOG_RECORDS: usize = 1536;
+const BACKLOG_BYTES: usize = 288 << 10;
 
 /// Notes of one partition that wait for a commit: more batches than a second of any partition has.
 const NOTES_MAX: usize = 65_536;
@@ -53,6 +66,8 @@ pub struct Parcel {
     pub share: Share,
     /// Where outputs that keep the partition's order pass.
     pub gate: Arc<Gate<Outgoing>>,
+    /// Under exactly-once: the rules for it, and its range unless it is read again for what rules remember.
+    pub exact: Option<(Arc<Bundle>, Option<Arc<Tag>>)>,
     // Dropped in this order: who sees that nothing of the lane is under way may still see a batch for anybody, never the other way round.
     _under_way: UnderWay,
     _loose: Option<Loose>,
@@ -105,6 +120,8 @@ pub struct Lanes {
     /// Where each partition must be read from to know what rules remember of it: at the ends of its batches, in order.
     since: Mutex<HashMap<Position, VecDeque<(i64, i64)>>>,
     stopping: AtomicBool,
+    /// The ranges of its partitions, where a table takes each row once.
+    ranges: Option<Ranges>,
     /// When reading stood still because the budget was spent.
     paused: Mutex<Paused>,
 }
@@ -122,6 +139,7 @@ impl Lanes {
         crew: Arc<Crew>,
         budget: Arc<Budget>,
         status: Arc<Status>,
+        ranges: Option<Ranges>,
     ) -> Arc<Self> {
         let metrics = status.metrics().source(&settings.name);
         Arc::new_cyclic(|me| Self {
@@ -137,6 +155,7 @@ impl Lanes {
             watermarks: Mutex::default(),
             since: Mutex::default(),
             stopping: AtomicBool::new(false),
+            ranges,
             paused: Mutex::default(),
         })
     }
@@ -194,7 +213,51 @@ impl Lanes {
     /// That many rows of the batch were acknowledged.
     pub fn release(&self, batch: BatchId, rows: u64) {
         self.ledger().release(batch, rows);
+        self.tell_closed(batch.lane);
+    }
+
+    fn tell_closed(&self, lane: LaneId) {
         self.closed.notify_all();
+        if let Some(ranges) = &self.ranges {
+            ranges.tell_closed(lane);
+        }
+    }
+
+    /// Hands a range's blocks to whoever names and stores it.
+    pub fn made(&self, tag: Arc<Tag>, made: Vec<Made>, share: Share) {
+        if let Some(ranges) = &self.ranges {
+            let lane = tag.lane;
+            ranges.tell(lane, Word::Made(tag, made, share));
+        }
+    }
+
+    /// Has an offset committed with a note.
+    pub fn ask_commit(&self, commit: Commit) {
+        if let Some(ranges) = &self.ranges {
+            ranges.request(commit);
+        }
+    }
+
+    /// Where a partition must be read from to know what rules remember of it at that offset, if they remember anything.
+    pub fn noted(&self, position: &Position, offset: i64) -> Option<i64> {
+        Intake::since(self, position, offset)
+    }
+
+    /// Ends every open range: what is read is brought to its end.
+    pub fn end_ranges(&self) {
+        if let Some(ranges) = &self.ranges {
+            let mut ended = Vec::new();
+            ranges.end(None, &mut ended);
+            self.tell_ended(ended);
+        }
+    }
+
+    /// Whoever builds a range hears of its end behind its last batch.
+    fn tell_ended(&self, ended: Vec<Ended>) {
+        for Ended { tag, worker } in ended {
+            let lanes = self.me.upgrade().expect("called through a living Arc");
+            self.crew.give_to(worker, Job::End { lanes, tag });
+        }
     }
 
     /// A sink refused what came of an event: it becomes a dead letter. Called while the refused row is held.
@@ -210,7 +273,7 @@ impl Lanes {
     /// The worker is done with the batch.
     pub fn settle(&self, batch: BatchId, fates: Fates) {
         self.ledger().settle(batch, fates);
-        self.closed.notify_all();
+        self.tell_closed(batch.lane);
     }
 
     /// How far the partitions reach.
@@ -262,6 +325,47 @@ impl Lanes {
         }
     }
 
+    fn take_exactly(
+        &self,
+        ranges: &Ranges,
+        batch: RawBatch,
+        id: Option<BatchId>,
+        mut known: MutexGuard<'_, HashMap<LaneId, Lane>>,
+    ) {
+        let Some(lane) = known.get_mut(&batch.lane) else { return };
+        let mut ended = Vec::new();
+        // As full as reading makes them: then more records wait.
+        let is_full = batch.payloads.len() >= BACKLOG_RECORDS || batch.arena.len() >= BACKLOG_BYTES;
+        let workers = self.crew.n_workers();
+        if let Some(id) = id {
+            // One hold for the range as a whole.
+            self.ledger().hold(id, 1);
+        }
+        let admitted = ranges.admit(&batch, id, lane.worker, workers, is_full, &mut ended);
+        let Some(admitted) = admitted else { return };
+        lane.under_way.fetch_add(1, Ordering::SeqCst);
+        let lane_id = batch.lane;
+        let parcel = Parcel {
+            id,
+            share: self.budget.take(batch.arena.capacity()),
+            raw: batch,
+            gate: Arc::clone(&lane.gate),
+            exact: Some((admitted.bundle, admitted.tag.clone())),
+            _under_way: UnderWay(Arc::clone(&lane.under_way)),
+            _loose: None,
+        };
+        drop(known);
+        let lanes = self.me.upgrade().expect("called through a living Arc");
+        // A range that ended before this batch is told of first; the batch's own range, where it ends with it, behind it.
+        let (own, before): (Vec<Ended>, Vec<Ended>) = ended.into_iter().partition(|ended| {
+            admitted.tag.as_ref().is_some_and(|tag| Arc::ptr_eq(tag, &ended.tag))
+        });
+        self.tell_ended(before);
+        self.crew.give_to(admitted.worker, Job::Batch { lanes, parcel: Box::new(parcel) });
+        self.tell_ended(own);
+        tracing::trace!(lane = lane_id.0, worker = admitted.worker, "a batch of a range");
+    }
+
     fn lock_lanes(&self) -> MutexGuard<'_, HashMap<LaneId, Lane>> {
         self.known.lock().expect("no thread panics while it holds the lanes")
     }
@@ -301,6 +405,13 @@ impl Intake for Lanes {
                 known.remove(lane);
             }
         }
+        if let Some(ranges) = &self.ranges {
+            // What is named may end; what is only built is read again by the next owner.
+            let mut ended = Vec::new();
+            ranges.end(Some(lanes), &mut ended);
+            self.tell_ended(ended);
+            return Vec::new();
+        }
         let deadline = Instant::now() + REVOKE_WAIT;
         self.wait(deadline, |ledger| lanes.iter().all(|&lane| ledger.is_settled(lane)));
         // Workers close their open blocks, so that nothing of these lanes waits for its age.
@@ -315,7 +426,33 @@ impl Intake for Lanes {
             .collect()
     }
 
+    fn last_words(&self, lanes: &[LaneId]) -> Vec<Commit> {
+        let Some(ranges) = &self.ranges else { return Vec::new() };
+        ranges.leave(lanes, Instant::now() + REVOKE_WAIT)
+    }
+
+    fn resume(&self, lane: LaneId, offset: i64, note: &[u8]) -> Resume {
+        let Some(ranges) = &self.ranges else { return Resume::default() };
+        let position = self.ledger().lanes().find(|(id, _)| *id == lane).map(|(_, at)| at.clone());
+        position.map_or_else(Resume::default, |position| {
+            ranges.resume(&self.me, lane, &position, offset, note)
+        })
+    }
+
+    fn commits(&self) -> Vec<Commit> {
+        self.ranges.as_ref().map_or_else(Vec::new, Ranges::take_requests)
+    }
+
+    fn answered(&self, commit: &Commit, outcome: Outcome) {
+        if let Some(ranges) = &self.ranges {
+            ranges.tell(commit.lane, Word::Committed(outcome));
+        }
+    }
+
     fn revoked(&self, lanes: &[LaneId]) {
+        if let Some(ranges) = &self.ranges {
+            ranges.gone(lanes);
+        }
         let mut known = self.lock_lanes();
         let mut ledger = self.ledger();
         let mut watermarks =
@@ -342,6 +479,16 @@ impl Intake for Lanes {
         }
         let room = self.budget.has_room();
         self.note_pause(room);
+        if let Some(ranges) = &self.ranges {
+            let mut ended = Vec::new();
+            let room = ranges.has_room(lane, room, &mut ended);
+            self.tell_ended(ended);
+            let lanes = self.lock_lanes();
+            return room
+                && lanes
+                    .get(&lane)
+                    .is_some_and(|lane| lane.under_way.load(Ordering::SeqCst) < LOOSE_MAX);
+        }
         if !room {
             return false;
         }
@@ -375,6 +522,9 @@ impl Intake for Lanes {
             }
             id
         };
+        if let Some(ranges) = &self.ranges {
+            return self.take_exactly(ranges, batch, id, known);
+        }
         // Counted before the look at the order: whoever asks for order either waits for this batch or is seen here. A lane that has batches with
         // anybody goes on so until they are done.
         let loose = self.crew.loose();
@@ -387,6 +537,7 @@ impl Intake for Lanes {
             share: self.budget.take(batch.arena.capacity()),
             raw: batch,
             gate: Arc::clone(&lane.gate),
+            exact: None,
             _under_way: UnderWay(Arc::clone(&lane.under_way)),
             _loose: is_loose.then_some(loose),
         };
@@ -402,7 +553,8 @@ impl Intake for Lanes {
     }
 
     fn committable(&self) -> Vec<(LaneId, Position, i64)> {
-        self.ledger().committable()
+        // Under exactly-once each offset is committed with what it says of the range behind it.
+        if self.ranges.is_some() { Vec::new() } else { self.ledger().committable() }
     }
 
     fn since(&self, position: &Position, offset: i64) -> Option<i64> {

@@ -16,6 +16,7 @@ use super::{
     budget::Share,
     bundle::{Bundle, Outlet, World},
     deliver::{Cargo, Origin, Outbox, Outgoing, Unit, Waiting},
+    exact,
     lanes::Lanes,
 };
 use crate::{
@@ -72,6 +73,8 @@ pub struct Outlets {
     short: Arc<str>,
     /// Records of the batch in hand: topics get them in the order of the partition.
     outgoing: Vec<Outgoing>,
+    /// The blocks of the range that the batch in hand belongs to: they close together, and are named before they are sent.
+    pub range: Option<exact::growing::Growing>,
 }
 
 #[derive(Debug)]
@@ -108,13 +111,15 @@ impl Outlets {
             .iter()
             .zip(&bundle.plan.sinks)
             .map(|(outlet, decl)| match outlet {
-                Outlet::Table { binding, limits, outbox } => SinkDesk::Table(Box::new(Growing {
-                    builder: TableBuilder::new(Arc::clone(binding)).on(&world.shelf),
-                    limits: *limits,
-                    outbox: Arc::clone(outbox),
-                    metrics: world.metrics.sink(&decl.name),
-                    share: world.budget.take(0),
-                })),
+                Outlet::Table { binding, limits, outbox, .. } => {
+                    SinkDesk::Table(Box::new(Growing {
+                        builder: TableBuilder::new(Arc::clone(binding)).on(&world.shelf),
+                        limits: *limits,
+                        outbox: Arc::clone(outbox),
+                        metrics: world.metrics.sink(&decl.name),
+                        share: world.budget.take(0),
+                    }))
+                }
                 Outlet::Topic { outbox } => SinkDesk::Topic(Arc::clone(outbox)),
             })
             .collect();
@@ -136,6 +141,7 @@ impl Outlets {
             next_ticket: 0,
             short: bundle.short().into(),
             outgoing: Vec::new(),
+            range: None,
         }
     }
 
@@ -160,7 +166,18 @@ impl Outlets {
         routed: &Routed,
     ) -> Vec<DeadRow> {
         let plan = Arc::clone(&self.bundle.plan);
-        let context = self.context(ticket, &plan.sources[batch.meta.source].name, names_table);
+        let mut context = self.context(ticket, &plan.sources[batch.meta.source].name, names_table);
+        if let Some(range) = &mut self.range {
+            let (wall, incarnation) = (range.tag().t0, range.tag().inc as u32);
+            if let (Some(builder), SinkDesk::Table(table)) =
+                (range.table(routed.sink.0 as usize), &self.sinks[routed.sink.0 as usize])
+            {
+                (context.wall, context.incarnation) = (wall, incarnation);
+                let report = builder.append(batch, names, routed, &context);
+                count(&table.metrics, &report);
+                return report.dead;
+            }
+        }
         let (rows, dead) = match &mut self.sinks[routed.sink.0 as usize] {
             SinkDesk::Table(table) => {
                 let report = table.builder.append(batch, names, routed, &context);
@@ -190,7 +207,16 @@ impl Outlets {
             let records = letters.iter().map(super::dead::record).collect();
             self.send_records(ticket, &outbox, records, Vec::new());
         }
-        let context = self.context(ticket, "", 0);
+        let mut context = self.context(ticket, "", 0);
+        if let Some(range) = &mut self.range {
+            let at_least_once = (context.wall, context.incarnation);
+            (context.wall, context.incarnation) = (range.tag().t0, range.tag().inc as u32);
+            if let Some(report) = range.letters(letters, &context) {
+                assert_eq!(report.rows, letters.len(), "a dead letter has no second place to go");
+                return;
+            }
+            (context.wall, context.incarnation) = at_least_once;
+        }
         if let Some(dead) = &mut self.dead {
             let report = dead.builder.append(letters, &context);
             dead.share.resize(dead.builder.builder().bytes());

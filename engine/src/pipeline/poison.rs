@@ -220,7 +220,7 @@ impl Office {
     }
 
     /// Reads the records once more, for what stands in a letter and is no longer in memory.
-    async fn letters(&self, refused: &[Refused]) -> Vec<DeadLetter> {
+    pub async fn letters(&self, refused: &[Refused]) -> Vec<DeadLetter> {
         let mut wanted: BTreeMap<(String, i32), Vec<usize>> = BTreeMap::new();
         for (index, one) in refused.iter().enumerate().filter(|(_, one)| one.offset.is_some()) {
             let position = &one.waiting.held.position;

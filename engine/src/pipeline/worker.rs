@@ -2,14 +2,8 @@
 //!
 //! Invariant: every record that enters leaves with exactly one fate, and the books hear of its rows before any unit can be acknowledged.
 
-use std::{
-    collections::HashMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, sync::Arc, time::Instant};
 
-use arc_swap::ArcSwap;
-use crossbeam_channel::RecvTimeoutError;
 use logmon_dsl::{
     column::{Batch, View},
     eval::{Evaluator, Outcome, RowFate},
@@ -17,9 +11,9 @@ use logmon_dsl::{
 
 use super::{
     bundle::{Bundle, DeadLetters, World},
-    crew::Inbox,
     dead::{self, Undeliverable},
     deliver::Outgoing,
+    exact::Tag,
     lanes::{Lanes, Parcel},
     outlets::Outlets,
 };
@@ -44,55 +38,31 @@ pub enum Job {
         /// The batch.
         parcel: Box<Parcel>,
     },
+    /// A range ends: its blocks are handed over.
+    End {
+        /// The source's lanes.
+        lanes: Arc<Lanes>,
+        /// The range.
+        tag: Arc<Tag>,
+    },
     /// Close every open block now.
     Flush,
     /// Close every open block and end.
     Stop,
 }
 
-/// The longest sleep without a look at the bundle: bounds how long an idle lane keeps old rules.
-const LOOK: Duration = Duration::from_millis(100);
-
-/// Runs until told to stop.
-pub fn work(world: &Arc<World>, bundle: &ArcSwap<Bundle>, inbox: &Inbox) {
-    let mut desk = Desk::new(Arc::clone(world), bundle.load_full());
-    loop {
-        let wait = desk
-            .next_due()
-            .map_or(LOOK, |due| due.saturating_duration_since(Instant::now()).min(LOOK));
-        let job = crossbeam_channel::select! {
-            recv(inbox.own) -> job => job.map_err(|_| RecvTimeoutError::Disconnected),
-            recv(inbox.any) -> job => job.map_err(|_| RecvTimeoutError::Disconnected),
-            default(wait) => Err(RecvTimeoutError::Timeout),
-        };
-        let now = bundle.load();
-        if !Arc::ptr_eq(&now, &desk.bundle) {
-            desk.take(Arc::clone(&now));
-        }
-        drop(now);
-        match job {
-            Ok(Job::Batch { lanes, parcel }) => desk.batch(&lanes, *parcel),
-            Ok(Job::Flush) => desk.close_all(),
-            Ok(Job::Stop) | Err(RecvTimeoutError::Disconnected) => {
-                desk.close_all();
-                return;
-            }
-            Err(RecvTimeoutError::Timeout) => {}
-        }
-        desk.close_due(Instant::now());
-    }
-}
-
 /// What a worker has before it: one bundle and the memory it reuses from batch to batch.
 #[derive(Debug)]
-struct Desk {
+pub struct Desk {
     world: Arc<World>,
-    bundle: Arc<Bundle>,
+    /// The rules.
+    pub bundle: Arc<Bundle>,
     decoder: Decoder,
     evaluator: Evaluator,
     lookups: LookupSet,
     batch: Batch,
-    outlets: Outlets,
+    /// Growing blocks.
+    pub outlets: Outlets,
     /// Blocks that were begun under older bundles; they are closed when they are due, as if nothing had happened.
     retiring: Vec<Outlets>,
     /// Counts decoders: names are numbered by each of them anew.
@@ -104,7 +74,8 @@ struct Desk {
 }
 
 impl Desk {
-    fn new(world: Arc<World>, bundle: Arc<Bundle>) -> Self {
+    /// A desk for a bundle. `number` tells its decoder's names from those of other desks.
+    pub fn new(world: Arc<World>, bundle: Arc<Bundle>, number: u32) -> Self {
         let plan = &bundle.plan;
         Self {
             decoder: Decoder::new(Arc::new(plan.layout.clone())),
@@ -113,7 +84,7 @@ impl Desk {
             batch: Batch::new(&plan.layout),
             outlets: Outlets::new(&world, &bundle),
             retiring: Vec::new(),
-            decoders: 0,
+            decoders: number,
             sources: plan
                 .sources
                 .iter()
@@ -127,23 +98,32 @@ impl Desk {
     }
 
     /// Goes over to another bundle, between two batches. Nothing is waited for: what was begun under the old rules goes its way beside the new.
-    fn take(&mut self, bundle: Arc<Bundle>) {
+    pub fn take(&mut self, bundle: Arc<Bundle>, number: u32) {
         let started = Instant::now();
-        let fresh = Self::new(Arc::clone(&self.world), bundle);
+        let fresh = Self::new(Arc::clone(&self.world), bundle, number);
         let old = std::mem::replace(self, fresh);
         self.evaluator.adopt(old.evaluator);
         self.rebuilding = old.rebuilding;
-        self.decoders = old.decoders + 1;
         self.retiring = old.retiring;
         self.retiring.push(old.outlets);
         self.world.metrics.reload_pause(started.elapsed());
     }
 
-    fn next_due(&self) -> Option<Instant> {
+    /// Takes in what another desk knows and has begun: an earlier bundle's, whose last range is done.
+    pub fn absorb(&mut self, other: Self) {
+        self.evaluator.adopt(other.evaluator);
+        self.rebuilding.extend(other.rebuilding);
+        self.retiring.extend(other.retiring);
+        self.retiring.push(other.outlets);
+    }
+
+    /// When the next block is due by its age.
+    pub fn next_due(&self) -> Option<Instant> {
         self.retiring.iter().chain([&self.outlets]).filter_map(Outlets::next_due).min()
     }
 
-    fn close_due(&mut self, now: Instant) {
+    /// Closes the blocks that reached a limit.
+    pub fn close_due(&mut self, now: Instant) {
         self.outlets.close_due(now);
         for old in &mut self.retiring {
             old.close_due(now);
@@ -151,14 +131,16 @@ impl Desk {
         self.retiring.retain(|old| old.next_due().is_some());
     }
 
-    fn close_all(&mut self) {
+    /// Closes every block.
+    pub fn close_all(&mut self) {
         for mut old in self.retiring.drain(..) {
             old.close_all();
         }
         self.outlets.close_all();
     }
 
-    fn batch(&mut self, lanes: &Arc<Lanes>, mut parcel: Parcel) {
+    /// The whole way of a batch.
+    pub fn batch(&mut self, lanes: &Arc<Lanes>, mut parcel: Parcel) {
         let raw = &mut parcel.raw;
         let Some(id) = parcel.id else { return self.rebuild(lanes, raw) };
         if !lanes.is_ours(id) {

@@ -112,7 +112,10 @@ impl Reader<'_> {
         let mut watermarks = Instant::now();
         let mut busy = false;
         while !stop.load(Ordering::Acquire) {
-            if !busy || served.elapsed() >= SERVE_EVERY {
+            let context = self.consumer.context();
+            context.commit_notes(&self.consumer);
+            // What waits for an intent's answer stands still until it is heard.
+            if !busy || context.is_committing() || served.elapsed() >= SERVE_EVERY {
                 self.serve(if busy { Duration::ZERO } else { IDLE });
                 served = Instant::now();
             }
@@ -158,17 +161,19 @@ impl Reader<'_> {
         any
     }
 
-    /// Reads a batch, or two where the records that are read again end in it.
+    /// Reads a batch, or more where the records that are read again, or those of a named range, end in it.
     fn read_batches(&mut self, assigned: &mut Assigned) -> impl Iterator<Item = RawBatch> + use<> {
         let limit = self.settings.batch_bytes;
-        let mut again = Reading::new(assigned, true);
-        let mut fresh = Reading::new(assigned, false);
-        let settled = assigned.settled;
+        let mut again = Reading::new(assigned, true, false);
+        let mut named = Reading::new(assigned, false, true);
+        let mut fresh = Reading::new(assigned, false, false);
+        let (settled, ends) = (assigned.settled, assigned.ends);
         let context = self.consumer.context();
         let expected = &mut assigned.next;
         loop {
             // A call hands out whole records, so ask for no more than what the rest of the batch can take at the size seen so far.
-            let room = room(&again.batch, limit).min(room(&fresh.batch, limit));
+            let room = [&again, &named, &fresh].map(|reading| room(&reading.batch, limit));
+            let room = room.into_iter().min().unwrap_or(0);
             if room == 0 {
                 break;
             }
@@ -179,7 +184,11 @@ impl Reader<'_> {
                         return; // delivered twice by the client after a seek or reset: already read
                     }
                     *expected = record.offset() + 1;
-                    let reading = if record.offset() < settled { &mut again } else { &mut fresh };
+                    let reading = match record.offset() {
+                        offset if offset < settled => &mut again,
+                        offset if offset < ends => &mut named,
+                        _ => &mut fresh,
+                    };
                     let Reading { batch, keys, headers } = reading;
                     if batch.payloads.is_empty() {
                         batch.arena = self
@@ -196,7 +205,7 @@ impl Reader<'_> {
             }
         }
         let with_headers = self.settings.headers;
-        [again, fresh].into_iter().filter_map(move |reading| reading.finish(with_headers))
+        [again, named, fresh].into_iter().filter_map(move |reading| reading.finish(with_headers))
     }
 
     fn commit(&self, mode: CommitMode) {
@@ -245,6 +254,7 @@ impl Reader<'_> {
             self.serve(Duration::from_millis(20));
         }
         context.assigned().clear();
+        context.deaf();
     }
 }
 
@@ -256,7 +266,7 @@ struct Reading {
 }
 
 impl Reading {
-    fn new(assigned: &Assigned, again: bool) -> Self {
+    fn new(assigned: &Assigned, again: bool, named: bool) -> Self {
         let batch = RawBatch {
             lane: assigned.lane,
             position: assigned.position.clone(),
@@ -268,6 +278,7 @@ impl Reading {
             headers: Vec::new(),
             hashes: Vec::new(),
             again,
+            named,
         };
         Self { batch, keys: Vec::new(), headers: Vec::new() }
     }

@@ -5,6 +5,7 @@
 mod bad_input;
 mod bad_records;
 pub(crate) mod engine_process;
+mod exactly_once;
 pub(crate) mod ledger;
 pub(crate) mod lifecycle;
 mod order;

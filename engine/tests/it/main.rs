@@ -25,6 +25,8 @@ mod metrics;
 #[cfg(test)]
 mod mmdb;
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 mod pages;
 #[cfg(test)]
 mod sql;

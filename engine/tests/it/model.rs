@@ -112,7 +112,9 @@ fn holds(name: &str, case: &Case) {
 #[track_caller]
 fn fails(name: &str, case: &Case, expected: fn(Wrong) -> bool) {
     let found = search(case);
-    let (wrong, way) = found.wrong.unwrap_or_else(|| panic!("{name}: {} states and nothing is wrong", found.states));
+    let (wrong, way) = found
+        .wrong
+        .unwrap_or_else(|| panic!("{name}: {} states and nothing is wrong", found.states));
     println!("{name}: {wrong:?} after {} steps: {way:?}", way.len());
     assert!(expected(wrong), "{name}: {wrong:?} by {way:?}");
 }
@@ -154,7 +156,8 @@ fn holds_when_acknowledgements_are_lost() {
 
 #[test]
 fn holds_when_much_comes_at_once() {
-    let crashes = Budget { server_crashes: 2, owner_crashes: 0, lost_acks: 0, reloads: 0, ..BAD_DAY };
+    let crashes =
+        Budget { server_crashes: 2, owner_crashes: 0, lost_acks: 0, reloads: 0, ..BAD_DAY };
     holds("two crashes of the server", &Case { budget: crashes, ..FULL });
     let storm = Budget { rebalances: 3, timeouts: 0, reloads: 0, lost_acks: 0, ..BAD_DAY };
     holds("three rebalances", &Case { order: Order::PartFirst, budget: storm, ..FULL });

@@ -44,7 +44,7 @@ enum Stage {
     /// The server refuses some of its rows: which ones is being found out.
     Examining,
     /// They are known.
-    Examined { rows: Vec<(i64, u16)>, kept: super::Entry, letters: super::Entry },
+    Examined { rows: Vec<(i64, u16)>, kept: super::Entry, letters: Vec<super::Entry> },
     /// It is there.
     Done,
 }
@@ -109,7 +109,7 @@ impl Work {
     pub(super) fn cut(&self) -> Vec<(usize, Examined)> {
         let examined = |unit: &Unit| match &unit.stage {
             Stage::Examined { rows, kept, letters } => {
-                Some(Examined { kept: *kept, letters: *letters, rows: rows.clone() })
+                Some(Examined { kept: *kept, letters: letters.clone(), rows: rows.clone() })
             }
             _ => None,
         };
@@ -117,11 +117,12 @@ impl Work {
         all.filter_map(|(index, unit)| Some((index, examined(unit)?))).collect()
     }
 
-    /// A unit was cut: it begins anew under another token, and its letters are one more unit.
-    pub(super) fn add(&mut self, unit: usize, empty: bool) {
+    /// A unit was cut: it begins anew under another token, and its letters are more units.
+    pub(super) fn add(&mut self, unit: usize, empty: bool, letters: usize) {
         let stage = if empty { Stage::Done } else { Stage::Ready };
         self.units[unit] = Unit { stage, attempt: 0 };
-        self.units.push(Unit { stage: Stage::Ready, attempt: 0 });
+        let ready = Unit { stage: Stage::Ready, attempt: 0 };
+        self.units.extend(std::iter::repeat_n(ready, letters));
     }
 
     /// Takes in what happened to one unit.

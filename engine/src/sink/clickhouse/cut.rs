@@ -78,10 +78,27 @@ impl Rows {
         Some(u64::from_le_bytes(number))
     }
 
+    /// Puts a whole number into a column of every row.
+    pub fn set(&mut self, column: &str, number: u64) {
+        let Some(column) = self.columns.iter_mut().find(|known| &*known.name == column) else {
+            return;
+        };
+        if let Store::Fixed(width, bytes) = &mut column.values.store {
+            let number = number.to_le_bytes();
+            bytes.chunks_mut(*width).for_each(|cell| cell.copy_from_slice(&number[..cell.len()]));
+        }
+    }
+
     /// A block of some of the rows. Its tickets are the caller's business.
     pub fn cut(&self, rows: Range<usize>) -> Block {
+        self.pick(&[rows])
+    }
+
+    /// A block of the rows in these ranges, which ascend.
+    pub fn pick(&self, ranges: &[Range<usize>]) -> Block {
+        let rows: usize = ranges.iter().map(Range::len).sum();
         let parts: Vec<Growing> =
-            self.columns.iter().map(|column| column.values.slice(&column.ty, &rows)).collect();
+            self.columns.iter().map(|column| column.values.slices(&column.ty, ranges)).collect();
         let sent: Vec<Sent<'_>> = self
             .columns
             .iter()
@@ -93,11 +110,11 @@ impl Rows {
                 values,
             })
             .collect();
-        let (body, raw_bytes) = encode(&sent, rows.len(), self.compression, self.pool.body());
+        let (body, raw_bytes) = encode(&sent, rows, self.compression, self.pool.body());
         Block {
             table: self.table.clone(),
             columns: self.columns.iter().map(|column| column.name.clone()).collect(),
-            rows: rows.len(),
+            rows,
             partition: self.partition,
             has_json: self.columns.iter().any(|column| column.ty == Type::Json),
             compression: self.compression,
@@ -236,14 +253,16 @@ impl<'a> Reader<'a> {
 
 impl Growing {
     /// The same column with some of its rows.
-    fn slice(&self, ty: &Type, rows: &Range<usize>) -> Self {
+    fn slices(&self, ty: &Type, ranges: &[Range<usize>]) -> Self {
         let mut part = Self::new(ty);
-        part.take(self, rows);
+        for rows in ranges {
+            part.take(self, rows);
+        }
         part
     }
 
     fn take(&mut self, from: &Self, rows: &Range<usize>) {
-        self.fed = rows.len();
+        self.fed += rows.len();
         if let (Some(nulls), Some(all)) = (&mut self.nulls, &from.nulls) {
             nulls.extend_from_slice(&all[rows.clone()]);
         }
@@ -290,10 +309,11 @@ impl Low {
     }
 }
 
-/// The places of the rows' elements, whose ends are noted as those of a column of its own.
+/// The places of the rows' elements, whose ends are noted behind those that the column has.
 fn inner(ends: &mut Vec<u64>, all: &[u64], rows: &Range<usize>) -> Range<usize> {
+    let before = ends.last().copied().unwrap_or(0);
     let start = rows.start.checked_sub(1).map_or(0, |before| all[before]);
-    ends.extend(all[rows.clone()].iter().map(|end| end - start));
-    let end = ends.last().copied().unwrap_or(0) + start;
+    let end = rows.end.checked_sub(1).map_or(0, |last| all[last]).max(start);
+    ends.extend(all[rows.clone()].iter().map(|end| end - start + before));
     start as usize..end as usize
 }

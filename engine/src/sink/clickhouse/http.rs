@@ -38,6 +38,8 @@ const ANSWER_MAX: usize = 4 << 20;
 const ERROR_MAX: usize = 64 << 10;
 /// The longest wait for an insert where nothing else is said.
 const INSERT_MAX: Duration = Duration::from_mins(1);
+/// A server that is there answers a ping at once, unless all its threads are busy.
+const PING_MAX: Duration = Duration::from_secs(10);
 /// ClickHouse closes idle connections after 10 s by default; ours are gone before that.
 const IDLE_MAX: Duration = Duration::from_secs(8);
 /// As many connections wait for reuse as inserts usually run at once.
@@ -104,6 +106,17 @@ type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
 struct Idle {
     sender: SendRequest<Full<Bytes>>,
     since: Instant,
+}
+
+/// One connection in hand: what is sent on it reaches the server process that answered on it, or nobody.
+pub struct Hand {
+    sender: SendRequest<Full<Bytes>>,
+}
+
+impl std::fmt::Debug for Hand {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hand").field("ready", &self.sender.is_ready()).finish()
+    }
 }
 
 /// Talks to one server. Must be used inside a tokio runtime, which drives the connections.
@@ -192,6 +205,14 @@ impl Client {
         body: Bytes,
         wait: Duration,
     ) -> Result<Bytes, SinkError> {
+        let path = self.path(parameters);
+        match tokio::time::timeout(wait, self.exchange(asked, &path, body)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(self.silent(wait)),
+        }
+    }
+
+    fn path(&self, parameters: &[(&str, &str)]) -> String {
         let mut path = String::from("/?");
         for (name, value) in parameters {
             path.push_str(name);
@@ -201,14 +222,73 @@ impl Client {
         }
         path.push_str("database=");
         path.extend(utf8_percent_encode(&self.endpoint.database, UNRESERVED));
-        match tokio::time::timeout(wait, self.exchange(asked, &path, body)).await {
-            Ok(answer) => answer,
-            Err(_) => Err(SinkError::new(
-                Class::Resolve,
-                &self.endpoint.sink,
-                "url",
-                format!("{} gave no answer within {} s", self.endpoint.url, wait.as_secs()),
-            )),
+        path
+    }
+
+    fn silent(&self, wait: Duration) -> SinkError {
+        let text = format!("{} gave no answer within {} s", self.endpoint.url, wait.as_secs());
+        SinkError::new(Class::Resolve, &self.endpoint.sink, "url", text)
+    }
+
+    /// A connection on which the server answered just now.
+    pub async fn hand(&self) -> Result<Hand, SinkError> {
+        if let Some(sender) = self.waiting()
+            && let Ok(hand) = self.answered(Hand { sender }).await
+        {
+            return Ok(hand);
+        }
+        let sender = tokio::time::timeout(CONNECT_MAX, self.connect())
+            .await
+            .map_err(|_| self.silent(CONNECT_MAX))??;
+        self.answered(Hand { sender }).await
+    }
+
+    async fn answered(&self, hand: Hand) -> Result<Hand, SinkError> {
+        let (answer, hand) =
+            self.send_on(hand, Asked::Query, &[], "SELECT 1".into(), PING_MAX).await;
+        answer?;
+        let url = &self.endpoint.url;
+        hand.ok_or_else(|| {
+            let text = format!("{url} closes every connection after its first answer");
+            SinkError::new(Class::Retry, &self.endpoint.sink, "url", text)
+        })
+    }
+
+    /// Sends a request on a connection in hand and on no other; the connection comes back where it can be used again.
+    pub(super) async fn send_on(
+        &self,
+        hand: Hand,
+        asked: Asked,
+        parameters: &[(&str, &str)],
+        body: Bytes,
+        wait: Duration,
+    ) -> (Result<Bytes, SinkError>, Option<Hand>) {
+        let Hand { mut sender } = hand;
+        let path = self.path(parameters);
+        let exchange = async {
+            let answer = sender.send_request(self.request(&path, body)).await.map_err(|error| {
+                SinkError::lost(&self.endpoint.sink, &self.endpoint.url, &error)
+            })?;
+            self.answer(asked, answer).await
+        };
+        match tokio::time::timeout(wait, exchange).await {
+            Ok(answer) => {
+                let alive = sender.ready().await.is_ok();
+                (answer, alive.then_some(Hand { sender }))
+            }
+            Err(_) => (Err(self.silent(wait)), None),
+        }
+    }
+
+    /// Keeps a connection for whoever comes next.
+    pub fn put_back(&self, hand: Hand) {
+        self.keep(hand.sender);
+    }
+
+    fn keep(&self, sender: SendRequest<Full<Bytes>>) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < IDLE_CONNECTIONS {
+            idle.push(Idle { sender, since: Instant::now() });
         }
     }
 
@@ -267,11 +347,21 @@ impl Client {
             .expect("percent-encoded paths and checked headers make a request")
     }
 
-    /// Reads an answer, as far as is of use, and judges it.
     async fn read(
         &self,
         asked: Asked,
         sender: SendRequest<Full<Bytes>>,
+        answer: hyper::Response<Incoming>,
+    ) -> Result<Bytes, SinkError> {
+        let text = self.answer(asked, answer).await?;
+        self.keep(sender);
+        Ok(text)
+    }
+
+    /// Reads an answer, as far as is of use, and judges it.
+    async fn answer(
+        &self,
+        asked: Asked,
         answer: hyper::Response<Incoming>,
     ) -> Result<Bytes, SinkError> {
         let sink = &self.endpoint.sink;
@@ -308,10 +398,6 @@ impl Client {
                 let url = &self.endpoint.url;
                 return Err(SinkError::new(Class::Resolve, sink, "url", format!("{url}: {why}")));
             }
-        }
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < IDLE_CONNECTIONS {
-            idle.push(Idle { sender, since: Instant::now() });
         }
         Ok(text.freeze())
     }

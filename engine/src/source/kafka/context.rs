@@ -14,18 +14,24 @@ use rdkafka::{
     types::RDKafkaRespErr,
 };
 
-use super::{Settings, explain, is_tls_failure, note, queue::PartitionQueue};
+use super::{
+    Settings, explain, is_tls_failure, note,
+    queue::{self, CommitQueue, PartitionQueue},
+};
 use crate::{
     config::Start,
-    delivery::{LaneId, Position},
+    delivery::{LaneId, Position, protocol::Commit as Outcome},
     source::{
-        SharedIntake,
+        Commit, SharedIntake,
         assignment::{self, Known},
     },
 };
 
 /// How long the broker may take to say where a partition stands. A rebalance waits for it, so it stays well below the session time-out.
 const ASK: Duration = Duration::from_secs(10);
+
+/// How long a commit under way is waited for when partitions are taken away.
+const ANSWER_MS: i32 = 2000;
 
 /// A partition that is read.
 #[derive(Debug)]
@@ -37,6 +43,8 @@ pub(super) struct Assigned {
     pub(super) next: i64,
     /// Fates of records before this offset are settled: they are read again for what rules remember of them.
     pub(super) settled: i64,
+    /// Records before this offset, and from `settled` on, are a range that an earlier owner named.
+    pub(super) ends: i64,
 }
 
 /// The group's state on this member. All calls come from the reading thread; the lock is never contended.
@@ -48,6 +56,10 @@ pub(super) struct GroupContext {
     leaving: AtomicBool,
     /// The last sentence that was reported, so that a client which retries three times a second is heard once.
     said: Mutex<Option<String>>,
+    /// Offsets with notes that are on their way to the broker. One request at a time, so that an answer tells which one it is for.
+    committing: Mutex<Vec<Commit>>,
+    /// Where their answers come.
+    answers: Mutex<Option<CommitQueue>>,
 }
 
 impl std::fmt::Debug for dyn crate::source::Intake {
@@ -64,6 +76,8 @@ impl GroupContext {
             assigned: Mutex::default(),
             leaving: AtomicBool::new(false),
             said: Mutex::default(),
+            committing: Mutex::default(),
+            answers: Mutex::default(),
         }
     }
 
@@ -144,8 +158,6 @@ impl GroupContext {
             if let Some((from, to)) = start.gap {
                 tracing::error!(source = %self.settings.name, %topic, partition, from, to, "Kafka no longer holds these offsets: they were never read");
             }
-            let first = start.since.unwrap_or(start.offset);
-            begin.add_partition_offset(topic, *partition, Offset::Offset(first))?;
             if start.fresh {
                 // So that a restart begins here again, not at what is then the end.
                 commit.add_partition_offset(topic, *partition, Offset::Offset(start.offset))?;
@@ -155,12 +167,16 @@ impl GroupContext {
                 continue;
             };
             let lane = self.intake.assigned(start.position.clone());
+            let resume = self.intake.resume(lane, start.offset, &start.note);
+            let first = start.since.or(resume.since).unwrap_or(start.offset);
+            begin.add_partition_offset(topic, *partition, Offset::Offset(first))?;
             assigned.push(Assigned {
                 position: start.position,
                 lane,
                 queue,
                 next: first,
                 settled: start.offset,
+                ends: resume.ends.unwrap_or(start.offset),
             });
         }
         drop(assigned);
@@ -209,9 +225,7 @@ impl GroupContext {
                     Start::At(ms) => offset_at(consumer, &topic, partition, ms)?,
                     Start::Earliest | Start::Latest => None,
                 };
-                let noted = committed
-                    .find_partition(&topic, partition)
-                    .and_then(|element| note::read(element.metadata()));
+                let noted = queue::metadata(&committed, &topic, partition).unwrap_or_default();
                 let committed = committed_of(partition);
                 let known = Known { committed, topic_is_read, low, high, at };
                 let begin = assignment::begin(self.settings.start, known);
@@ -223,10 +237,11 @@ impl GroupContext {
                     gap: begin.gap,
                     fresh: committed.is_none(),
                     // Only where reading goes on at what was committed does the note belong to it.
-                    since: noted
+                    since: note::read(&noted)
                         .filter(|_| committed == Some(begin.offset))
                         .map(|since| since.max(low))
                         .filter(|since| *since < begin.offset),
+                    note: if committed == Some(begin.offset) { noted } else { Vec::new() },
                 });
             }
         }
@@ -251,8 +266,14 @@ impl GroupContext {
         }
         let lanes: Vec<LaneId> = going.iter().map(|one| one.lane).collect();
         let closed = self.intake.revoking(&lanes);
-        if !lost && !closed.is_empty() {
-            let mut offsets = TopicPartitionList::with_capacity(closed.len());
+        // What is on its way to the broker arrives under this assignment or not at all.
+        self.hear_answers(ANSWER_MS);
+        let words = self.intake.last_words(&lanes);
+        if !lost && closed.len() + words.len() > 0 {
+            let mut offsets = TopicPartitionList::with_capacity(closed.len() + words.len());
+            for commit in &words {
+                note::add_commit(&mut offsets, commit)?;
+            }
             for (position, offset) in &closed {
                 let since = self.intake.since(position, *offset);
                 note::add(&mut offsets, position, *offset, since)?;
@@ -267,6 +288,93 @@ impl GroupContext {
     }
 }
 
+impl GroupContext {
+    /// Sends offsets with notes to the broker, unless others are on their way: those that came meanwhile go together then.
+    pub(super) fn commit_notes(&self, consumer: &BaseConsumer<Self>) {
+        self.hear_answers(0);
+        let mut committing = self.lock_committing();
+        if !committing.is_empty() {
+            return;
+        }
+        let mut due = self.intake.commits();
+        if due.is_empty() {
+            return;
+        }
+        // Only what is still ours. Partitions go and commits leave on this one thread, so nothing comes between.
+        let assigned = self.assigned();
+        due.retain(|commit| assigned.iter().any(|one| one.lane == commit.lane));
+        drop(assigned);
+        let mut list = TopicPartitionList::with_capacity(due.len());
+        for commit in &due {
+            note::add_commit(&mut list, commit).expect("an offset of a record is a valid offset");
+        }
+        if list.count() == 0 {
+            return;
+        }
+        let mut answers = self.lock_answers();
+        if answers.is_none() {
+            *answers = CommitQueue::new(consumer);
+        }
+        let sent = answers.as_ref().map(|answers| answers.commit(consumer, &list));
+        drop(answers);
+        match sent {
+            Some(Ok(())) => *committing = due,
+            refused => {
+                drop(committing);
+                if let Some(Err(code)) = refused {
+                    self.note(&KafkaError::ConsumerCommit(code));
+                }
+                for commit in &due {
+                    self.intake.answered(commit, Outcome::Unknown);
+                }
+            }
+        }
+    }
+
+    /// Hears how the commit under way ended, if it did; waits for it at most so long.
+    pub(super) fn hear_answers(&self, wait_ms: i32) {
+        let mut committing = self.lock_committing();
+        if committing.is_empty() {
+            return;
+        }
+        let heard = self.lock_answers().as_ref().and_then(|answers| answers.poll(wait_ms));
+        let Some((whole, answers)) = heard else { return };
+        for commit in std::mem::take(&mut *committing) {
+            let Position { topic, partition } = &commit.position;
+            let own = answers
+                .iter()
+                .find(|answer| answer.topic == **topic && answer.partition == *partition);
+            let outcome = match own.map_or(whole, |own| own.outcome.and(whole)) {
+                Ok(()) => Outcome::Stored,
+                Err(code) => {
+                    let Position { topic, partition } = &commit.position;
+                    tracing::warn!(source = %self.settings.name, %topic, partition, %code, "an offset was not committed");
+                    Outcome::Unknown
+                }
+            };
+            self.intake.answered(&commit, outcome);
+        }
+    }
+
+    /// No more answers are heard: librdkafka's queue must be gone before the client is.
+    pub(super) fn deaf(&self) {
+        self.lock_answers().take();
+    }
+
+    fn lock_answers(&self) -> MutexGuard<'_, Option<CommitQueue>> {
+        self.answers.lock().expect("the reading thread does not panic while it holds the lock")
+    }
+
+    /// Whether an answer of the broker is waited for.
+    pub(super) fn is_committing(&self) -> bool {
+        !self.lock_committing().is_empty()
+    }
+
+    fn lock_committing(&self) -> MutexGuard<'_, Vec<Commit>> {
+        self.committing.lock().expect("the reading thread does not panic while it holds the lock")
+    }
+}
+
 struct Beginning {
     position: Position,
     offset: i64,
@@ -275,6 +383,8 @@ struct Beginning {
     fresh: bool,
     /// Where reading begins once more for what rules remember.
     since: Option<i64>,
+    /// What stands beside the committed offset.
+    note: Vec<u8>,
 }
 
 impl ClientContext for GroupContext {

@@ -7,6 +7,7 @@
 use std::{ffi::CString, fmt, marker::PhantomData, ptr, slice};
 
 use rdkafka::{
+    TopicPartitionList,
     consumer::{BaseConsumer, Consumer, ConsumerContext},
     error::RDKafkaErrorCode,
 };
@@ -174,6 +175,109 @@ unsafe fn bytes<'a>(pointer: *mut std::ffi::c_void, len: usize) -> Option<&'a [u
     // SAFETY: by the contract above.
     (!pointer.is_null())
         .then(|| unsafe { slice::from_raw_parts(pointer.cast::<u8>().cast_const(), len) })
+}
+
+/// Where the broker's answers to commits come: the safe crate hears of none.
+pub(super) struct CommitQueue {
+    queue: ptr::NonNull<sys::rd_kafka_queue_t>,
+}
+
+// SAFETY: librdkafka's queues may be used from any thread.
+unsafe impl Send for CommitQueue {}
+
+impl fmt::Debug for CommitQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CommitQueue").finish_non_exhaustive()
+    }
+}
+
+/// How one partition's part of a commit ended.
+#[derive(Debug)]
+pub(super) struct CommitAnswer {
+    pub(super) topic: String,
+    pub(super) partition: i32,
+    pub(super) outcome: Result<(), RDKafkaErrorCode>,
+}
+
+impl CommitQueue {
+    /// A queue of a consumer; it must be dropped before the consumer is.
+    pub(super) fn new<C: ConsumerContext>(consumer: &BaseConsumer<C>) -> Option<Self> {
+        // SAFETY: the client pointer is valid while `consumer` lives; a null queue is handled.
+        let queue = unsafe { sys::rd_kafka_queue_new(consumer.client().native_ptr()) };
+        Some(Self { queue: ptr::NonNull::new(queue)? })
+    }
+
+    /// Sends a commit; its answer comes through [`CommitQueue::poll`].
+    pub(super) fn commit<C: ConsumerContext>(
+        &self,
+        consumer: &BaseConsumer<C>,
+        list: &TopicPartitionList,
+    ) -> Result<(), RDKafkaErrorCode> {
+        // SAFETY: client, list and queue are valid; librdkafka copies the list.
+        let code = unsafe {
+            sys::rd_kafka_commit_queue(
+                consumer.client().native_ptr(),
+                list.ptr(),
+                self.queue.as_ptr(),
+                None,
+                ptr::null_mut(),
+            )
+        };
+        answer(code)
+    }
+
+    /// The answer to a commit, if one came: one entry a partition, and what was wrong with the request as a whole.
+    pub(super) fn poll(
+        &self,
+        wait_ms: i32,
+    ) -> Option<(Result<(), RDKafkaErrorCode>, Vec<CommitAnswer>)> {
+        // SAFETY: the queue is valid; an event that is returned is ours until it is destroyed below, and nothing borrowed from it outlives that.
+        unsafe {
+            let event = ptr::NonNull::new(sys::rd_kafka_queue_poll(self.queue.as_ptr(), wait_ms))?;
+            let whole = answer(sys::rd_kafka_event_error(event.as_ptr()));
+            let list = sys::rd_kafka_event_topic_partition_list(event.as_ptr());
+            let elements = match list.as_ref() {
+                Some(list) if list.cnt > 0 => slice::from_raw_parts(list.elems, list.cnt as usize),
+                _ => &[],
+            };
+            let answers = elements
+                .iter()
+                .map(|element| CommitAnswer {
+                    topic: std::ffi::CStr::from_ptr(element.topic).to_string_lossy().into_owned(),
+                    partition: element.partition,
+                    outcome: answer(element.err),
+                })
+                .collect();
+            sys::rd_kafka_event_destroy(event.as_ptr());
+            Some((whole, answers))
+        }
+    }
+}
+
+impl Drop for CommitQueue {
+    fn drop(&mut self) {
+        // SAFETY: the queue came from librdkafka and is released once.
+        unsafe { sys::rd_kafka_queue_destroy(self.queue.as_ptr()) };
+    }
+}
+
+fn answer(code: sys::rd_kafka_resp_err_t) -> Result<(), RDKafkaErrorCode> {
+    match code {
+        sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR => Ok(()),
+        code => Err(code.into()),
+    }
+}
+
+/// What stands beside a committed offset, as bytes: the safe crate panics where somebody else wrote no UTF-8 there.
+pub(super) fn metadata(list: &TopicPartitionList, topic: &str, partition: i32) -> Option<Vec<u8>> {
+    let topic = CString::new(topic).ok()?;
+    // SAFETY: the list is valid while it is borrowed; an element that is found lives as long as the list, and its metadata is memory of that
+    // size, or null.
+    unsafe {
+        let found = sys::rd_kafka_topic_partition_list_find(list.ptr(), topic.as_ptr(), partition);
+        let element = found.as_ref()?;
+        bytes(element.metadata, element.metadata_size).map(<[u8]>::to_vec)
+    }
 }
 
 /// First and one past the last offset as librdkafka last heard them from a fetch; no round trip.

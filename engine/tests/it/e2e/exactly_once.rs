@@ -1,0 +1,173 @@
+//! Exactly-once on real servers: every event once, whatever ends the engine and wherever.
+
+use super::{
+    engine_process::Engine,
+    ledger::Ledger,
+    lifecycle::{DEAD_LETTER, RULES},
+    project::{Project, logs_table},
+    wait_for,
+};
+
+/// A project whose tables take each row once.
+fn exact(name: &str, partitions: i32, rules: &str) -> Project {
+    let project = Project::new(name, partitions, rules);
+    logs_table(&project, "logs");
+    logs_table(&project, "errors");
+    project.configure(&["logs", "errors", "dlq"], DEAD_LETTER);
+    let config = std::fs::read_to_string(project.dir.join("logmon.toml")).unwrap();
+    let exact = "kind = \"clickhouse\"\ndelivery = \"exactly-once\"\n";
+    project.write("logmon.toml", &config.replace("kind = \"clickhouse\"\n", exact));
+    project
+}
+
+fn arrived(project: &Project, ledger: &Ledger) -> bool {
+    let rows = |table: &str| project.count(&format!("SELECT count() FROM {{db}}.{table}"));
+    rows("logs") >= ledger.expected("logs")
+        && rows("errors") >= ledger.expected("errors")
+        && rows("dead_letters") >= ledger.dead()
+}
+
+#[test]
+fn every_event_arrives_once_and_the_books_balance() {
+    let project = exact("once", 4, RULES);
+    let mut engine = Engine::start_ready(&project, "engine");
+    let ledger = Ledger::new(60_000);
+    project.produce(ledger.payloads());
+    wait_for("everything arrives", 120, || arrived(&project, &ledger));
+    wait_for("all fates are settled", 30, || engine.metric("logmon_events_open", &[]) == 0.0);
+    ledger.check(&project);
+    assert_eq!(Ledger::duplicates(&project), 0);
+    assert!(engine.metric("logmon_ranges_total", &[]) > 0.0);
+    assert_eq!(engine.metric("logmon_source_records_total", &[]), 60_000.0);
+    assert_eq!(engine.get("/readyz").0, 200);
+    assert!(engine.terminate().success(), "{}", engine.log());
+
+    // Everything was committed on the way out: the next engine has nothing to recover and reads only what is new.
+    let mut next = Engine::start_ready(&project, "next");
+    project.produce([Some(&br#"{"severity":"info","service":"late","id":60000}"#[..])]);
+    wait_for("the late event arrives", 60, || {
+        project.count("SELECT count() FROM {db}.logs WHERE service = 'late'") == 1
+    });
+    assert_eq!(next.metric("logmon_source_records_total", &[]), 1.0);
+    assert_eq!(next.metric("logmon_recoveries_total", &[]), 0.0);
+    assert!(next.terminate().success(), "{}", next.log());
+    assert_eq!(Ledger::duplicates(&project), 0);
+}
+
+#[test]
+fn wherever_the_engine_ends_the_next_one_goes_on_without_a_gap_or_a_repeat() {
+    let project = exact("places", 2, RULES);
+    let places = [
+        "range-built",
+        "intent-sent",
+        "intent-stored",
+        "insert-sent",
+        "insert-stored",
+        "range-done",
+        "finish-sent",
+    ];
+    let ledger = Ledger::new(places.len() * 4_000);
+    for (round, place) in places.iter().enumerate() {
+        let order = format!("{place}=abort@2");
+        let variables = [("LOGMON_FAILPOINTS", &*order)];
+        let mut engine = Engine::start_in(&project.dir, place, &variables);
+        engine.listens();
+        let part = &ledger.entries[round * 4_000..(round + 1) * 4_000];
+        project.produce(part.iter().map(|(payload, _)| payload.as_deref()));
+        let status = engine.wait(60);
+        assert!(!status.success(), "{place}: it ended in order\n{}", engine.log());
+    }
+    let mut last = Engine::start_ready(&project, "last");
+    wait_for("everything arrives", 120, || arrived(&project, &ledger));
+    wait_for("all fates are settled", 30, || last.metric("logmon_events_open", &[]) == 0.0);
+    ledger.check(&project);
+    assert_eq!(Ledger::duplicates(&project), 0);
+    assert!(last.terminate().success(), "{}", last.log());
+    ledger.check(&project);
+    assert_eq!(Ledger::duplicates(&project), 0);
+}
+
+/// Odd ids go to the other table under the second rules.
+const MOVED: &str = r#"
+source app
+sink logs   : table("logs")
+sink errors : table("errors")
+sink dlq    : table("dead_letters")
+
+rule odd when int(.id) % 2 == 1 { route to errors }
+rule home when int(.id) % 2 == 0 { route to logs }
+default route to logs
+"#;
+
+const UNMOVED: &str = r#"
+source app
+sink logs   : table("logs")
+sink errors : table("errors")
+sink dlq    : table("dead_letters")
+
+rule home when int(.id) >= 0 { route to logs }
+default route to errors
+"#;
+
+fn numbered(from: u64, to: u64) -> Vec<Vec<u8>> {
+    (from..to).map(|id| format!("{{\"severity\":\"info\",\"id\":{id}}}").into_bytes()).collect()
+}
+
+fn rows_and_ids(project: &Project) -> (u64, u64) {
+    let all = "(SELECT attributes['id'] AS id FROM {db}.logs UNION ALL SELECT attributes['id'] FROM {db}.errors)";
+    (
+        project.count(&format!("SELECT count() FROM {all}")),
+        project.count(&format!("SELECT uniqExact(id) FROM {all}")),
+    )
+}
+
+#[test]
+fn new_rules_that_move_rows_between_tables_move_none_twice() {
+    let project = exact("moved", 2, UNMOVED);
+    let variables = [("LOGMON_FAILPOINTS", "insert-stored=abort@5")];
+    let mut first = Engine::start_in(&project.dir, "first", &variables);
+    first.listens();
+    let events = numbered(0, 40_000);
+    let (before, after) = events.split_at(10_000);
+    project.produce(before.iter().map(|event| Some(&event[..])));
+    project.write("rules/main.rules", MOVED);
+    std::thread::scope(|scope| {
+        scope.spawn(|| project.produce(after.iter().map(|event| Some(&event[..]))));
+        // The rules change while it works, and it ends with some rows stored and others not.
+        first.wait(90);
+    });
+    let mut second = Engine::start_ready(&project, "second");
+    wait_for("everything arrives", 120, || rows_and_ids(&project).1 == 40_000);
+    wait_for("all fates are settled", 30, || second.metric("logmon_events_open", &[]) == 0.0);
+    assert_eq!(rows_and_ids(&project), (40_000, 40_000));
+    assert!(second.terminate().success(), "{}", second.log());
+    assert_eq!(rows_and_ids(&project), (40_000, 40_000));
+}
+
+#[test]
+fn rules_that_are_only_in_the_topic_finish_the_range_that_names_them() {
+    let project = exact("shelf", 1, UNMOVED);
+    let config = std::fs::read_to_string(project.dir.join("logmon.toml")).unwrap();
+    let topic = format!("bundle_topic = \"{}.bundles\"\n", project.database);
+    let config = config.replace("[engine]\n", &format!("[engine]\n{topic}"));
+    project.write("logmon.toml", &config);
+    let variables = [("LOGMON_FAILPOINTS", "intent-stored=abort")];
+    let mut first = Engine::start_in(&project.dir, "first", &variables);
+    first.listens();
+    let events = numbered(0, 5_000);
+    project.produce(events.iter().map(|event| Some(&event[..])));
+    assert!(!first.wait(60).success(), "{}", first.log());
+    assert_eq!(rows_and_ids(&project).0, 0, "nothing was sent yet");
+
+    // Another machine with other rules.
+    project.write("rules/main.rules", MOVED);
+    std::fs::remove_dir_all(project.dir.join(".logmon")).unwrap();
+    let mut second = Engine::start_ready(&project, "second");
+    wait_for("everything arrives", 120, || rows_and_ids(&project).1 == 5_000);
+    wait_for("all fates are settled", 30, || second.metric("logmon_events_open", &[]) == 0.0);
+    assert_eq!(rows_and_ids(&project), (5_000, 5_000));
+    assert!(project.count("SELECT countIf(toUInt64(attributes['id']) % 2 = 1) FROM {db}.logs") > 0);
+    assert!(second.log().contains("brought up for a range under way"), "{}", second.log());
+    assert!(second.metric("logmon_recoveries_total", &[]) >= 1.0);
+    assert!(second.terminate().success(), "{}", second.log());
+}
