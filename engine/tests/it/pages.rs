@@ -150,7 +150,8 @@ fn operations_names_every_metric() {
 
 /// Classes in the order in which the page explains them.
 fn errors() -> String {
-    let mut table = "| What the server says | Class | Its errors |\n| --- | --- | --- |\n".to_owned();
+    let mut table =
+        "| What the server says | Class | Its errors |\n| --- | --- | --- |\n".to_owned();
     let listed = Class::ALL.into_iter().filter(|class| *class != Class::Retry);
     for class in listed {
         let mut said: Vec<&str> = Vec::new();

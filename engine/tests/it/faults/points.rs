@@ -180,8 +180,11 @@ fn f4_the_server_remembers_wrongly() {
 /// The server forgets tokens after five inserts: what was asked, and not the token, decides.
 #[test]
 fn f12_the_server_forgets_tokens() {
-    let faults =
-        vec![Fault::Blackhole(2_000), Fault::LoseAnswer(End::Reset), Fault::CutBody(50, End::Reset)];
+    let faults = vec![
+        Fault::Blackhole(2_000),
+        Fault::LoseAnswer(End::Reset),
+        Fault::CutBody(50, End::Reset),
+    ];
     let plan = Plan { faults, inserts: 25, queries: 0 };
     campaign_on("f12", plan, Promise::Once, |stage| {
         for table in ["logs", "errors", "dead_letters"] {
