@@ -142,6 +142,12 @@ fn print_partition(partition: &Partition) {
     for table in &partition.tables {
         print_table(table);
     }
+    if partition.expired > 0 {
+        say(format_args!(
+            "  {} rows are past their table's TTL by now: not asked for",
+            partition.expired
+        ));
+    }
     if let Some(gone) = &partition.gone {
         say(format_args!(
             "  Kafka no longer holds {}..{} ({} offsets); of these",

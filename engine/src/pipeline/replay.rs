@@ -2,6 +2,10 @@
 //!
 //! Invariant: nothing is sent from here. A row is known by its table, offset and `emit_ix`, exactly as the stream would have named it.
 
+mod places;
+
+pub use places::{Places, Target, letters_table, places};
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
@@ -11,50 +15,29 @@ use std::{
 use logmon_dsl::{
     column::{Batch, View},
     eval::{Evaluator, Outcome, Routed, RowFate},
-    plan::SinkType,
 };
 
 use super::{
-    bundle::{BindError, Bundle, DEAD_LETTER_TABLE, Outlet, World, clients},
+    bundle::{BindError, Bundle, Outlet, World},
     dead::{self, Undeliverable},
     outlets::records,
     worker::{Fate, row_fates, withhold},
 };
 use crate::{
     clock::Clock as _,
-    config::{self, OnEmpty, OnFault, SinkKind},
+    config::{self, OnEmpty, OnFault},
     decode::{Decoded, Decoder, Limits, Reject},
     delivery::Position,
     lookup::LookupSet,
     sink::{
-        clickhouse::{
-            Block, Client, Compression, Context, DeadLetter, Table, TableBuilder, dead_letter,
-        },
+        clickhouse::{Block, Context, DeadLetter, DeadRow, Loss, TableBuilder, dead_letter},
         kafka::Record,
     },
     source::RawBatch,
 };
 
-/// Columns by which a row is known.
-const IDENTITY: [&str; 4] = ["kafka_topic", "kafka_partition", "kafka_offset", "emit_ix"];
-
-/// A table that rows or letters go to. Sinks that write into one table share it.
-#[derive(Debug)]
-pub struct Target {
-    /// `database.table`.
-    pub name: String,
-    /// The sinks that write into it.
-    pub sinks: Vec<Arc<str>>,
-    /// Its servers. Rows go to the first; the others are asked, too, where each has rows of its own.
-    pub clients: Vec<Arc<Client>>,
-    /// The table.
-    pub table: Arc<Table>,
-    /// Whether it takes the dead letters.
-    pub is_letters: bool,
-    /// Whether its rows can be told apart by where they came from.
-    pub is_known: bool,
-    compression: Compression,
-}
+/// Nanoseconds after which a table's TTL may have come to other results than the stream did: a minute.
+const LONG_AGO: i64 = 60_000_000_000;
 
 /// Where a row goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -115,6 +98,8 @@ pub struct Judged {
     pub rows: BTreeSet<Row>,
     /// One a record, in the order of the batch.
     pub verdicts: Vec<Verdict>,
+    /// Rows that were stored in their time, and that their tables' TTL has deleted by now, or would at once.
+    pub expired: BTreeSet<Row>,
 }
 
 impl Judged {
@@ -147,80 +132,6 @@ pub struct Replay {
 impl std::fmt::Debug for Replay {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Replay").field("source", &self.settings.name).finish_non_exhaustive()
-    }
-}
-
-/// Every table of a bundle, where each sink's rows go, and which table takes letters.
-pub type Places = (Arc<[Target]>, Vec<Place>, Option<usize>);
-
-/// Finds the tables of a bundle.
-pub fn places(world: &World, bundle: &Bundle) -> Result<Places, BindError> {
-    let mut targets: Vec<Target> = Vec::new();
-    let mut by_sink = Vec::new();
-    for (number, (outlet, decl)) in bundle.outlets.iter().zip(&bundle.plan.sinks).enumerate() {
-        by_sink.push(match outlet {
-            Outlet::Table { binding, .. } => {
-                Place::Table(target(&mut targets, world, &decl.name, &binding.table)?)
-            }
-            Outlet::Topic { .. } => Place::Topic(number as u32),
-        });
-    }
-    let mut letters = None;
-    if let Some((table, outbox)) = &bundle.dead_letters.table {
-        let sink = outbox.name().split('/').next().unwrap_or_default();
-        let at = target(&mut targets, world, sink, table)?;
-        targets[at].is_letters = true;
-        letters = Some(at);
-    }
-    Ok((targets.into(), by_sink, letters))
-}
-
-fn target(
-    targets: &mut Vec<Target>,
-    world: &World,
-    sink: &str,
-    table: &Arc<Table>,
-) -> Result<usize, BindError> {
-    let Some((name, settings)) = world.config.sinks.get_key_value(sink) else {
-        return Err(BindError::Config(format!("there is no [sink.{sink}]")));
-    };
-    let SinkKind::ClickHouse(place) = &settings.kind else {
-        return Err(BindError::Config(format!("[sink.{sink}] is no table")));
-    };
-    let full = format!("{}.{}", table.database, table.name);
-    let known = targets
-        .iter()
-        .position(|known| known.name == full && known.clients[0].endpoint().url == place.urls[0]);
-    if let Some(at) = known {
-        if !targets[at].sinks.contains(name) {
-            targets[at].sinks.push(Arc::clone(name));
-        }
-        return Ok(at);
-    }
-    let mut servers = clients(settings, place)?;
-    if table.engine.starts_with("Replicated") || table.engine.starts_with("Shared") {
-        servers.truncate(1);
-    }
-    targets.push(Target {
-        name: full,
-        sinks: vec![Arc::clone(name)],
-        clients: servers,
-        is_letters: false,
-        is_known: IDENTITY.iter().all(|column| table.column(column).is_some()),
-        table: Arc::clone(table),
-        compression: match settings.compression {
-            config::Compression::None => Compression::None,
-            config::Compression::Lz4 => Compression::Lz4,
-            config::Compression::Zstd => Compression::Zstd,
-        },
-    });
-    Ok(targets.len() - 1)
-}
-
-impl Target {
-    /// The server that rows are sent to.
-    pub fn client(&self) -> &Arc<Client> {
-        &self.clients[0]
     }
 }
 
@@ -293,6 +204,7 @@ impl Replay {
             letters: Vec::new(),
             rows: BTreeSet::new(),
             verdicts: Vec::new(),
+            expired: BTreeSet::new(),
         };
         for (refused, row) in self.refused(&mut judged) {
             fates[refused.event as usize] = Fate::DeadLettered;
@@ -338,12 +250,12 @@ impl Replay {
 
     /// Tries every row on its table: notes those that should be stored, returns those that the table cannot take.
     fn refused(&self, judged: &mut Judged) -> Vec<(Refused, RoutedAt)> {
-        let Judged { raw, batch, outcome, rows, .. } = judged;
+        let Judged { raw, batch, outcome, rows, expired, .. } = judged;
         let mut all = Vec::new();
         let mut builders = HashMap::new();
         for at in 0..outcome.routed.len() {
             let routed = &outcome.routed[at];
-            let dead = self.try_rows(&mut builders, raw, batch, routed, rows);
+            let dead = self.try_rows(&mut builders, raw, batch, routed, rows, expired);
             for row in dead {
                 let event = outcome.origin(row.row as usize) as u32;
                 all.push((Refused { event, row }, RoutedAt::Own(at)));
@@ -351,7 +263,9 @@ impl Replay {
         }
         for (window, rolled) in outcome.rolled.iter_mut().enumerate() {
             for (at, routed) in rolled.routed.iter().enumerate() {
-                for row in self.try_rows(&mut builders, raw, &mut rolled.batch, routed, rows) {
+                let dead =
+                    self.try_rows(&mut builders, raw, &mut rolled.batch, routed, rows, expired);
+                for row in dead {
                     let offset = rolled.batch.meta.offsets[row.row as usize];
                     let known = batch.meta.offsets.iter().position(|known| *known == offset);
                     let event = known.unwrap_or(0) as u32;
@@ -369,7 +283,8 @@ impl Replay {
         batch: &mut Batch,
         routed: &Routed,
         rows: &mut BTreeSet<Row>,
-    ) -> Vec<crate::sink::clickhouse::DeadRow> {
+        expired: &mut BTreeSet<Row>,
+    ) -> Vec<DeadRow> {
         let place = self.by_sink[routed.sink.0 as usize];
         let ids = |batch: &Batch| -> Vec<Identity> {
             let rows = routed.rows.iter().zip(&routed.emit_ix);
@@ -379,20 +294,34 @@ impl Replay {
             })
             .collect()
         };
-        let mut dead = Vec::new();
+        let (mut dead, mut late) = (Vec::new(), Vec::new());
         if let Outlet::Table { binding, .. } = &self.bundle.outlets[routed.sink.0 as usize] {
             let builder = builders
                 .entry(routed.sink.0)
                 .or_insert_with(|| TableBuilder::new(Arc::clone(binding)));
             let context = self.context(raw, 0);
             dead = builder.append(batch, self.decoder.names(), routed, &context).dead;
+            // The table's own clock has gone on since: what it deletes by now is neither there nor missing.
+            let now = Context { wall: self.world.clock.now(), ..context };
+            if now.wall - context.wall > LONG_AGO {
+                late = builder.append(batch, self.decoder.names(), routed, &now).dead;
+                late.retain(|row| row.cause == Loss::PastTtl);
+            }
             // Only what is refused is of interest here.
             drop(builder.finish());
         }
         rows.extend(ids(batch).into_iter().map(|id| Row { place, id }));
-        for row in &dead {
-            let offset = batch.meta.offsets[row.row as usize];
-            rows.remove(&Row { place, id: Identity { offset, emit_ix: row.emit_ix } });
+        let row = |dead: &DeadRow| {
+            let offset = batch.meta.offsets[dead.row as usize];
+            Row { place, id: Identity { offset, emit_ix: dead.emit_ix } }
+        };
+        for dead in &dead {
+            rows.remove(&row(dead));
+        }
+        for late in &late {
+            if rows.remove(&row(late)) {
+                expired.insert(row(late));
+            }
         }
         dead
     }
@@ -568,7 +497,7 @@ impl Replay {
 /// A row that its table cannot take, and the event that it is or was made of.
 struct Refused {
     event: u32,
-    row: crate::sink::clickhouse::DeadRow,
+    row: DeadRow,
 }
 
 /// Which route it was on.
@@ -576,24 +505,4 @@ struct Refused {
 enum RoutedAt {
     Own(usize),
     Rolled(usize, usize),
-}
-
-/// The sink and the table that take dead letters, as `logmon.toml` and the rules name them; `None` where only a topic does.
-pub fn letters_table(
-    config: &config::Config,
-    plan: &logmon_dsl::plan::Plan,
-) -> Option<(Arc<str>, String)> {
-    let Some(settings) = &config.dead_letter else {
-        let first =
-            config.sinks.values().find(|sink| matches!(sink.kind, SinkKind::ClickHouse(_)))?;
-        return Some((Arc::clone(&first.name), DEAD_LETTER_TABLE.to_owned()));
-    };
-    let sink = config.sinks.get(&settings.sink)?;
-    let SinkKind::ClickHouse(table) = &sink.kind else { return None };
-    let named = plan.sink(&settings.sink).and_then(|id| match &plan.sinks[id.0 as usize].ty {
-        SinkType::Table(name) => Some(&**name),
-        SinkType::Record(_) => None,
-    });
-    let name = table.table.as_deref().or(named).unwrap_or(DEAD_LETTER_TABLE);
-    Some((Arc::clone(&sink.name), name.to_owned()))
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{
     Repair, Trouble,
-    compare::{Difference, compare},
+    compare::{Difference, compare, differences},
     stored::{self, Count},
     walk::{Ask, Stretch},
 };
@@ -49,6 +49,8 @@ pub struct Partition {
     pub committed: Option<i64>,
     /// Records that Kafka holds of the range.
     pub records: u64,
+    /// Rows that their tables' TTL has deleted by now, or would at once: they are not asked for.
+    pub expired: u64,
     /// Offsets without a record: compacted, aborted, or the end of a transaction.
     pub holes: u64,
     /// Records that a sink takes.
@@ -223,6 +225,7 @@ impl<'a> Books<'a> {
             committed: standing.committed,
             records: 0,
             holes: 0,
+            expired: 0,
             delivered: 0,
             dead_lettered: 0,
             dropped: BTreeMap::new(),
@@ -265,6 +268,7 @@ impl<'a> Books<'a> {
             judged.map_or((&[], &none), |judged| (judged.offsets(), &judged.rows));
         self.partition.records += records.len() as u64;
         self.partition.holes += (range.end - range.start) as u64 - records.len() as u64;
+        self.partition.expired += judged.map_or(0, |judged| judged.expired.len() as u64);
         for verdict in judged.iter().flat_map(|judged| &judged.verdicts) {
             match verdict {
                 Verdict::Delivered => self.partition.delivered += 1,
@@ -276,7 +280,10 @@ impl<'a> Books<'a> {
                 }
             }
         }
-        let difference = compare(records, wanted, &look, true);
+        let difference = match judged {
+            Some(judged) => differences(judged, &look, true),
+            None => compare(records, wanted, &look, true),
+        };
         for row in wanted {
             let Place::Table(table) = row.place else { continue };
             if look.unknown.contains(&table) {

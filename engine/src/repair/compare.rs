@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::stored::Rows;
-use crate::pipeline::replay::{Identity, Place, Row};
+use crate::pipeline::replay::{Identity, Judged, Place, Row};
 
 /// What tables hold of the records in question.
 #[derive(Debug, Clone, Default)]
@@ -40,6 +40,17 @@ pub struct Difference {
     pub older_letters: BTreeSet<Row>,
     /// Rows of records that Kafka holds no more.
     pub orphans: BTreeSet<Row>,
+}
+
+/// Compares what a batch asks for. Rows that a table's TTL deletes are neither missing nor strangers.
+pub fn differences(judged: &Judged, stored: &Stored, by_letters: bool) -> Difference {
+    if judged.expired.is_empty() {
+        return compare(judged.offsets(), &judged.rows, stored, by_letters);
+    }
+    let all = judged.rows.union(&judged.expired).copied().collect();
+    let mut difference = compare(judged.offsets(), &all, stored, by_letters);
+    difference.missing.retain(|row| !judged.expired.contains(row));
+    difference
 }
 
 /// Compares. `records` are the offsets that were judged, ascending, `wanted` what the rules want stored of them. With `by_letters` a row

@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::{
     Repair, Trouble,
     actions::{Action, Done},
-    compare::{Difference, compare},
+    compare::{Difference, differences},
     letters::{Bucket, Filter, Letter, Letters},
     mend::Refusal,
     walk::Ask,
@@ -266,7 +266,7 @@ impl Redrive<'_> {
         let headers = replay.reads_headers();
         let mut judged = replay.judge(pack(position, &entries, limit, headers));
         let look = self.repair.look(replay, position, &range)?;
-        let mut difference = compare(judged.offsets(), &judged.rows, &look, false);
+        let mut difference = differences(&judged, &look, false);
         let mut topics = for_topics(&judged, work, replay);
         if replay.letters().is_none() {
             // Nobody can ask a topic whether it has a letter: a record that is dead in part waits until all of it can go.

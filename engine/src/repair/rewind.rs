@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::{
     Repair, Trouble,
     actions::{Action, Actions, Done},
-    compare::compare,
+    compare::differences,
     mend::Refusal,
     walk::{Ask, Stretch},
 };
@@ -122,7 +122,7 @@ impl Repair {
             };
             self.quiesce(replay, position)?;
             let look = self.look(replay, position, &range)?;
-            let missing = compare(judged.offsets(), &judged.rows, &look, true).missing;
+            let missing = differences(&judged, &look, true).missing;
             for row in &missing {
                 *partition.missing.entry(replay.place_name(row.place).to_owned()).or_default() += 1;
             }

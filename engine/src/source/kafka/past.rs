@@ -311,10 +311,14 @@ pub fn pack(
     let total = entries.iter().map(|entry| entry.payload.as_ref().map_or(0, Vec::len)).sum();
     let mut arena = Arena::with_capacity(total);
     let mut payloads = Vec::with_capacity(entries.len());
-    for entry in entries {
+    let mut hashes = Vec::new();
+    for (number, entry) in entries.iter().enumerate() {
         let bytes = entry.payload.as_deref().unwrap_or_default();
-        let kept =
-            if bytes.len() > max_record_bytes { &bytes[..HEAD.min(bytes.len())] } else { bytes };
+        let mut kept = bytes;
+        if bytes.len() > max_record_bytes {
+            kept = &bytes[..HEAD.min(bytes.len())];
+            hashes.push((number as u32, blake3::hash(bytes).to_hex().to_string()));
+        }
         let offset = arena.push(kept) as u32;
         payloads.push(Payload { offset, len: bytes.len() as u32, null: entry.payload.is_none() });
     }
@@ -342,7 +346,9 @@ pub fn pack(
         times: entries.iter().map(|entry| entry.time).collect(),
         keys,
         headers,
+        hashes,
         again: false,
+        hashes: Vec::new(),
     }
 }
 
