@@ -15,6 +15,7 @@ pub mod poison;
 pub mod reload;
 pub mod replay;
 pub mod schema;
+mod sinks;
 pub mod worker;
 
 use std::{

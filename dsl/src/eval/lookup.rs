@@ -99,12 +99,11 @@ fn places(
     }
     let mut key = Vec::new();
     for row in within.rows() {
-        places[row] = match key_of(&mut key, arena, operands, row) {
-            Some(why) => Recall::absent(why),
-            None => {
-                let hash = recall.hash(&key);
-                recall.place(&key, hash)
-            }
+        places[row] = if let Some(why) = key_of(&mut key, arena, operands, row) {
+            Recall::absent(why)
+        } else {
+            let hash = recall.hash(&key);
+            recall.place(&key, hash)
         };
     }
     places

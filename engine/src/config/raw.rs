@@ -55,7 +55,7 @@ pub struct RawEngine {
     pub threads: Option<u32>,
     /// A folder for the engine's own files. Unset: `.logmon` beside this file.
     pub state_dir: Option<PathBuf>,
-    /// The Kafka topic that publishes rule bundles to all engines.
+    /// The Kafka topic that keeps rule bundles for recoveries on other machines.
     pub bundle_topic: Option<String>,
 }
 
@@ -198,7 +198,7 @@ pub enum Mechanism {
 pub struct RawSink {
     /// What it is.
     pub kind: Option<SinkKind>,
-    /// What is promised: `at-least-once`.
+    /// What is promised. Unset: `at-least-once`.
     pub delivery: Option<Delivery>,
     /// How blocks are compressed on the way.
     pub compression: Compression,
@@ -259,7 +259,7 @@ pub enum Delivery {
     /// Never less than once; after a crash rows may repeat.
     #[default]
     AtLeastOnce,
-    /// Not available yet, and refused.
+    /// Each row once, into tables that allow it.
     ExactlyOnce,
 }
 

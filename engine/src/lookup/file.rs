@@ -89,7 +89,9 @@ impl Table {
             )));
         }
         let rows = read(&bound, path, &key, format).map_err(|wrong| match wrong.field {
-            Some(number) => OpenError::Shape(vec![bound.wrong(number, &wrong.sentence, &wrong.has)]),
+            Some(number) => {
+                OpenError::Shape(vec![bound.wrong(number, &wrong.sentence, &wrong.has)])
+            }
             None => OpenError::World(wrong.into_world(&decl.name)),
         })?;
         Ok(Self {

@@ -134,7 +134,8 @@ impl Service {
             return Err(Trouble::Refused(format!("the service answers {status}")));
         }
         if body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
-            let rows: Vec<&RawValue> = serde_json::from_slice(&body).map_err(|error| no_json(&error))?;
+            let rows: Vec<&RawValue> =
+                serde_json::from_slice(&body).map_err(|error| no_json(&error))?;
             if rows.len() != keys.len() {
                 return Err(Trouble::Refused(format!(
                     "the service answers {} rows to {} keys",

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fmt::{self, Write as _},
+    fmt,
     path::PathBuf,
     sync::{Arc, Mutex, atomic::AtomicBool},
     time::Duration,
@@ -23,18 +23,18 @@ use super::{
     exact::{mode::Candidate, table::ExactTable},
     poison::Office,
     schema,
+    sinks::{carrier, options, sentence, world},
 };
 use crate::{
     clock::SystemClock,
     config::{self, ClickHouseSink, Config, Connection, SinkKind},
-    error::WorldError,
     http::Status,
     lookup::{LookupSet, OpenError},
     metrics::{Metrics, RuleMetrics},
     sink::{
         clickhouse::{
-            Binding, Class, Classes, Client, Compression, Endpoint, Endpoints, OnAbsent, Options,
-            Shelf, SinkError, Table, bind::bind_named, codes, ddl, dead_letter,
+            Binding, Class, Classes, Client, Endpoint, Shelf, SinkError, Table, bind::bind_named,
+            codes, ddl, dead_letter,
         },
         kafka::TopicSink,
     },
@@ -595,46 +595,4 @@ pub(crate) fn clients(
         Client::new(endpoint).map(Arc::new).map_err(world)
     };
     table.urls.iter().map(client).collect()
-}
-
-fn carrier(clients: Vec<Arc<Client>>, by: config::Compression) -> Carrier {
-    let endpoints = Arc::new(Endpoints::new(clients));
-    Carrier::Table { endpoints, compression: compression(by) }
-}
-
-pub(super) fn compression(by: config::Compression) -> Compression {
-    match by {
-        config::Compression::None => Compression::None,
-        config::Compression::Lz4 => Compression::Lz4,
-        config::Compression::Zstd => Compression::Zstd,
-    }
-}
-
-fn options(sink: &ClickHouseSink) -> Options {
-    let on_absent = match sink.on_absent {
-        Some(config::OnAbsent::Dlq) => OnAbsent::Dlq,
-        // What `error` refuses is refused by the checker, before rows are built.
-        Some(config::OnAbsent::Default | config::OnAbsent::Error) | None => OnAbsent::Default,
-    };
-    Options {
-        on_absent,
-        columns: sink.columns.iter().map(|(column, path)| (column.clone(), path.clone())).collect(),
-        rest: sink.rest.clone(),
-        accept_time: (sink.accept_time.past, sink.accept_time.future),
-    }
-}
-
-pub(super) fn world(error: SinkError) -> BindError {
-    BindError::World(error.sentence)
-}
-
-/// An error with what caused it, in one line.
-fn sentence(error: &WorldError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(why) = cause {
-        let _ = write!(text, ": {why}");
-        cause = why.source();
-    }
-    text
 }

@@ -14,7 +14,10 @@ use logmon_dsl::{
 };
 use tokio::runtime::Handle;
 
-use super::bundle::{BindError, clients, world};
+use super::{
+    bundle::{BindError, clients},
+    sinks::world,
+};
 use crate::{
     config::{Config, OnAbsent, SinkKind},
     sink::clickhouse::Table,

@@ -264,7 +264,6 @@ sink = "log"
             logmon.toml:16: `[source.both] kind` is missing; write kind = "kafka"
             logmon.toml:19: `[source.both] topic_pattern` cannot stand beside `topics`; keep one of them
             logmon.toml:23: `[sink.logs] url` must be an address such as "http://localhost:8123"
-            logmon.toml:24: `[sink.logs] delivery` = "exactly-once" is not available yet; write "at-least-once" or leave it out
             logmon.toml:25: `[sink.logs] topic` does not belong to kind = "clickhouse"
             logmon.toml:26: `[sink.logs] timeout` must lie between 1ms and 150s, below Kafka's session limits
             logmon.toml:27: `[sink.logs] columns.a` must be a path such as ".http.user_agent", not "http.a"

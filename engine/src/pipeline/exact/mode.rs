@@ -6,7 +6,10 @@ use super::table::ExactTable;
 use crate::{
     config::{self, Delivery},
     delivery::intent::BundleId,
-    pipeline::bundle::{BindError, Bundle, Outlet, World, compression, world},
+    pipeline::{
+        bundle::{BindError, Bundle, Outlet, World},
+        sinks::{compression, world},
+    },
     sink::clickhouse::{Binding, Client, Inserter, Table, presence},
 };
 

@@ -11,12 +11,7 @@ use super::{
 };
 use crate::{
     delivery::{ledger::BatchId, protocol::Examined, unit::Held},
-    pipeline::{
-        bundle::World,
-        deliver::Waiting,
-        lanes::Lanes,
-        poison::Refused,
-    },
+    pipeline::{bundle::World, deliver::Waiting, lanes::Lanes, poison::Refused},
     sink::clickhouse::{
         Block, Class, Context, SinkError,
         cut::Rows,
@@ -59,10 +54,14 @@ impl ExactTable {
     pub async fn refused(&self, block: &Block, salt: u64) -> Result<Words, SinkError> {
         let client = self.inserter.client();
         let sink = &client.endpoint().sink;
-        let broken = || SinkError::new(Class::Stop, sink, "table", "a block of ours cannot be read back");
+        let broken =
+            || SinkError::new(Class::Stop, sink, "table", "a block of ours cannot be read back");
         let rows = Rows::read(block).ok_or_else(broken)?;
         let session = format!("logmon-look-{salt:016x}");
-        let make = format!("CREATE TEMPORARY TABLE IF NOT EXISTS logmon_look AS {} ENGINE = Null", block.table);
+        let make = format!(
+            "CREATE TEMPORARY TABLE IF NOT EXISTS logmon_look AS {} ENGINE = Null",
+            block.table
+        );
         client.query(&make, &[("session_id", &session)]).await?;
         let mut found = Words::new();
         let mut left: Vec<Range<usize>> = vec![0..rows.len()];
@@ -116,9 +115,10 @@ pub async fn take_out(
             _ => kept.push(row..row + 1),
         }
     }
-    let letters = match gone.is_empty() {
-        true => Vec::new(),
-        false => letters(world, lanes, tag, unit, words, &gone).await?,
+    let letters = if gone.is_empty() {
+        Vec::new()
+    } else {
+        letters(world, lanes, tag, unit, words, &gone).await?
     };
     let kept = (tally.rows > 0).then(|| Unit {
         number: unit.number,
@@ -131,11 +131,8 @@ pub async fn take_out(
         rows: tally.rows as u32,
         hash: tally.sum,
     };
-    let examined = Examined {
-        kept: entry,
-        letters: letters.iter().map(Unit::entry).collect(),
-        rows: gone,
-    };
+    let examined =
+        Examined { kept: entry, letters: letters.iter().map(Unit::entry).collect(), rows: gone };
     Some(Cut { kept, letters, examined })
 }
 

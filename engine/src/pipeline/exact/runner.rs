@@ -31,9 +31,7 @@ use crate::{
         LaneId, Position,
         failpoint::{self, Place},
         intent::{Intent, Note, Units},
-        protocol::{
-            Commit as Outcome, Count, Differs, Effect, Input, Parked, Protocol, Reply,
-        },
+        protocol::{Commit as Outcome, Count, Differs, Effect, Input, Parked, Protocol, Reply},
         range::Range,
         unit::Held,
     },

@@ -348,7 +348,7 @@ pub fn pack(
         headers,
         hashes,
         again: false,
-        hashes: Vec::new(),
+        named: false,
     }
 }
 

@@ -79,12 +79,13 @@ fn all_errors_of_the_rules_are_drawn() {
 }
 
 #[test]
-fn exactly_once_is_refused_until_it_exists() {
-    let project = usual("once", 1);
+fn exactly_once_into_a_table_that_forgets_tokens_is_refused() {
+    let project = usual("no_window", 1);
+    project.sql("ALTER TABLE {db}.logs MODIFY SETTING non_replicated_deduplication_window = 0");
     let config = std::fs::read_to_string(project.dir.join("logmon.toml")).unwrap();
     let once = "kind = \"clickhouse\"\ndelivery = \"exactly-once\"\n";
     project.write("logmon.toml", &config.replace("kind = \"clickhouse\"\n", once));
-    check(&project, 2, &["exactly-once", "at-least-once"]);
+    check(&project, 3, &["exactly-once", "non_replicated_deduplication_window is 0"]);
 }
 
 #[test]

@@ -171,3 +171,29 @@ fn rules_that_are_only_in_the_topic_finish_the_range_that_names_them() {
     assert!(second.metric("logmon_recoveries_total", &[]) >= 1.0);
     assert!(second.terminate().success(), "{}", second.log());
 }
+
+#[test]
+fn rows_that_the_table_refuses_are_dead_letters_once_and_the_others_arrive_once() {
+    let project = exact("refused", 1, UNMOVED);
+    project.sql(
+        "ALTER TABLE {db}.logs ADD CONSTRAINT odd CHECK attributes['id'] NOT IN ('7', '1234', '4999')",
+    );
+    // It ends after rows were refused, with their letters named and perhaps not stored.
+    let variables = [("LOGMON_FAILPOINTS", "intent-stored=abort@2")];
+    let mut first = Engine::start_in(&project.dir, "first", &variables);
+    first.listens();
+    let events = numbered(0, 5_000);
+    project.produce(events.iter().map(|event| Some(&event[..])));
+    first.wait(90);
+    let mut second = Engine::start_ready(&project, "second");
+    let letters = "SELECT count() FROM {db}.dead_letters WHERE reason = 'refused'";
+    wait_for("everything arrives", 120, || {
+        rows_and_ids(&project).1 == 4_997 && project.count(letters) == 3
+    });
+    wait_for("all fates are settled", 30, || second.metric("logmon_events_open", &[]) == 0.0);
+    assert!(second.terminate().success(), "{}", second.log());
+    assert_eq!(rows_and_ids(&project), (4_997, 4_997));
+    assert_eq!(project.count(letters), 3);
+    let raw = project.sql("SELECT raw FROM {db}.dead_letters ORDER BY kafka_offset FORMAT TSV");
+    assert_eq!(raw.lines().filter(|line| line.contains("\"id\":1234")).count(), 1, "{raw}");
+}

@@ -190,8 +190,11 @@ impl Runner {
             if let (Some(tag), Some(lanes)) = (tag, lanes) {
                 for words in by_cut.values() {
                     for index in 0..units.len() {
-                        let cut = refused::take_out(&world, &lanes, &tag, &units[index], words).await;
-                        let Some(cut) = cut.filter(|cut| !cut.examined.rows.is_empty()) else { continue };
+                        let cut =
+                            refused::take_out(&world, &lanes, &tag, &units[index], words).await;
+                        let Some(cut) = cut.filter(|cut| !cut.examined.rows.is_empty()) else {
+                            continue;
+                        };
                         cut.apply(index, &mut units);
                     }
                 }
