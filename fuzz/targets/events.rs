@@ -2,15 +2,14 @@
 #![no_main]
 
 #[allow(dead_code, unused_imports, reason = "the engine uses more of it")]
-#[path = "../../engine/src/decode.rs"]
-mod decode;
+#[path = "../../engine/src"]
+mod engine {
+    pub mod decode;
+}
 
-use std::{
-    cell::RefCell,
-    sync::Arc,
-};
+use std::{cell::RefCell, sync::Arc};
 
-use decode::{Decoder, Limits};
+use engine::decode::{Decoder, Limits};
 use libfuzzer_sys::fuzz_target;
 use logmon_dsl::column::{Batch, Layout, batch::Payload};
 

@@ -10,6 +10,7 @@ mod clock;
 mod group;
 mod lies;
 mod oracle;
+mod points;
 mod proxy;
 mod reloads;
 mod seed;

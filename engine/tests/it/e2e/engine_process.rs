@@ -118,9 +118,15 @@ impl Engine {
         self.wait(30)
     }
 
+    /// SIGTERM, and no waiting.
+    pub(crate) fn leave(&self) {
+        self.signal("TERM");
+    }
+
     /// SIGKILL: no time to say goodbye.
     pub(crate) fn kill(&mut self) {
-        self.child.kill().unwrap();
+        // It may have ended by itself a moment ago.
+        self.child.kill().ok();
         self.child.wait().unwrap();
     }
 

@@ -39,7 +39,7 @@ pub(crate) fn campaign_on(
     let mut feed = stage.feed();
     feed.run(RATE, lasting(Duration::from_secs(6)), |_| {});
     // A run that disturbs little would show little.
-    let wanted = 2 * kinds as u64;
+    let wanted = (kinds as u64).min(4);
     for _ in 0..20 {
         if proxy.tally().sum() < wanted {
             feed.run(RATE, Duration::from_secs(1), |_| {});

@@ -235,7 +235,8 @@ impl<'a> Stage<'a> {
         while !done() {
             assert!(
                 start.elapsed().as_secs() < seconds,
-                "not within {seconds} s: of {events} events, missing in logs, errors, dead_letters: {missing:?}"
+                "not within {seconds} s: of {events} events, missing in logs, errors, dead_letters: {missing:?}; {:?}",
+                super::oracle::judge(self, events)
             );
             std::thread::park_timeout(Duration::from_millis(200));
         }

@@ -41,7 +41,6 @@ pub(crate) enum Fault {
     /// The server hears nothing, and this is answered.
     Lie(Lie),
     /// A crash between the entry in the server's memory of tokens and the rows: from now on the token counts as stored.
-    #[expect(dead_code, reason = "only exactly-once survives it")]
     TokenOnly,
     /// A crash between the rows and the entry: the rows are stored, and the token is not remembered.
     RowsOnly,
