@@ -64,7 +64,11 @@ impl V {
             Self::Absent(_) => Json::Null,
             Self::Bool(value) => Json::Bool(*value),
             Self::Int(number) => canonical(&Json::from(*number)),
-            Self::Float(number) => canonical(&Json::from(*number)),
+            // Read back as the evaluator's output is: the reader may be off by the last bit.
+            Self::Float(number) => {
+                let text = Json::from(*number).to_string();
+                canonical(&serde_json::from_str(&text).expect("a number was printed"))
+            }
             Self::List(list) => list.iter().map(Self::show).collect(),
             Self::Map(map) => map.iter().map(|(key, it)| (key.clone(), it.show())).collect(),
             other => Json::String(other.plain()),
