@@ -40,7 +40,19 @@ struct Results {
     two_lanes: Summary,
     /// Two lanes over one, round by round.
     times: Summary,
+    /// The least disturbed rounds alone: other work on the machine makes a round slower and never faster.
+    times_undisturbed: f64,
+    /// The same for two threads that share nothing, in the same rounds: what this machine's two cores give at most.
+    control: Control,
     engine: Option<RealEngine>,
+}
+
+#[derive(Serialize)]
+struct Control {
+    one_thread: Summary,
+    two_threads: Summary,
+    times: Summary,
+    times_undisturbed: f64,
 }
 
 #[derive(Serialize)]
@@ -71,15 +83,15 @@ fn main() -> anyhow::Result<()> {
 
     let bound = bound(&ten_rules())?;
     let lanes = [events(count, SEED), events(count, SEED + 1)];
-    let (mut one, mut two, mut times) = (Figure::default(), Figure::default(), Figure::default());
+    let (mut ours, mut control) = (Rates::default(), Rates::default());
     for round in 0..=rounds {
-        let alone = walk(&bound, &lanes[..1])?;
-        let both = walk(&bound, &lanes)?;
+        let lane = |lanes: &[Vec<String>]| walk(&bound, lanes);
+        let (alone, both) = (lane(&lanes[..1])?, lane(&lanes)?);
+        let (alone_plain, both_plain) = (plain(&lanes[..1])?, plain(&lanes)?);
         // The first round takes memory from the system.
         if round > 0 {
-            one.add(count as f64 / alone);
-            two.add(2.0 * count as f64 / both);
-            times.add(2.0 * alone / both);
+            ours.add(count, alone, both);
+            control.add(count, alone_plain, both_plain);
         }
     }
     let engine = if backlog > 0 {
@@ -91,39 +103,95 @@ fn main() -> anyhow::Result<()> {
     let results = Results {
         machine,
         rounds,
-        one_lane: one.summary(),
-        two_lanes: two.summary(),
-        times: times.summary(),
+        one_lane: ours.one.summary(),
+        two_lanes: ours.two.summary(),
+        times: ours.times.summary(),
+        times_undisturbed: ours.undisturbed(),
+        control: Control {
+            one_thread: control.one.summary(),
+            two_threads: control.two.summary(),
+            times: control.times.summary(),
+            times_undisturbed: control.undisturbed(),
+        },
         engine,
     };
     publish(&arguments, &results, &[table(&results)])
 }
 
+/// Events a second of one thread and of two, round by round.
+#[derive(Default)]
+struct Rates {
+    one: Figure,
+    two: Figure,
+    times: Figure,
+}
+
+impl Rates {
+    /// Adds a round: what one thread took for `count` events, and what two took for as many each.
+    fn add(&mut self, count: usize, alone: f64, both: f64) {
+        self.one.add(count as f64 / alone);
+        self.two.add(2.0 * count as f64 / both);
+        self.times.add(2.0 * alone / both);
+    }
+
+    /// Two over one in the fastest round of each. The fastest has most events a second.
+    fn undisturbed(&self) -> f64 {
+        self.two.summary().most / self.one.summary().most
+    }
+}
+
 /// Seconds by the clock until every lane has walked over its events, each on a thread of its own, its desk warm.
 fn walk(bound: &Bound, lanes: &[Vec<String>]) -> anyhow::Result<f64> {
+    side_by_side(
+        lanes,
+        |events| {
+            let mut desk = Desk::new(bound, events);
+            let (_, rows) = desk.walk(events, Compression::Lz4);
+            (desk, rows)
+        },
+        |(desk, rows), events| desk.walk(events, Compression::Lz4).1 == *rows,
+    )
+}
+
+/// The same for threads that parse and print their events and share nothing but the allocator.
+fn plain(lanes: &[Vec<String>]) -> anyhow::Result<f64> {
+    let parse = |events: &[String]| -> usize {
+        let print = |event: &String| {
+            serde_json::from_str::<serde_json::Value>(event).map_or(0, |it| it.to_string().len())
+        };
+        events.iter().map(print).sum()
+    };
+    side_by_side(lanes, |events| parse(events), |bytes, events| parse(events) == *bytes)
+}
+
+/// Seconds by the clock from the moment when every thread is warm until the last one has done its work again, which says whether it came to the same.
+fn side_by_side<T>(
+    lanes: &[Vec<String>],
+    warm: impl Fn(&[String]) -> T + Sync,
+    again: impl Fn(&mut T, &[String]) -> bool + Sync,
+) -> anyhow::Result<f64> {
     let barrier = Barrier::new(lanes.len());
     let times = std::thread::scope(|scope| {
         let walks: Vec<_> = lanes
             .iter()
             .map(|events| {
-                let barrier = &barrier;
+                let (barrier, warm, again) = (&barrier, &warm, &again);
                 scope.spawn(move || {
-                    let mut desk = Desk::new(bound, events);
-                    let (_, first) = desk.walk(events, Compression::Lz4);
+                    let mut state = warm(events);
                     barrier.wait();
                     let start = Instant::now();
-                    let (_, second) = desk.walk(events, Compression::Lz4);
+                    let same = again(&mut state, events);
                     let end = Instant::now();
                     // No lane may let go of its memory while another one is measured.
                     barrier.wait();
-                    (start, end, first == second)
+                    (start, end, same)
                 })
             })
             .collect();
         walks.into_iter().map(std::thread::ScopedJoinHandle::join).collect::<Result<Vec<_>, _>>()
     })
     .map_err(|_| anyhow!("a lane panicked"))?;
-    ensure!(times.iter().all(|time| time.2), "every walk makes the same rows");
+    ensure!(times.iter().all(|time| time.2), "every walk gives the same");
     let start = times.iter().map(|time| time.0).min();
     let end = times.iter().map(|time| time.1).max();
     Ok(start.zip(end).map_or(0.0, |(start, end)| (end - start).as_secs_f64()))
@@ -184,6 +252,17 @@ fn table(results: &Results) -> Table {
         results.two_lanes.median,
         results.times.median,
     );
+    let fastest = (results.one_lane.most, results.two_lanes.most);
+    row("the same, the fastest rounds", fastest.0, fastest.1, results.times_undisturbed);
+    let control = &results.control;
+    row(
+        "control: serde_json, nothing shared, events/s",
+        control.one_thread.median,
+        control.two_threads.median,
+        control.times.median,
+    );
+    let fastest = (control.one_thread.most, control.two_threads.most);
+    row("the same, the fastest rounds", fastest.0, fastest.1, control.times_undisturbed);
     if let Some(engine) = &results.engine {
         let (one, two) = (&engine.one_worker, &engine.two_workers);
         row(

@@ -14,9 +14,9 @@ pub struct Summary {
     /// The middle one.
     pub median: f64,
     /// The smallest one.
-    pub best: f64,
+    pub least: f64,
     /// The largest one.
-    pub worst: f64,
+    pub most: f64,
 }
 
 impl Figure {
@@ -25,13 +25,13 @@ impl Figure {
         self.rounds.push(value);
     }
 
-    /// Median, best and worst; zeros without rounds.
+    /// Median, least and most; zeros without rounds.
     pub fn summary(&self) -> Summary {
         let mut sorted = self.rounds.clone();
         sorted.sort_by(f64::total_cmp);
         let at = |place: usize| sorted.get(place).copied().unwrap_or_default();
         let last = sorted.len().saturating_sub(1);
         let median = f64::midpoint(at(last / 2), at(last.div_ceil(2)));
-        Summary { median, best: at(0), worst: at(last) }
+        Summary { median, least: at(0), most: at(last) }
     }
 }

@@ -269,7 +269,7 @@ fn table(results: &Results, figures: &Figures) -> Table {
     for (name, figure) in &figures.0 {
         let summary = figure.summary();
         let name = if name == WHOLE { format!("**{name}**") } else { name.clone() };
-        table.numbers(name, 0, &[summary.median, summary.best, summary.worst]);
+        table.numbers(name, 0, &[summary.median, summary.least, summary.most]);
     }
     table.numbers("VRL / whole", 1, &[results.vrl_times]);
     table.numbers("VRL / whole, not compressed", 1, &[results.vrl_times_uncompressed]);

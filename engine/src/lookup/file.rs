@@ -248,6 +248,10 @@ fn parquet_rows(_: &Bound, _: Vec<u8>, _: &[String]) -> Result<RowMap, Wrong> {
 
 /// Rows of one text become one row: a million users have a dozen plans and regions, a threat list some lists and scores. They take
 /// the room of those, and what is read of them stays near.
+#[expect(
+    clippy::mutable_key_type,
+    reason = "a row is hashed and compared by its text, which never changes"
+)]
 fn share(rows: &mut RowMap) {
     // In a table of distinct rows the search for equal ones would only cost memory.
     let mut known: HashSet<Row> = HashSet::new();

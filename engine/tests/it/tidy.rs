@@ -111,10 +111,7 @@ const ENGINE: &[(&str, &[&str])] = &[
             "source",
         ],
     ),
-    (
-        "repair",
-        &["clock", "config", "delivery", "http", "metrics", "pipeline", "sink", "source"],
-    ),
+    ("repair", &["clock", "config", "delivery", "http", "metrics", "pipeline", "sink", "source"]),
     ("lsp", &["error"]),
     (
         "cli",

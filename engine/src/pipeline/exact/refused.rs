@@ -64,7 +64,7 @@ impl ExactTable {
         );
         client.query(&make, &[("session_id", &session)]).await?;
         let mut found = Words::new();
-        let mut left: Vec<Range<usize>> = vec![0..rows.len()];
+        let mut left: Vec<Range<usize>> = std::iter::once(0..rows.len()).collect();
         while let Some(piece) = left.pop() {
             let mut part = rows.cut(piece.clone());
             part.table = "logmon_look".into();

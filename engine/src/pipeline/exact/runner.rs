@@ -370,16 +370,15 @@ impl Runner {
                     });
                 }
                 Effect::Connect => self.connect(),
-                Effect::Insert { unit, cut, attempt } => match self.hands.remove(&unit) {
-                    Some(hand) => {
+                Effect::Insert { unit, cut, attempt } => {
+                    if let Some(hand) = self.hands.remove(&unit) {
                         failpoint::pass(Place::ProbedAbsent);
                         self.insert_again(hand, unit, cut, attempt);
-                    }
-                    None => {
+                    } else {
                         let sink = Arc::clone(&self.units()[unit].table.name);
                         first.entry(sink).or_default().push((unit, cut));
                     }
-                },
+                }
                 Effect::Quiesce(unit) => self.quiesce(unit),
                 Effect::Count(unit) => self.count(unit),
                 Effect::Examine(unit) => self.examine(unit),

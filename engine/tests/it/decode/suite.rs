@@ -1,4 +1,4 @@
-//! Cases of the JSON standard by the names that JSONTestSuite gives them: what every parser must take, must refuse, and may decide.
+//! Cases of the JSON standard by the names that `JSONTestSuite` gives them: what every parser must take, must refuse, and may decide.
 //!
 //! <https://github.com/nst/JSONTestSuite>
 

@@ -271,7 +271,7 @@ impl World {
                 }
                 let intent = Arc::clone(owner.protocol.intent().expect("a unit has an intent"));
                 let (table, rows) = self.unit(case, who, &intent, unit);
-                let token = self.token(case, &intent, table, cut, attempt);
+                let token = Self::token(case, &intent, table, cut, attempt);
                 let from = Some((who, owner.generation, unit));
                 let running = self.flight.iter().any(|request| request.token == token);
                 if case.quiesce && running {
@@ -286,7 +286,7 @@ impl World {
             Effect::Quiesce(unit) => {
                 let intent = Arc::clone(owner.protocol.intent().expect("a unit has an intent"));
                 let (table, _) = self.unit(case, who, &intent, unit);
-                let token = self.token(case, &intent, table, intent.cut(unit), 0);
+                let token = Self::token(case, &intent, table, intent.cut(unit), 0);
                 let mine = |request: &Request| {
                     let prefix = |token: &Token| (token.0, token.1, token.2, token.3, token.4);
                     prefix(&request.token) == prefix(&token)
@@ -347,7 +347,7 @@ impl World {
                     let table = missing[0].0;
                     let one: Vec<Row> =
                         missing.iter().filter(|row| row.0 == table).copied().collect();
-                    let mut token = self.token(case, &intent, table, 0, attempt);
+                    let mut token = Self::token(case, &intent, table, 0, attempt);
                     token.6 = hash;
                     let from = Some((who, owner.generation, usize::MAX));
                     self.flight.push(Request { from, token, rows: one });
@@ -483,7 +483,7 @@ impl World {
         self.flight.sort();
     }
 
-    fn token(&self, case: &Case, intent: &Intent, table: u16, cut: u32, attempt: u32) -> Token {
+    fn token(case: &Case, intent: &Intent, table: u16, cut: u32, attempt: u32) -> Token {
         let bundle = if case.pinned { intent.bundle.0[0] } else { 0 };
         let cut = if case.cut { cut } else { 0 };
         (intent.inc, intent.range, bundle, table, cut, attempt, 0)
@@ -491,16 +491,10 @@ impl World {
 
     /// What rules make of a range: rows by unit, refused ones among the letters.
     fn evaluate(&self, case: &Case, topic: u8, intent: &Intent) -> Vec<(u16, Vec<Row>)> {
-        self.evaluate_by(case, self.rules, topic, intent)
+        Self::evaluate_by(case, self.rules, topic, intent)
     }
 
-    fn evaluate_by(
-        &self,
-        case: &Case,
-        now: u8,
-        topic: u8,
-        intent: &Intent,
-    ) -> Vec<(u16, Vec<Row>)> {
+    fn evaluate_by(case: &Case, now: u8, topic: u8, intent: &Intent) -> Vec<(u16, Vec<Row>)> {
         let rules = if case.fickle { now } else { intent.bundle.0[0] };
         let inc = intent.inc;
         let row = |table, offset| (table, topic, offset, inc);
@@ -525,7 +519,7 @@ impl World {
 
     fn unit(&self, case: &Case, who: usize, intent: &Intent, unit: usize) -> (u16, Vec<Row>) {
         let owner = self.owners[who].as_ref().expect("a unit has an owner");
-        self.evaluate_by(case, owner.made_by, owner.topic, intent).swap_remove(unit)
+        Self::evaluate_by(case, owner.made_by, owner.topic, intent).swap_remove(unit)
     }
 
     fn has(&self, case: &Case, of: impl Fn(&Row) -> bool, inc: u64) -> bool {
