@@ -165,23 +165,30 @@ fn holds_when_much_comes_at_once() {
 
 #[test]
 fn holds_while_ranges_are_built_ahead() {
-    let budget = Budget { timeouts: 0, lost_acks: 0, ..BAD_DAY };
+    let budget = Budget { server_crashes: 1, owner_crashes: 1, ..CALM };
     holds("built ahead", &Case { budget, overlap: true, offsets: 3, ..FULL });
 }
 
 #[test]
 fn holds_when_the_same_rules_say_something_else() {
-    let budget = Budget { lost_acks: 0, ..BAD_DAY };
+    let budget = Budget { lost_acks: 0, rebalances: 0, ..BAD_DAY };
     holds("fickle", &Case { budget, fickle: true, ..FULL });
     holds("fickle, part first", &Case { budget, fickle: true, order: Order::PartFirst, ..FULL });
+}
+
+/// What is not held, so that nobody promises it: a lookup answers otherwise after a takeover, and the old owner, which does not know yet,
+/// sends its rows after the new one looked for them.
+#[test]
+fn an_unaware_owner_and_other_answers_together_repeat_rows() {
+    let budget = Budget { rebalances: 1, reloads: 1, server_crashes: 1, ..CALM };
+    fails("fickle, unaware", &Case { budget, fickle: true, ..FULL }, is_duplicate);
 }
 
 /// A topic of the same name with other records under the same offsets.
 const RECREATED: Budget = Budget { recreations: 1, owner_crashes: 1, server_crashes: 1, ..CALM };
 
 /// A table that refuses from some moment on what it took before.
-const STRICTER: Budget =
-    Budget { stricter: 1, server_crashes: 1, owner_crashes: 1, timeouts: 1, ..CALM };
+const STRICTER: Budget = Budget { stricter: 1, server_crashes: 1, owner_crashes: 1, ..CALM };
 
 #[test]
 fn holds_when_a_topic_is_recreated() {
@@ -190,8 +197,9 @@ fn holds_when_a_topic_is_recreated() {
 
 #[test]
 fn holds_when_rows_are_refused() {
-    holds("stricter", &Case { budget: STRICTER, ..FULL });
-    let budget = Budget { rebalances: 1, timeouts: 0, ..STRICTER };
+    // Crashes beside it are too many states for every day; the search without `cut` has them.
+    let budget = Budget { stricter: 1, ..CALM };
+    holds("stricter", &Case { budget, ..FULL });
     holds("stricter, part first", &Case { budget, order: Order::PartFirst, ..FULL });
 }
 
