@@ -122,6 +122,8 @@ fn table(name: &str) -> anyhow::Result<Table> {
         })
     });
     Ok(Table {
+        ttl: Vec::new(),
+        ttl_unknown: Vec::new(),
         database: "bench".to_owned(),
         name: name.to_owned(),
         columns: columns.collect::<anyhow::Result<_>>()?,

@@ -104,7 +104,7 @@ fn main() -> anyhow::Result<()> {
         bench.figures.iter().map(|(name, figure)| (name.clone(), figure.summary())).collect();
     let mut table = Table::new("ns an event or a key", &["what", "median", "best", "worst"]);
     for (name, summary) in &nanoseconds {
-        table.numbers(name, 0, &[summary.median, summary.best, summary.worst]);
+        table.numbers(name, 0, &[summary.median, summary.least, summary.most]);
     }
     let machine = Machine::look();
     let results =
