@@ -95,10 +95,15 @@ impl<'m> Run<'m> {
                     }
                     self.rule(*id, &before);
                 }
-                Step::Group { first, when, rules, .. } => {
+                Step::Group { first, when, site, rules, .. } => {
                     let live = self.live.clone();
                     let mut rows = match when {
-                        Some(when) => self.machine.mask(*when, &live),
+                        Some(when) => {
+                            let hopeless = self.machine.is_hopeless(*when, &live);
+                            let rows = self.machine.mask(*when, &live);
+                            self.doubt(*site, *when, &live, hopeless);
+                            rows
+                        }
                         None => live,
                     };
                     for id in rules {
@@ -137,8 +142,16 @@ impl<'m> Run<'m> {
         let count = &mut self.outcome.rules[id.0 as usize];
         count.evaluated += rows.count() as u64;
         let mut matched = match rule.when {
-            Some(when) if rows.is_empty() || self.machine.is_hopeless(when, rows) => return None,
-            Some(when) => self.machine.mask(when, rows),
+            Some(_) if rows.is_empty() => return None,
+            Some(when) if self.machine.is_hopeless(when, rows) => {
+                self.doubt(rule.site, when, rows, true);
+                return None;
+            }
+            Some(when) => {
+                let matched = self.machine.mask(when, rows);
+                self.doubt(rule.site, when, rows, false);
+                matched
+            }
             None => rows.clone(),
         };
         if let Some(share) = rule.canary {
@@ -192,8 +205,10 @@ impl<'m> Run<'m> {
                         behind.add(&back);
                     }
                 }
-                Stmt::If { condition, then, otherwise } => {
+                Stmt::If { condition, site, then, otherwise } => {
+                    let hopeless = self.machine.is_hopeless(*condition, &rows);
                     let holds = self.machine.mask(*condition, &rows);
+                    self.doubt(*site, *condition, &rows, hopeless);
                     let others = rows.and_not(&holds);
                     let then = self.block(then, holds);
                     let others = self.fit(others);
