@@ -197,9 +197,9 @@ fn is_faulty(column: &Column) -> bool {
         state(&cells.state)
     }
     fn state(state: &[u8]) -> bool {
-        state.iter().fold(false, |any, &code| any | (code > Absence::Null as u8))
+        state.iter().max().is_some_and(|&code| code > Absence::Null as u8)
     }
-    fn view(view: &View) -> bool {
+    fn view(view: View) -> bool {
         view.absence().is_some_and(Absence::is_fault)
     }
     match column {
@@ -209,7 +209,9 @@ fn is_faulty(column: &Column) -> bool {
         Column::Ip(it) => cells(it),
         Column::Cidr(it) => cells(it),
         Column::Severity(it) => cells(it),
-        Column::Text(views) | Column::Bytes(views) | Column::Json(views) => views.iter().any(view),
+        Column::Text(views) | Column::Bytes(views) | Column::Json(views) => {
+            views.iter().copied().any(view)
+        }
         Column::Record(record) => state(&record.state),
     }
 }
