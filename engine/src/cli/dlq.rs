@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use logmon_dsl::plan::Plan;
-
 use super::{
     place::{Opened, Place, fail, fail_all},
     print::{moment, safe, safe_bytes, short, table},
@@ -11,7 +9,6 @@ use super::{
 };
 use crate::{
     clock::{Clock as _, SystemClock},
-    config::Config,
     error::Exit,
     repair::{
         Repair, Trouble, actions, incarnation,
@@ -187,26 +184,28 @@ pub(super) fn dlq(command: &Command) -> Exit {
     }
 }
 
-/// The table of letters, without anything else of a running engine.
-fn letters(
-    config: &Config,
-    plan: &Plan,
-    runtime: &tokio::runtime::Runtime,
-) -> Result<Letters, Trouble> {
-    let run = format!("{:016x}", incarnation());
-    let actions = actions(config, plan, runtime, &run)?;
-    Letters::open(config, plan, runtime, actions)
+/// Asks something of the table of letters, without anything else of a running engine.
+fn ask<T>(
+    opened: &Opened,
+    question: impl FnOnce(&Letters, &tokio::runtime::Runtime) -> Result<T, Trouble>,
+) -> Result<T, Exit> {
+    let (config, plan) = (&opened.config, &opened.program.plan);
+    let answer = || {
+        let runtime = runtime()?;
+        let run = format!("{:016x}", incarnation());
+        let actions = actions(config, plan, &runtime, &run)?;
+        question(&Letters::open(config, plan, &runtime, actions)?, &runtime)
+    };
+    answer().map_err(|trouble| fail(&trouble))
 }
 
 fn list(arguments: &List) -> Result<Exit, Exit> {
     let opened = arguments.place.open()?;
-    let ask = || {
-        let filter = Filter { settled: arguments.all, ..arguments.which.filter()? };
-        let runtime = runtime()?;
-        let letters = letters(&opened.config, &opened.program.plan, &runtime)?;
+    let filter = arguments.which.filter().map_err(|trouble| fail(&trouble))?;
+    let filter = Filter { settled: arguments.all, ..filter };
+    let found = ask(&opened, |letters, runtime| {
         Ok(runtime.block_on(letters.list(&filter, arguments.limit))?)
-    };
-    let found: Vec<Letter> = ask().map_err(|trouble: Trouble| fail(&trouble))?;
+    })?;
     if arguments.json {
         for letter in &found {
             say(serde_json::to_string(letter).expect("a letter is plain data"));
@@ -247,24 +246,21 @@ fn state(letter: &Letter) -> &str {
 
 fn show(arguments: &Show) -> Result<Exit, Exit> {
     let opened = arguments.place.open()?;
-    let ask = || {
-        let (position, offset, emit_ix) =
-            range::position(&arguments.letter).map_err(Trouble::Usage)?;
-        let filter = Filter {
-            topic: Some(position.topic.to_string()),
-            partition: Some(position.partition),
-            offsets: Some(offset..offset + 1),
-            emit_ix,
-            settled: true,
-            ..Filter::default()
-        };
-        let runtime = runtime()?;
-        let letters = letters(&opened.config, &opened.program.plan, &runtime)?;
+    let (position, offset, emit_ix) =
+        range::position(&arguments.letter).map_err(|why| fail(&Trouble::Usage(why)))?;
+    let filter = Filter {
+        topic: Some(position.topic.to_string()),
+        partition: Some(position.partition),
+        offsets: Some(offset..offset + 1),
+        emit_ix,
+        settled: true,
+        ..Filter::default()
+    };
+    let found: Vec<(Letter, Vec<u8>)> = ask(&opened, |letters, runtime| {
         let found = runtime.block_on(letters.list(&filter, 1000))?;
         let raws = runtime.block_on(letters.raws(&found.iter().collect::<Vec<_>>()))?;
         Ok(found.into_iter().zip(raws).collect())
-    };
-    let found: Vec<(Letter, Vec<u8>)> = ask().map_err(|trouble: Trouble| fail(&trouble))?;
+    })?;
     if found.is_empty() {
         eprintln!("there is no dead letter {}", arguments.letter);
         return Ok(Exit::Rules);
@@ -335,13 +331,10 @@ fn site(letter: &Letter, opened: &Opened) -> String {
 
 fn stats(arguments: &Stats) -> Result<Exit, Exit> {
     let opened = arguments.place.open()?;
-    let ask = || {
-        let filter = arguments.which.filter()?;
-        let runtime = runtime()?;
-        let letters = letters(&opened.config, &opened.program.plan, &runtime)?;
+    let filter = arguments.which.filter().map_err(|trouble| fail(&trouble))?;
+    let groups = ask(&opened, |letters, runtime| {
         Ok(runtime.block_on(letters.stats(&filter, arguments.by))?)
-    };
-    let groups = ask().map_err(|trouble: Trouble| fail(&trouble))?;
+    })?;
     if arguments.json {
         for group in &groups {
             say(serde_json::to_string(group).expect("a group is plain data"));
@@ -428,12 +421,9 @@ fn discard(arguments: &Discard) -> Result<Exit, Exit> {
         return Err(Exit::Usage);
     }
     let opened = arguments.place.open()?;
-    let work = || {
-        let runtime = runtime()?;
-        let letters = letters(&opened.config, &opened.program.plan, &runtime)?;
+    let n = ask(&opened, |letters, runtime| {
         Ok(runtime.block_on(letters.discard(&filter, &arguments.because))?)
-    };
-    let n: u64 = work().map_err(|trouble: Trouble| fail(&trouble))?;
+    })?;
     say(format_args!(
         "{n} dead letters are marked as discarded; they stay in the table, `dlq list --all` shows them"
     ));
