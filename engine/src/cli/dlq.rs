@@ -1,21 +1,17 @@
 //! `dlq`: dead letters looked at, judged once more, given up.
 
-mod print;
+use std::collections::BTreeMap;
 
-use std::{collections::BTreeMap, path::PathBuf};
+use logmon_dsl::plan::Plan;
 
-use logmon_dsl::{
-    plan::Plan,
-    program::{Compilation, Mode, Program},
-    span::Sources,
+use super::{
+    place::{Opened, Place, fail, fail_all},
+    print::{moment, safe, safe_bytes, short, table},
+    say,
 };
-
-pub(super) use self::print::safe;
-use self::print::{moment, safe_bytes, table};
-use super::{Entry, compilation, draw, refused, say};
 use crate::{
     clock::{Clock as _, SystemClock},
-    config::{self, Config},
+    config::Config,
     error::Exit,
     repair::{
         Repair, Trouble, actions, incarnation,
@@ -36,16 +32,6 @@ pub(super) enum Command {
     Redrive(Redrive),
     /// Give dead letters up: they are marked, not deleted
     Discard(Discard),
-}
-
-/// The rules and their configuration.
-#[derive(Debug, clap::Args)]
-pub(super) struct Place {
-    #[command(flatten)]
-    entry: Entry,
-    /// The configuration; logmon.toml beside the folder of the rules if left out
-    #[arg(long)]
-    config: Option<PathBuf>,
 }
 
 /// Which letters are meant.
@@ -188,60 +174,6 @@ impl Which {
     }
 }
 
-/// What a command of this kind begins with.
-pub(super) struct Opened {
-    pub(super) config: Config,
-    pub(super) program: Program,
-    pub(super) sources: Sources,
-}
-
-impl Place {
-    /// Reads configuration and rules; says what is wrong with them.
-    pub(super) fn open(&self) -> Result<Opened, Exit> {
-        let rules = &self.entry.rules;
-        let Some(path) = config::find(rules, self.config.as_deref()) else {
-            eprintln!(
-                "there is no {} beside the folder of {}; write one or name it with --config",
-                config::FILE_NAME,
-                rules.display()
-            );
-            return Err(Exit::Usage);
-        };
-        let config = Config::load(&path).map_err(|error| {
-            eprintln!("{error}");
-            Exit::Usage
-        })?;
-        let Compilation { sources, mut diagnostics, program } = compilation(rules, Mode::Run);
-        if program.is_some() {
-            // Warnings are for `check`: here they would stand between a person and the answer.
-            diagnostics.clear();
-        }
-        draw(&diagnostics, &sources);
-        let program = program.ok_or_else(|| refused(rules))?;
-        Ok(Opened { config, program, sources })
-    }
-}
-
-/// Says what went wrong, and how a process ends after that.
-pub(super) fn fail(trouble: &Trouble) -> Exit {
-    eprintln!("{trouble}");
-    match trouble {
-        Trouble::Usage(_) => Exit::Usage,
-        Trouble::World(_) => Exit::World,
-    }
-}
-
-/// Says everything that went wrong.
-pub(super) fn fail_all(troubles: &[Trouble]) -> Exit {
-    let mut exit = Exit::World;
-    for trouble in troubles {
-        if fail(trouble) == Exit::Usage {
-            exit = Exit::Usage;
-        }
-    }
-    exit
-}
-
 pub(super) fn dlq(command: &Command) -> Exit {
     let done = match command {
         Command::List(arguments) => list(arguments),
@@ -295,7 +227,7 @@ fn list(arguments: &List) -> Result<Exit, Exit> {
             safe(&letter.sink),
             safe(&letter.rule),
             state(letter).to_owned(),
-            print::short(&letter.cause, 60),
+            short(&letter.cause, 60),
         ]);
     }
     table(&rows);
@@ -435,7 +367,7 @@ fn stats(arguments: &Stats) -> Result<Exit, Exit> {
             group.open.to_string(),
             moment(group.first),
             moment(group.last),
-            print::short(&group.example, 60),
+            short(&group.example, 60),
         ]);
     }
     table(&rows);
