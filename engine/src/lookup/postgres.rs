@@ -289,6 +289,10 @@ fn expression(name: &str, ty: &PgType, wanted: Option<&Type>) -> String {
     let column = format!("t.{}", quoted(name));
     match (wanted, ty.name()) {
         (Some(Type::Ip), "inet") => format!("host({column})"),
+        // The server breaks Base64 into lines.
+        (Some(Type::Bytes), "bytea") => {
+            format!("translate(encode({column}, 'base64'), E'\\n', '')")
+        }
         (Some(Type::Text | Type::Cidr), name) if kind(ty) != Kind::Text || name == "bpchar" => {
             format!("{column}::text")
         }

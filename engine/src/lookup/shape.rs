@@ -57,7 +57,7 @@ impl Kind {
             (Type::Float | Type::Number, kind) => matches!(kind, Self::Int | Self::Float),
             (Type::Text, kind) => !matches!(kind, Self::List(_) | Self::Object),
             (Type::Timestamp, kind) => matches!(kind, Self::Time | Self::Text),
-            (Type::Duration | Type::Enum(_), kind) => *kind == Self::Text,
+            (Type::Bytes | Type::Duration | Type::Enum(_), kind) => *kind == Self::Text,
             (Type::Severity, kind) => matches!(kind, Self::Text | Self::Int),
             (Type::Ip | Type::Cidr, kind) => matches!(kind, Self::Address | Self::Text),
             (Type::List(of), Self::List(kind)) => kind.fits(of),
