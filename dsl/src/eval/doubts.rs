@@ -1,4 +1,4 @@
-//! Faults of conditions: a predicate is false where a value that it looks at went wrong, and that is counted.
+//! Faults, counted: those of statements, and those of conditions, which are false where a value that they look at went wrong.
 //!
 //! Invariant: what is counted is a function of the event alone, whichever other events its batch has.
 
@@ -106,6 +106,43 @@ fn may_fault(plan: &Plan, id: ExprId) -> bool {
 }
 
 impl Run<'_> {
+    /// Counts a fault a row, by the cause in the column.
+    pub(super) fn faults(&mut self, site: SiteId, column: &Column, rows: &Mask) {
+        let mut counts = [0u32; Absence::ALL.len()];
+        for row in rows.rows() {
+            let Some(why) = column.absence(row) else { continue };
+            counts[why as usize - 1] += 1;
+            if self.keep_fault_rows {
+                let event = self.outcome.origin(row) as u32;
+                self.outcome.fault_rows.push((event, site, why));
+            }
+        }
+        for (why, count) in Absence::ALL.into_iter().zip(counts) {
+            self.count_fault(site, why, count);
+        }
+    }
+
+    pub(super) fn fault_rows(&mut self, site: SiteId, why: Absence, rows: &Mask) {
+        if self.keep_fault_rows {
+            for row in rows.rows() {
+                let event = self.outcome.origin(row) as u32;
+                self.outcome.fault_rows.push((event, site, why));
+            }
+        }
+        self.count_fault(site, why, rows.count() as u32);
+    }
+
+    pub(super) fn count_fault(&mut self, site: SiteId, why: Absence, count: u32) {
+        if count == 0 {
+            return;
+        }
+        let faults = &mut self.outcome.faults;
+        match faults.iter_mut().find(|(s, w, _)| *s == site && *w == why) {
+            Some((_, _, sum)) => *sum += count,
+            None => faults.push((site, why, count)),
+        }
+    }
+
     /// Counts what went wrong in a condition that was asked for these rows. `hopeless`: literals ruled it out before it was computed.
     pub(super) fn doubt(
         &mut self,

@@ -37,7 +37,7 @@ pub(super) struct Run<'m> {
     rule: Option<RuleId>,
     /// The fields as they are, until the next write.
     pub(super) snapshot: Option<Arc<Snapshot>>,
-    keep_fault_rows: bool,
+    pub(super) keep_fault_rows: bool,
     pub(super) memory: Memory<'m>,
     /// What `count` adds to.
     pub(super) counts: Counts,
@@ -564,42 +564,5 @@ impl<'m> Run<'m> {
         }
         let weights = Arc::new(weights.finish(arena));
         self.machine.write(weight, &weights, rows);
-    }
-
-    /// Counts a fault a row, by the cause in the column.
-    pub(super) fn faults(&mut self, site: SiteId, column: &Column, rows: &Mask) {
-        let mut counts = [0u32; Absence::ALL.len()];
-        for row in rows.rows() {
-            let Some(why) = column.absence(row) else { continue };
-            counts[why as usize - 1] += 1;
-            if self.keep_fault_rows {
-                let event = self.outcome.origin(row) as u32;
-                self.outcome.fault_rows.push((event, site, why));
-            }
-        }
-        for (why, count) in Absence::ALL.into_iter().zip(counts) {
-            self.count_fault(site, why, count);
-        }
-    }
-
-    pub(super) fn fault_rows(&mut self, site: SiteId, why: Absence, rows: &Mask) {
-        if self.keep_fault_rows {
-            for row in rows.rows() {
-                let event = self.outcome.origin(row) as u32;
-                self.outcome.fault_rows.push((event, site, why));
-            }
-        }
-        self.count_fault(site, why, rows.count() as u32);
-    }
-
-    pub(super) fn count_fault(&mut self, site: SiteId, why: Absence, count: u32) {
-        if count == 0 {
-            return;
-        }
-        let faults = &mut self.outcome.faults;
-        match faults.iter_mut().find(|(s, w, _)| *s == site && *w == why) {
-            Some((_, _, sum)) => *sum += count,
-            None => faults.push((site, why, count)),
-        }
     }
 }
