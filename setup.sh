@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what building and testing needs and this machine lacks: a C compiler, make and perl (librdkafka, OpenSSL), Rust by rustup,
-# Java 17 and Maven (Kafka), npm (ClickHouse, GeoIP data), pip (Valkey), PostgreSQL, openssl (test certificates). Does nothing where all is there.
+# Java 17 and Maven (Kafka), npm (ClickHouse, GeoIP data), Node (the grammar for editors), pip (Valkey), PostgreSQL, openssl (test certificates). Does nothing where all is there.
 set -euo pipefail
 
 missing=()
@@ -14,6 +14,7 @@ need openssl openssl
 need java openjdk-17-jre-headless
 need mvn maven
 need npm npm
+need node nodejs
 need python3 python3
 need pip3 python3-pip
 # Debian keeps the server's programs off the path.

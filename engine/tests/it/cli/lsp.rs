@@ -313,3 +313,23 @@ fn nonsense_is_answered_and_ends_nothing() {
     editor.ask("textDocument/completion", &far);
     editor.end();
 }
+
+#[test]
+fn routes_are_held_to_the_columns_that_were_pulled() {
+    let rules = "source web: { n: ip?, ... }\nsink logs: table(\"logs\")\ndefault route to logs\n";
+    let lock =
+        "[[table]]\nname = \"logs\"\ncolumns = [{ name = \"n\", type = \"Nullable(Int64)\" }]\n";
+    let folder = Folder::new("lsp-lock").with("main.rules", rules);
+    std::fs::create_dir_all(folder.0.join("schemas")).expect("a folder");
+    let mut editor = Editor::new(folder.with("schemas/clickhouse.lock", lock));
+    editor.open("main.rules", rules);
+    let found = editor.diagnostics("main.rules");
+    let misfit = found.iter().find(|it| it["code"] == "E401").expect("the column is no address");
+    let said = misfit["message"].as_str().expect("a message");
+    assert!(said.contains("`n`"), "{said}");
+
+    editor.change("main.rules", &rules.replace("n: ip?", "n: int?"));
+    let found = editor.diagnostics("main.rules");
+    assert!(found.iter().all(|it| it["code"] != "E401"), "{found:?}");
+    editor.end();
+}
