@@ -159,16 +159,26 @@ impl Column {
         self.ty.contains("Nullable(") || self.ty.starts_with("JSON")
     }
 
-    /// What it can hold.
-    pub fn kind(&self) -> Kind {
+    /// Whether it holds whole numbers, but not every one of 64 bits with a sign.
+    pub fn is_narrower_than_int(&self) -> bool {
+        self.kind() == Kind::Int && !matches!(self.name(), "Int64" | "Int128" | "Int256")
+    }
+
+    /// The type's name, without what is around it or behind it.
+    fn name(&self) -> &str {
         let mut ty = self.ty.trim();
         for wrapper in ["LowCardinality(", "Nullable("] {
             if let Some(inner) = ty.strip_prefix(wrapper).and_then(|ty| ty.strip_suffix(')')) {
                 ty = inner;
             }
         }
-        let name = ty.split('(').next().unwrap_or(ty);
-        match name {
+        ty.split('(').next().unwrap_or(ty)
+    }
+
+    /// What it can hold.
+    pub fn kind(&self) -> Kind {
+        let ty = self.ty.trim();
+        match self.name() {
             "Bool" => Kind::Bool,
             "Float32" | "Float64" => Kind::Float,
             "String" | "FixedString" => Kind::Text,

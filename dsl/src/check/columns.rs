@@ -152,6 +152,12 @@ fn misfit(
                 ));
             }
         }
+        if needed && ty == Type::Int && column.is_narrower_than_int() {
+            found.insert(format!(
+                "the column `{name}` is `{}`, and `{path}` may lie outside of it: it would be absent then",
+                column.ty
+            ));
+        }
         if optional && needed {
             found.insert(format!(
                 "the column `{name}` is `{}`, but `{path}` may be absent",

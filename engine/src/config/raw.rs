@@ -90,7 +90,7 @@ pub struct RawSource {
     pub start: Option<Start>,
     /// What becomes of records whose value is null or empty.
     pub on_empty: OnEmpty,
-    /// What becomes of events in which a rule met a fault (a wrong type, a failed parse).
+    /// What becomes of events in which a statement met a fault (a wrong type, a failed parse); a condition is false then.
     pub on_fault: OnFault,
     /// Longer records are dead letters. Unset: 1 MiB.
     pub max_record_bytes: Option<ByteSize>,
