@@ -136,6 +136,7 @@ fn table(name: &str) -> anyhow::Result<Table> {
         partition_key: "toDate(timestamp)".to_owned(),
         sorting_key: "service, timestamp".to_owned(),
         deduplication_window: 10_000,
+        queues_inserts: false,
         version: "26.7".to_owned(),
         timezone: TimeZone::UTC,
     })
