@@ -15,7 +15,9 @@ use rdkafka::{
 };
 
 use super::{
-    Settings, explain, is_tls_failure, note,
+    Settings,
+    damage::Damage,
+    explain, is_tls_failure, note,
     queue::{self, CommitQueue, PartitionQueue},
 };
 use crate::{
@@ -45,6 +47,8 @@ pub(super) struct Assigned {
     pub(super) settled: i64,
     /// Records before this offset, and from `settled` on, are a range that an earlier owner named.
     pub(super) ends: i64,
+    /// What arrived damaged and did not arrive whole since.
+    pub(super) damage: Option<Damage>,
 }
 
 /// The group's state on this member. All calls come from the reading thread; the lock is never contended.
@@ -122,7 +126,7 @@ impl GroupContext {
         }
     }
 
-    fn say(&self, sentence: String) {
+    pub(super) fn say(&self, sentence: String) {
         let mut said =
             self.said.lock().expect("the reading thread does not panic while it holds the lock");
         if said.as_ref() != Some(&sentence) {
@@ -132,7 +136,7 @@ impl GroupContext {
         }
     }
 
-    fn well(&self) {
+    pub(super) fn well(&self) {
         let mut said =
             self.said.lock().expect("the reading thread does not panic while it holds the lock");
         if said.take().is_some() {
@@ -177,6 +181,7 @@ impl GroupContext {
                 next: first,
                 settled: start.offset,
                 ends: resume.ends.unwrap_or(start.offset),
+                damage: None,
             });
         }
         drop(assigned);
