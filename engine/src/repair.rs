@@ -111,6 +111,19 @@ impl Repair {
         Ok(Self { runtime, world, bundle: Arc::new(bundle), places, actions: OnceCell::new(), run })
     }
 
+    /// The same under the rules of a saved bundle: those that ran then, whatever the files say now.
+    pub fn under(mut self, hash: &str) -> Result<Self, Trouble> {
+        let id = self.world.known_bundle(hash).map_err(Trouble::Usage)?;
+        let bundle = self.world.saved_bundle(id, &self.bundle).ok_or_else(|| {
+            Trouble::World(format!(
+                "the bundle {id} cannot be brought up: it is neither in state_dir nor in bundle_topic, or it does not fit the tables as they are now"
+            ))
+        })?;
+        self.places = places(&self.world, &bundle)?;
+        self.bundle = Arc::new(bundle);
+        Ok(self)
+    }
+
     /// Waits for an answer of a server.
     pub fn wait<F: Future>(&self, future: F) -> F::Output {
         self.runtime.block_on(future)

@@ -1,5 +1,7 @@
 //! `audit`: what Kafka holds against what tables and dead letters hold.
 
+use logmon_dsl::program::Program;
+
 use super::{
     place::{Opened, Place, fail, fail_all},
     print::safe,
@@ -7,6 +9,7 @@ use super::{
 };
 use crate::{
     clock::{Clock as _, SystemClock},
+    config::Config,
     error::Exit,
     repair::{
         Repair, Trouble,
@@ -35,6 +38,9 @@ pub(super) struct Arguments {
     /// Where to end, likewise; at what the group has committed if left out
     #[arg(long, value_name = "OFFSET|TIME")]
     to: Option<String>,
+    /// Judge by the rules of a saved bundle instead of the file's: its hash, or how it begins. Engines that write exactly once save each
+    #[arg(long, value_name = "HASH")]
+    bundle: Option<String>,
     /// Print the report as JSON, one object
     #[arg(long)]
     json: bool,
@@ -44,6 +50,19 @@ pub(super) struct Arguments {
 pub(super) fn point(text: Option<&String>) -> Result<Option<Point>, Trouble> {
     let now = SystemClock::new().now();
     text.map(|text| Point::parse(text, now)).transpose().map_err(Trouble::Usage)
+}
+
+/// The rules of the files, or those of a saved bundle.
+pub(super) fn opened(
+    config: Config,
+    program: Program,
+    bundle: Option<&str>,
+) -> Result<Repair, Vec<Trouble>> {
+    let repair = Repair::open(config, program)?;
+    match bundle {
+        Some(hash) => repair.under(hash).map_err(|trouble| vec![trouble]),
+        None => Ok(repair),
+    }
 }
 
 pub(super) fn audit(arguments: &Arguments) -> Exit {
@@ -64,11 +83,11 @@ pub(super) fn audit(arguments: &Arguments) -> Exit {
         Ok(opened) => opened,
         Err(exit) => return exit,
     };
-    let report = match Repair::open(config, program) {
-        Ok(repair) => repair.audit(&ask),
+    let repair = match opened(config, program, arguments.bundle.as_deref()) {
+        Ok(repair) => repair,
         Err(troubles) => return fail_all(&troubles),
     };
-    match report {
+    match repair.audit(&ask) {
         Err(trouble) => fail(&trouble),
         Ok(report) => {
             if arguments.json {
@@ -113,7 +132,7 @@ fn print(report: &Report) {
     }
     if unasked > 0 || missing > 0 {
         say(format_args!(
-            "if the rules of then were not these ({}), audit by those of then",
+            "if the rules of then were not these ({}), audit by those of then: name their file, or --bundle HASH",
             report.bundle
         ));
     }

@@ -1,7 +1,7 @@
 //! `rewind`: a range of Kafka read once more, and what is missing of it stored.
 
 use super::{
-    audit::point,
+    audit::{opened, point},
     place::{Opened, Place, fail, fail_all},
     print::safe,
     say,
@@ -9,7 +9,7 @@ use super::{
 use crate::{
     error::Exit,
     repair::{
-        Repair, Trouble,
+        Trouble,
         range::{self, Point},
         rewind::Report,
         walk::Ask,
@@ -44,6 +44,9 @@ pub(super) struct Arguments {
     /// Where the group has no offset (expired, or reset), let it go on where the rewind ended; it must have no members
     #[arg(long, conflicts_with = "dry_run")]
     resume: bool,
+    /// Judge by the rules of a saved bundle instead of the file's: its hash, or how it begins. Engines that write exactly once save each
+    #[arg(long, value_name = "HASH")]
+    bundle: Option<String>,
     /// Print the report as JSON, one object
     #[arg(long)]
     json: bool,
@@ -58,7 +61,7 @@ pub(super) fn rewind(arguments: &Arguments) -> Exit {
         Ok(opened) => opened,
         Err(exit) => return exit,
     };
-    let repair = match Repair::open(config, program) {
+    let repair = match opened(config, program, arguments.bundle.as_deref()) {
         Ok(repair) => repair,
         Err(troubles) => return fail_all(&troubles),
     };

@@ -85,6 +85,30 @@ impl World {
         Ok(())
     }
 
+    /// Which saved bundle is meant by a hash or by how it begins, as logs and dead letters name it.
+    pub fn known_bundle(&self, hash: &str) -> Result<BundleId, String> {
+        if let Some(id) = BundleId::from_hex(hash) {
+            return Ok(id);
+        }
+        let folder = self.config.engine.state_dir.join("bundles");
+        let names = fs::read_dir(&folder).into_iter().flatten().flatten();
+        let mut found: Vec<String> = names
+            .filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".zst").map(str::to_owned))
+            .filter(|name| !hash.is_empty() && name.starts_with(hash))
+            .collect();
+        found.sort();
+        match &found[..] {
+            [one] => {
+                BundleId::from_hex(one).ok_or_else(|| format!("{one}.zst is no bundle's name"))
+            }
+            [] => Err(format!(
+                "no bundle in {} begins with `{hash}`; of one that is only in bundle_topic the whole hash must be given",
+                folder.display()
+            )),
+            several => Err(format!("`{hash}` may be any of {}", several.join(", "))),
+        }
+    }
+
     /// Brings up a saved bundle; `None`, with a line in the log, where it is nowhere or does not run here.
     pub fn saved_bundle(
         self: &std::sync::Arc<Self>,

@@ -5,7 +5,7 @@ use super::{
     ledger::Ledger,
     lifecycle::{DEAD_LETTER, RULES},
     project::{Project, logs_table},
-    wait_for,
+    repair, wait_for,
 };
 
 /// A project whose tables take each row once.
@@ -143,6 +143,40 @@ fn new_rules_that_move_rows_between_tables_move_none_twice() {
     assert_eq!(rows_and_ids(&project), (40_000, 40_000));
     assert!(second.terminate().success(), "{}", second.log());
     assert_eq!(rows_and_ids(&project), (40_000, 40_000));
+}
+
+/// The rules that the files have now are not those that the rows were made by.
+#[test]
+fn an_audit_by_the_saved_rules_of_then_balances() {
+    let project = exact("by_then", 1, UNMOVED);
+    let mut engine = Engine::start_ready(&project, "engine");
+    let events = numbered(0, 600);
+    project.produce(events.iter().map(|event| Some(&event[..])));
+    wait_for("everything arrives", 120, || rows_and_ids(&project).1 == 600);
+    assert!(engine.terminate().success(), "{}", engine.log());
+    let log = engine.log();
+    let hash = log.split("bundle=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+
+    project.write("rules/main.rules", MOVED);
+    let moved = |arguments: &str| {
+        let report = repair::ask(&project, arguments).ends(0).json();
+        (repair::sum(&report, "moved"), report["bundle"].as_str().unwrap().to_owned())
+    };
+    assert_eq!(moved("audit --json").0, 300, "odd ids belong elsewhere by now");
+    assert_eq!(moved(&format!("audit --json --bundle {hash}")), (0, hash.to_owned()));
+
+    // A row that is gone comes back where those rules had it.
+    project.sql("DELETE FROM {db}.logs WHERE attributes['id'] = '7'");
+    let command = format!("rewind --source app --from 0 --bundle {hash}");
+    repair::ask(&project, &command).ends(0);
+    assert_eq!(project.count("SELECT count() FROM {db}.logs WHERE attributes['id'] = '7'"), 1);
+    assert_eq!(rows_and_ids(&project), (600, 600));
+    let unknown = repair::ask(&project, "audit --bundle 0a0a").ends(2);
+    assert!(
+        unknown.err.contains("no bundle in") && unknown.err.contains("0a0a"),
+        "{}",
+        unknown.err
+    );
 }
 
 #[test]

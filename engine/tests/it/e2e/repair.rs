@@ -17,14 +17,14 @@ use super::{
 };
 
 /// What a command said and how it ended.
-struct Said {
-    code: i32,
-    out: String,
-    err: String,
+pub(crate) struct Said {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl Said {
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.out).unwrap_or_else(|_| panic!("{}\n{}", self.out, self.err))
     }
 
@@ -36,7 +36,7 @@ impl Said {
     }
 
     #[track_caller]
-    fn ends(self, code: i32) -> Self {
+    pub(crate) fn ends(self, code: i32) -> Self {
         assert_eq!(self.code, code, "{}\n{}", self.out, self.err);
         self
     }
@@ -61,7 +61,7 @@ fn command(project: &Project, arguments: &str) -> Command {
     command
 }
 
-fn ask(project: &Project, arguments: &str) -> Said {
+pub(crate) fn ask(project: &Project, arguments: &str) -> Said {
     command(project, arguments).output().unwrap().into()
 }
 
@@ -85,7 +85,7 @@ fn all_rows(project: &Project) -> u64 {
 }
 
 /// The sum of a number over all tables of an audit.
-fn sum(report: &Value, name: &str) -> u64 {
+pub(crate) fn sum(report: &Value, name: &str) -> u64 {
     let partitions = report["partitions"].as_array().unwrap();
     partitions
         .iter()
