@@ -125,6 +125,8 @@ fn main() -> anyhow::Result<()> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let mut bench = Bench { figures: BTreeMap::new(), folder: &folder.0, runtime: &runtime, only };
+    // First: memory that others gave back would hide what it takes.
+    let memory = bench.memory()?;
     let country = logmon_services::geoip_country_mmdb()?;
     bench.database("country", &country)?;
     if let Some(city) = arguments.text("city") {
@@ -132,7 +134,6 @@ fn main() -> anyhow::Result<()> {
     }
     bench.users()?;
     bench.blocks()?;
-    let memory = bench.memory()?;
     let nanoseconds: BTreeMap<String, Summary> =
         bench.figures.iter().map(|(name, figure)| (name.clone(), figure.summary())).collect();
     let mut table = Table::new("ns an event or a key", &["what", "median", "best", "worst"]);
