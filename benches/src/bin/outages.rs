@@ -20,14 +20,14 @@ use logmon_engine::{
 use serde::Serialize;
 
 /// One rule for the program of the stages bench: who a user is.
-const RULES: &str = r#"
+const RULES: &str = r"
 lookup users(string) -> { tier: string }?
 
 rule person on app when .user.id is present {
   let { tier } = users(.user.id) else { return }
   .user.tier = tier
 }
-"#;
+";
 
 const SERVICES: [Service; 5] =
     [Service::Answers, Service::Gone, Service::Hangs, Service::Slow, Service::Lies];
