@@ -20,7 +20,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     budget::Budget,
     deliver::{Carrier, Outbox, Post},
-    exact::{mode::Candidate, table::ExactTable},
+    exact::{
+        mode::{self, Candidate},
+        table::ExactTable,
+    },
     poison::Office,
     schema,
     sinks::{carrier, options, sentence, world},
@@ -250,7 +253,7 @@ impl World {
         else {
             return Err(errors);
         };
-        let outlets: Vec<Outlet> = bound
+        let mut outlets: Vec<Outlet> = bound
             .into_iter()
             .map(|outlet| match outlet {
                 Unsealed::Table { mut binding, limits, outbox, exact } => {
@@ -273,9 +276,20 @@ impl World {
         self.office.open(dead_letters.table.as_ref(), dead_letters.topic.as_ref());
         let plan = Arc::new(plan);
         let is_exact = |outlet: &Outlet| matches!(outlet, Outlet::Table { exact: Some(_), .. });
-        if outlets.iter().any(is_exact) {
-            // Before any intent can name it.
-            self.save_bundle(&hash, &files).map_err(|error| vec![error])?;
+        // Before any intent can name it.
+        if outlets.iter().any(is_exact)
+            && let Err(error) = self.save_bundle(&hash, &files)
+        {
+            let mut sinks = plan.sinks.iter().map(|sink| &self.config.sinks[&sink.name]);
+            if sinks.any(mode::is_asked_for) {
+                return Err(vec![error]);
+            }
+            tracing::warn!("at least once: {error}");
+            for outlet in &mut outlets {
+                if let Outlet::Table { exact, .. } = outlet {
+                    *exact = None;
+                }
+            }
         }
         Ok(Bundle {
             hash: hash.to_hex().to_string(),

@@ -22,7 +22,7 @@ use std::{
 
 use logmon_dsl::column::{Arena, View, batch::Payload};
 use rdkafka::{
-    ClientConfig, TopicPartitionList,
+    ClientConfig, Message as _, TopicPartitionList,
     consumer::{BaseConsumer, CommitMode, Consumer},
     error::{KafkaError, RDKafkaErrorCode},
 };
@@ -121,7 +121,7 @@ impl Reader<'_> {
             }
             busy = self.read_round();
             if committed.elapsed() >= COMMIT_EVERY {
-                self.commit(CommitMode::Async);
+                self.commit(false);
                 committed = Instant::now();
             }
             if watermarks.elapsed() >= WATERMARKS_EVERY {
@@ -135,8 +135,10 @@ impl Reader<'_> {
     fn serve(&self, wait: Duration) {
         match self.consumer.poll(wait) {
             None => {}
-            // Only partitions whose queue could not be split would send records this way; they are read again after a seek.
-            Some(Ok(_)) => self.intake.report(Some("a record came through the main queue".into())),
+            // Only partitions that are about to be given back send records this way.
+            Some(Ok(record)) => {
+                tracing::debug!(source = %self.settings.name, topic = record.topic(), partition = record.partition(), "a record of a partition that is not read");
+            }
             Some(Err(error)) => self.consumer.context().note(&error),
         }
     }
@@ -208,7 +210,8 @@ impl Reader<'_> {
         [again, named, fresh].into_iter().filter_map(move |reading| reading.finish(with_headers))
     }
 
-    fn commit(&self, mode: CommitMode) {
+    /// Commits what is closed; `last`: and waits for the answer.
+    fn commit(&self, last: bool) {
         let due = self.intake.committable();
         if due.is_empty() {
             return;
@@ -219,7 +222,11 @@ impl Reader<'_> {
             note::add(&mut list, position, *offset, since)
                 .expect("an offset of a record is a valid offset");
         }
-        match self.consumer.commit(&list, mode) {
+        let sent = match last {
+            true => self.consumer.context().commit_now(&self.consumer, &list),
+            false => self.consumer.commit(&list, CommitMode::Async),
+        };
+        match sent {
             Ok(()) => {
                 for (lane, _, offset) in due {
                     self.intake.committed(lane, offset);
@@ -244,7 +251,7 @@ impl Reader<'_> {
 
     /// Commits what is closed and leaves the group, so that others need not wait for a time-out.
     fn leave(self) {
-        self.commit(CommitMode::Sync);
+        self.commit(true);
         let context = Arc::clone(self.consumer.context());
         context.leaving();
         self.consumer.unsubscribe();

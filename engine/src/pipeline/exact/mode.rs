@@ -79,8 +79,13 @@ impl World {
     }
 }
 
-/// What a sink promises that says nothing.
-const UNSET: Delivery = Delivery::AtLeastOnce;
+/// What a sink promises that says nothing, where its table allows it.
+const UNSET: Delivery = Delivery::ExactlyOnce;
+
+/// Whether a sink asks for each row once by its own words.
+pub fn is_asked_for(sink: &config::Sink) -> bool {
+    sink.delivery == Some(Delivery::ExactlyOnce)
+}
 
 impl Bundle {
     /// What intents call it.

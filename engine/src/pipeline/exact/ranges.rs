@@ -44,6 +44,12 @@ const CUT_SPENT: usize = 1 << 20;
 /// How long the records of a named range may be waited for once they have begun to come: what does not come by then is gone from Kafka.
 const NAMED_WAIT: Duration = Duration::from_secs(10);
 
+/// The age at which a range ends, whatever its tables say.
+const AGE_MAX: Duration = Duration::from_mins(1);
+
+/// The age at which one ends that no table waits for.
+const AGE_LOOSE: Duration = Duration::from_secs(1);
+
 /// How much of its age a range may have grown when it is ended: the rest is for building, naming and storing it.
 const AGE_PART: (u32, u32) = (3, 4);
 
@@ -402,7 +408,9 @@ impl Lane {
 
 /// What ends a range of a bundle: the smallest limits of its exactly-once tables.
 fn limits(bundle: &Bundle) -> Limits {
-    let mut limits = Limits { records: usize::MAX, bytes: usize::MAX, age: Duration::from_mins(1) };
+    // Where no table of these rules takes each row once, a range only says how far the offset may move.
+    let age = if bundle.is_exact() { AGE_MAX } else { AGE_LOOSE };
+    let mut limits = Limits { records: usize::MAX, bytes: usize::MAX, age };
     let tables = bundle.outlets.iter().filter_map(|outlet| match outlet {
         Outlet::Table { limits, exact: Some(_), .. } => Some(limits),
         Outlet::Table { .. } | Outlet::Topic { .. } => None,

@@ -35,6 +35,12 @@ const KILL_AFTER: Duration = Duration::from_secs(20);
 /// How often the server is asked whether an insert still runs.
 const ASK_EVERY: Duration = Duration::from_millis(100);
 
+/// How much longer than the server says it keeps an idle connection one may still be open.
+const KEEPS_MORE: Duration = Duration::from_secs(1);
+
+/// Two answers of a server further apart than this say nothing about what it did between them.
+const GAP_MAX: Duration = Duration::from_secs(2);
+
 /// Waits between tries end here: the server may be back at any moment, and a partition stands still.
 const BACKOFF: Backoff = Backoff { first: Duration::from_millis(50), cap: Duration::from_secs(5) };
 
@@ -201,6 +207,36 @@ impl ExactTable {
             match running {
                 Ok(()) => tokio::time::sleep(ASK_EVERY).await,
                 Err(error) => {
+                    self.fails(&error);
+                    self.pause(&mut failures).await;
+                }
+            }
+        }
+    }
+
+    /// Waits until the server has closed every connection that was idle when this began: what somebody sends on such a one arrives nowhere.
+    ///
+    /// Only time in which the server answers counts, for one that stands still closes nothing.
+    pub async fn outlast(&self) {
+        let client = self.inserter.client();
+        let mut failures = 0;
+        let mut keeps = None;
+        let (mut waited, mut answered) = (Duration::ZERO, None::<Instant>);
+        while keeps.is_none_or(|keeps| waited <= keeps + KEEPS_MORE) {
+            let asked = match keeps {
+                None => presence::keeps_idle(client).await.map(|time| keeps = Some(time)),
+                Some(_) => client.ping().await,
+            };
+            match asked {
+                Ok(()) => {
+                    let now = Instant::now();
+                    let gap = answered.map(|before| now - before).filter(|gap| *gap < GAP_MAX);
+                    waited += gap.unwrap_or_default();
+                    answered = Some(now);
+                    tokio::time::sleep(ASK_EVERY).await;
+                }
+                Err(error) => {
+                    answered = None;
                     self.fails(&error);
                     self.pause(&mut failures).await;
                 }

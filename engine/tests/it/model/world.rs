@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use logmon_engine::delivery::{
     intent::{BundleId, Entry, Intent, Note, Refused, Units, Unreadable},
-    protocol::{Commit, Count, Differs, Effect, Examined, Input, Protocol, Reply},
+    protocol::{Commit, Count, Effect, Examined, Input, Protocol, Reply},
     range::Range,
 };
 
@@ -41,6 +41,10 @@ pub(crate) struct Case {
     pub(crate) intent: bool,
     pub(crate) pinned: bool,
     pub(crate) fencing: bool,
+    /// Whether a repair waits until connections of an earlier owner are closed.
+    pub(crate) outlast: bool,
+    /// Whether the broker is asked once more before anything is sent behind a count.
+    pub(crate) confirm: bool,
     pub(crate) incarnation: bool,
     pub(crate) cut: bool,
 }
@@ -82,15 +86,18 @@ struct Owner {
     topic: u8,
     protocol: Protocol,
     todo: Vec<Effect>,
-    /// The server's start at which each unit's connection was made.
-    connections: Vec<u8>,
+    /// When each unit's connection was made.
+    connections: Vec<Connection>,
     /// One past the last offset that was built.
     built: i64,
     /// The rules that made what is sent, where the same rules do not always come to the same.
     made_by: u8,
-    /// A repair under way: what it adds, and how often the server took that without having it.
-    repair: Option<(Vec<Row>, u32)>,
+    /// A repair under way: what it adds, how often the server took that without having it, and when the connection was made that said so.
+    repair: Option<(Vec<Row>, u32, Connection)>,
 }
+
+/// Starts of the server, and how often its old connections were waited out.
+type Connection = (u8, u8);
 
 /// One state of everything.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -101,6 +108,7 @@ pub(crate) struct World {
     rules: u8,
     strict: bool,
     server: u8,
+    outlasted: u8,
     offset: i64,
     intent: Option<Arc<Intent>>,
     rows: Vec<(Row, u8)>,
@@ -129,6 +137,7 @@ pub(crate) enum Event {
     Counts(usize, usize, Count),
     Examines(usize, usize),
     LooksForRows(usize),
+    OutlastsConnections(usize),
     ServerStores(usize),
     ServerStoresAnswerLost(usize),
     ServerDropsRepeat,
@@ -158,6 +167,7 @@ impl World {
             rules: 1,
             strict: false,
             server: 0,
+            outlasted: 0,
             offset: 0,
             intent: None,
             rows: Vec::new(),
@@ -240,6 +250,12 @@ impl World {
     /// An effect is carried out.
     fn act(mut self, case: &Case, who: usize, effect: Effect, out: &mut Vec<(Event, Self)>) {
         let owner = self.owners[who].as_ref().expect("an effect has an owner");
+        let effect = match effect {
+            Effect::Confirm(intent) => {
+                Effect::Commit(intent.range.start, Note::Intent((*intent).clone()))
+            }
+            effect => effect,
+        };
         match effect {
             Effect::Commit(offset, note) => {
                 if case.fencing && (self.owner != who || self.generation != owner.generation) {
@@ -264,8 +280,9 @@ impl World {
                 out.push((Event::Commits(who), self));
             }
             Effect::Insert { unit, cut, attempt } => {
-                let connection = owner.connections.get(unit).copied().unwrap_or(self.server);
-                if case.same_connection && connection != self.server {
+                let now = self.connection();
+                let connection = owner.connections.get(unit).copied().unwrap_or(now);
+                if case.same_connection && connection != now {
                     self.feed(case, who, Input::Lost(unit));
                     return out.push((Event::ConnectionIsDead(who, unit), self));
                 }
@@ -300,12 +317,12 @@ impl World {
             Effect::Count(unit) => {
                 let intent = Arc::clone(owner.protocol.intent().expect("a unit has an intent"));
                 let count = self.count(case, who, &intent, unit);
-                let server = self.server;
+                let now = self.connection();
                 let owner = self.owners[who].as_mut().expect("an effect has an owner");
                 if owner.connections.len() <= unit {
-                    owner.connections.resize(unit + 1, server);
+                    owner.connections.resize(unit + 1, now);
                 }
-                owner.connections[unit] = server;
+                owner.connections[unit] = now;
                 self.feed(case, who, Input::Counted(unit, count));
                 out.push((Event::Counts(who, unit, count), self));
             }
@@ -335,29 +352,49 @@ impl World {
                     .flat_map(|(_, rows)| rows)
                     .filter(|row| !self.has(case, |known| known.2 == row.2, row.3))
                     .collect();
+                let now = self.connection();
                 let attempt = match &owner.repair {
-                    Some((before, attempt)) if *before == missing => *attempt,
+                    Some((before, attempt, _)) if *before == missing => *attempt,
                     _ => 0,
                 };
+                let owner = self.owners[who].as_mut().expect("an effect has an owner");
                 if missing.is_empty() {
-                    self.owners[who].as_mut().expect("an effect has an owner").repair = None;
+                    owner.repair = None;
                     self.feed(case, who, Input::Repaired);
                 } else {
-                    let hash = missing.iter().fold(1, |hash, row| hash * 31 + row.2 as u64);
-                    let table = missing[0].0;
-                    let one: Vec<Row> =
-                        missing.iter().filter(|row| row.0 == table).copied().collect();
-                    let mut token = Self::token(case, &intent, table, 0, attempt);
-                    token.6 = hash;
-                    let from = Some((who, owner.generation, usize::MAX));
-                    self.flight.push(Request { from, token, rows: one });
-                    self.flight.sort();
-                    let owner = self.owners[who].as_mut().expect("an effect has an owner");
-                    owner.repair = Some((missing, attempt));
+                    owner.repair = Some((missing, attempt, now));
+                    self.feed(case, who, Input::Missing);
                 }
                 out.push((Event::LooksForRows(who), self));
             }
-            Effect::Connect
+            Effect::Add => {
+                let now = self.connection();
+                let intent = Arc::clone(owner.protocol.intent().expect("a repair has an intent"));
+                let generation = owner.generation;
+                let (missing, attempt, made) = owner.repair.clone().expect("something is missing");
+                if case.same_connection && made != now {
+                    self.feed(case, who, Input::Added);
+                    return out.push((Event::ConnectionIsDead(who, usize::MAX), self));
+                }
+                let hash = missing.iter().fold(1, |hash, row| hash * 31 + row.2 as u64);
+                let table = missing[0].0;
+                let one: Vec<Row> = missing.into_iter().filter(|row| row.0 == table).collect();
+                let mut token = Self::token(case, &intent, table, 0, attempt);
+                token.6 = hash;
+                let from = Some((who, generation, usize::MAX));
+                self.flight.push(Request { from, token, rows: one });
+                self.flight.sort();
+                out.push((Event::Sends(who, usize::MAX), self));
+            }
+            Effect::Outlast(_) => {
+                if case.outlast {
+                    self.outlasted += 1;
+                }
+                self.feed(case, who, Input::Outlasted);
+                out.push((Event::OutlastsConnections(who), self));
+            }
+            Effect::Confirm(_)
+            | Effect::Connect
             | Effect::Rebuild(_)
             | Effect::Done(_)
             | Effect::Finished(_)
@@ -427,12 +464,13 @@ impl World {
     /// Hands an input to an owner; what can be done at once is done, the rest waits its turn.
     fn feed(&mut self, case: &Case, who: usize, input: Input) {
         let mut inputs = vec![input];
+        let now = self.connection();
         while let Some(input) = inputs.pop() {
             let owner = self.owners[who].as_mut().expect("an input has an owner");
             for effect in owner.protocol.step(input) {
                 match effect {
                     Effect::Connect => {
-                        owner.connections = vec![self.server; 4];
+                        owner.connections = vec![now; 4];
                         inputs.push(Input::Connected);
                     }
                     Effect::Rebuild(intent) => {
@@ -445,13 +483,18 @@ impl World {
                         break;
                     }
                     Effect::Done(_) => inputs.push(Input::Closed(0)),
+                    Effect::Confirm(_) if !case.confirm => {
+                        inputs.push(Input::Committed(Commit::Stored));
+                    }
                     Effect::Count(unit) if !case.probe && !verifying(owner) => {
                         inputs.push(Input::Counted(unit, Count::None));
                     }
                     Effect::Count(unit) if !case.verify && verifying(owner) => {
                         inputs.push(Input::Counted(unit, Count::All));
                     }
-                    Effect::Finished(_) | Effect::Park(_) | Effect::Abandon => {}
+                    // What was begun and not sent is given up.
+                    Effect::Abandon => owner.todo.clear(),
+                    Effect::Finished(_) | Effect::Park(_) => {}
                     effect => owner.todo.push(effect),
                 }
             }
@@ -467,12 +510,13 @@ impl World {
         if unit != usize::MAX {
             return self.feed(case, who, Input::Replied(unit, reply));
         }
-        let Some((_, attempt)) = &mut owner.repair else { return };
+        let Some((_, attempt, _)) = &mut owner.repair else { return };
         *attempt += u32::from(reply == Reply::Stored);
-        if let Some(intent) = owner.protocol.intent() {
-            let intent = Arc::clone(intent);
-            owner.todo.push(Effect::Repair(intent, Differs::Outcome));
-        }
+        self.feed(case, who, Input::Added);
+    }
+
+    fn connection(&self) -> Connection {
+        (self.server, self.outlasted)
     }
 
     /// Nobody waits any longer for what the owner sent.
