@@ -104,7 +104,8 @@ impl GroupContext {
             return;
         }
         let heard = self.lock_answers().as_ref().and_then(|answers| answers.poll(wait_ms));
-        let (Some((whole, answers)), Some(one)) = (heard, sent.take()) else { return };
+        let Some((whole, answers)) = heard else { return };
+        let Some(one) = sent.take() else { return };
         drop(sent);
         let mut refused = None;
         for commit in one.commits {
