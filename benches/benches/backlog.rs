@@ -66,7 +66,7 @@ fn main() -> anyhow::Result<()> {
         ..Setting::default()
     };
     let mut servers = Servers::start(setting.clone())?;
-    let mut stream = Stream::new(setting.partitions);
+    let mut stream = Stream::new(setting.partitions, setting.keeping);
     let start = start_cpu(&binary, &mut servers)?;
     say(&format!("starting takes {start:.2} CPU s"))?;
     let mut measured = Vec::new();

@@ -6,7 +6,7 @@ use anyhow::ensure;
 use logmon_benches::{
     arguments::Arguments,
     engine::{self, Engine, Events},
-    ledger::Balance,
+    ledger::{Balance, Keeping},
     machine::Machine,
     report::{Table, publish, say},
     servers::{ServerCpu, Servers, Setting},
@@ -28,6 +28,8 @@ struct Run {
     partitions: usize,
     codec: String,
     compression: String,
+    rules: String,
+    delivery: String,
     /// From the start of the process to the last row confirmed.
     seconds: f64,
     /// The same from the first record read.
@@ -62,6 +64,9 @@ fn main() -> anyhow::Result<()> {
         "engine",
         "sink",
         "matrix",
+        "rules",
+        "delivery",
+        "runs",
     ])?;
     let events = arguments.number("events", EVENTS)?.max(1);
     let machine = Machine::look();
@@ -69,16 +74,21 @@ fn main() -> anyhow::Result<()> {
     let binary = engine::binary(arguments.text("binary"))?;
     say(&format!("engine: {}", binary.display()))?;
     let mut runs = Vec::new();
-    for setting in settings(&arguments)? {
-        runs.push(run(&binary, setting, events)?);
+    let settings = settings(&arguments)?;
+    // One after the other, then all of them once more: what changes on the machine meanwhile falls on all alike.
+    for _ in 0..arguments.number("runs", 1)?.max(1) {
+        for (delivery, setting) in &settings {
+            runs.push(run(&binary, delivery, setting.clone(), events)?);
+        }
     }
     let results = Results { machine, binary: binary.display().to_string(), events, runs };
     publish(&arguments, &results, &[table(&results)])?;
     results.runs.iter().try_for_each(|run| run.check(events))
 }
 
-/// What the lists on the command line make together; `--matrix full` is partitions by codecs, and beside it the ways to compress blocks.
-fn settings(arguments: &Arguments) -> anyhow::Result<Vec<Setting>> {
+/// What the lists on the command line make together, each with how rows are delivered; `--matrix full` is partitions by codecs, and beside it the
+/// ways to compress blocks, fewer rows an event, and exactly-once.
+fn settings(arguments: &Arguments) -> anyhow::Result<Vec<(String, Setting)>> {
     let matrix = match arguments.text("matrix") {
         None => false,
         Some("full") => true,
@@ -87,32 +97,66 @@ fn settings(arguments: &Arguments) -> anyhow::Result<Vec<Setting>> {
     let partitions = arguments.numbers("partitions", if matrix { "1,4" } else { "4" })?;
     let codecs = arguments.list("codec", if matrix { "lz4,zstd,none" } else { "lz4" });
     let compressions = arguments.list("compression", "lz4");
-    let of = |partitions: usize, codec: &str, compression: &str| Setting {
-        partitions: partitions.max(1),
-        codec: codec.to_owned(),
-        compression: compression.to_owned(),
-        engine: arguments.text("engine").unwrap_or_default().to_owned(),
-        sink: arguments.text("sink").unwrap_or_default().to_owned(),
-        store: true,
+    let rules = arguments.list("rules", "ten");
+    let deliveries = arguments.list("delivery", AT_LEAST_ONCE);
+    let of = |partitions: usize, codec: &str, compression: &str, rules: &str, delivery: &str| {
+        let sink = arguments.text("sink").unwrap_or_default();
+        let setting = Setting {
+            partitions: partitions.max(1),
+            codec: codec.to_owned(),
+            compression: compression.to_owned(),
+            engine: arguments.text("engine").unwrap_or_default().to_owned(),
+            sink: format!("{sink}\ndelivery = \"{delivery}\""),
+            store: true,
+            keeping: keeping(rules)?,
+        };
+        anyhow::Ok((delivery.to_owned(), setting))
     };
     let mut settings = Vec::new();
     for &partitions in &partitions {
         for codec in &codecs {
-            settings
-                .extend(compressions.iter().map(|compression| of(partitions, codec, compression)));
+            for compression in &compressions {
+                for rules in &rules {
+                    for delivery in &deliveries {
+                        settings.push(of(partitions, codec, compression, rules, delivery)?);
+                    }
+                }
+            }
         }
     }
     if matrix {
-        settings.extend(["none", "zstd"].map(|compression| of(4, "lz4", compression)));
+        settings.push(of(4, "lz4", "none", "ten", AT_LEAST_ONCE)?);
+        settings.push(of(4, "lz4", "zstd", "ten", AT_LEAST_ONCE)?);
+        for partitions in [1, 4] {
+            settings.push(of(partitions, "lz4", "lz4", "fewer", AT_LEAST_ONCE)?);
+            settings.push(of(partitions, "lz4", "lz4", "ten", EXACTLY_ONCE)?);
+        }
     }
     Ok(settings)
 }
 
-fn run(binary: &std::path::Path, setting: Setting, events: usize) -> anyhow::Result<Run> {
-    let Setting { partitions, codec, compression, .. } = setting.clone();
+const AT_LEAST_ONCE: &str = "at-least-once";
+const EXACTLY_ONCE: &str = "exactly-once";
+
+fn keeping(rules: &str) -> anyhow::Result<Keeping> {
+    match rules {
+        "ten" => Ok(Keeping::Ten),
+        "fewer" => Ok(Keeping::Fewer),
+        other => anyhow::bail!("--rules are `ten` or `fewer`, not `{other}`"),
+    }
+}
+
+fn run(
+    binary: &std::path::Path,
+    delivery: &str,
+    setting: Setting,
+    events: usize,
+) -> anyhow::Result<Run> {
+    let Setting { partitions, codec, compression, keeping, .. } = setting.clone();
+    let rules = if keeping == Keeping::Ten { "ten" } else { "fewer" };
     let servers = Servers::start(setting)?;
     say(&format!(
-        "producing {events} events into {partitions} partitions ({codec}); blocks {compression}"
+        "producing {events} events into {partitions} partitions ({codec}); blocks {compression}, rules {rules}, {delivery}"
     ))?;
     let ledger = servers.produce(|index| index < events)?;
     let idle = servers.idle();
@@ -146,6 +190,8 @@ fn run(binary: &std::path::Path, setting: Setting, events: usize) -> anyhow::Res
         partitions,
         codec,
         compression,
+        rules: rules.to_owned(),
+        delivery: delivery.to_owned(),
         seconds,
         seconds_from_first,
         events_per_second: events as f64 / seconds_from_first,
@@ -168,6 +214,13 @@ fn run(binary: &std::path::Path, setting: Setting, events: usize) -> anyhow::Res
 }
 
 impl Run {
+    fn name(&self) -> String {
+        let Self { partitions, codec, compression, rules, delivery, .. } = self;
+        let rules = if rules == "ten" { "" } else { ", fewer rows" };
+        let delivery = if delivery == AT_LEAST_ONCE { "" } else { ", exactly once" };
+        format!("{partitions}, {codec}, {compression}{rules}{delivery}")
+    }
+
     fn check(&self, events: usize) -> anyhow::Result<()> {
         let Self { errors, engine_said: said, .. } = self;
         ensure!(errors.duplicates == 0 && errors.uncalled == 0, "the copies are right: {errors:?}");
@@ -181,6 +234,25 @@ impl Run {
     }
 }
 
+/// Of each setting the run whose speed is in the middle, in the order in which settings came first.
+fn medians(runs: &[Run]) -> Vec<&Run> {
+    let mut by_name: Vec<(String, Vec<&Run>)> = Vec::new();
+    for run in runs {
+        let name = run.name();
+        match by_name.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, of_name)) => of_name.push(run),
+            None => by_name.push((name, vec![run])),
+        }
+    }
+    by_name
+        .into_iter()
+        .map(|(_, mut of_name)| {
+            of_name.sort_by(|a, b| a.events_per_second.total_cmp(&b.events_per_second));
+            of_name[of_name.len() / 2]
+        })
+        .collect()
+}
+
 fn table(results: &Results) -> Table {
     let title = format!(
         "End to end, {} events, acknowledged inserts into the shipped tables; CPU is s a million events, the servers' less what they use idle:",
@@ -190,6 +262,7 @@ fn table(results: &Results) -> Table {
         title,
         &[
             "partitions, Kafka, blocks",
+            "rows an event",
             "events/s",
             "events/engine CPU s",
             "engine CPU",
@@ -202,12 +275,13 @@ fn table(results: &Results) -> Table {
             "twice",
         ],
     );
-    for run in &results.runs {
+    for run in medians(&results.runs) {
         let cpu = run.servers_cpu_seconds_per_million;
         let merged = run.clickhouse_cpu_seconds_per_million_merged;
         table.row(
-            format!("{}, {}, {}", run.partitions, run.codec, run.compression),
+            run.name(),
             [
+                format!("{:.2}", run.rows_per_event),
                 format!("{:.0}", run.events_per_second),
                 format!("{:.0}", run.events_per_engine_cpu_second),
                 format!("{:.2}", run.engine_cpu_seconds_per_million),

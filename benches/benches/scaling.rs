@@ -13,7 +13,7 @@ use logmon_benches::{
     engine::{self, Engine},
     events::events,
     figures::{Figure, Summary},
-    ledger::Balance,
+    ledger::{Balance, Keeping},
     machine::Machine,
     program::{Bound, bound, ten_rules},
     report::{Table, publish, say},
@@ -202,7 +202,7 @@ fn real(binary: &Path, events: usize, runs: usize) -> anyhow::Result<RealEngine>
     let mut servers =
         Servers::start(Setting { partitions: 2, store: false, ..Setting::default() })?;
     say(&format!("producing {events} events into 2 partitions"))?;
-    let mut stream = Stream::new(2);
+    let mut stream = Stream::new(2, Keeping::Ten);
     stream.produce(&servers.producer(20)?, |index| index < events)?;
     let mut measured = [(Figure::default(), Figure::default()), Default::default()];
     for run in 0..runs {

@@ -17,7 +17,7 @@ use logmon_benches::{
     machine::Machine,
     process,
     program::{bound_to, ten_rules},
-    report::{say, write},
+    report::{Table as ResultTable, publish, say},
     stages::Desk,
 };
 use logmon_engine::sink::clickhouse::{Block, Client, Compression, Endpoint, Inserter, Table, ddl};
@@ -61,7 +61,7 @@ struct Results {
 }
 
 fn main() -> anyhow::Result<()> {
-    let arguments = Arguments::read(&["json", "events", "tables", "compression"])?;
+    let arguments = Arguments::read(&["json", "table", "events", "tables", "compression"])?;
     let count = arguments.number("events", EVENTS)?.max(1);
     let compression = match arguments.text("compression").unwrap_or("lz4") {
         "none" => Compression::None,
@@ -139,9 +139,8 @@ fn main() -> anyhow::Result<()> {
         disk_bytes_per_row: parts("sum(bytes_on_disk)")? / rows as f64,
         index_bytes_per_row: parts("sum(secondary_indices_compressed_bytes)")? / rows as f64,
     };
-    print(&results)?;
     say(&by_column(&sql)?)?;
-    write(arguments.text("json"), &results)
+    publish(&arguments, &results, &[table(&results)])
 }
 
 /// The statements that make both tables.
@@ -191,11 +190,12 @@ fn by_column(sql: &impl Fn(&str) -> anyhow::Result<String>) -> anyhow::Result<St
     ))
 }
 
-fn print(results: &Results) -> anyhow::Result<()> {
-    say(&format!(
-        "{} rows of {} events in {} blocks into {}, {:.0} bytes an event sent",
+fn table(results: &Results) -> ResultTable {
+    let title = format!(
+        "{} rows of {} events in {} blocks into {}, {:.0} bytes an event sent, nobody else on the machine:",
         results.rows, results.events, results.blocks, results.tables, results.sent_bytes_per_event
-    ))?;
+    );
+    let mut table = ResultTable::new(title, &["", "figure"]);
     let lines = [
         ("cores that the idle server keeps busy", results.idle_cores),
         ("seconds of inserting", results.insert_seconds),
@@ -203,13 +203,14 @@ fn print(results: &Results) -> anyhow::Result<()> {
         ("the same, with merges", results.merged_us_per_event),
         ("server CPU µs a row, inserts", results.insert_us_per_row),
         ("the same, with merges", results.merged_us_per_row),
+        ("that for 0.7 rows, an event", 0.7 * results.merged_us_per_row),
         ("parts left", results.parts_left as f64),
         ("rows merged, for each inserted", results.rows_merged_per_row),
         ("bytes on disk, a row", results.disk_bytes_per_row),
         ("of them indexes", results.index_bytes_per_row),
     ];
     for (name, value) in lines {
-        say(&format!("{name:<48} {value:>12.2}"))?;
+        table.numbers(name, 2, &[value]);
     }
-    Ok(())
+    table
 }

@@ -3,8 +3,17 @@
 use anyhow::{Context as _, bail};
 use serde_json::Value;
 
-/// The rules in the bench's own words: whether a table gets the event. Must say what `drop_debug` and `drop_probes` say.
-pub fn is_kept(event: &str) -> anyhow::Result<bool> {
+/// Which rules drop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keeping {
+    /// The ten.
+    Ten,
+    /// The ten and [`crate::program::FEWER`].
+    Fewer,
+}
+
+/// The rules in the bench's own words: whether a table gets the event. Must say what `drop_debug` and `drop_probes` say, and `drop_canary`.
+pub fn is_kept(event: &str, keeping: Keeping) -> anyhow::Result<bool> {
     let event: Value = serde_json::from_str(event)?;
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let severity = text(&event["severity"]).to_lowercase();
@@ -15,7 +24,11 @@ pub fn is_kept(event: &str) -> anyhow::Result<bool> {
         || path.starts_with("/health");
     let status = &event["http"]["status"];
     let status = status.as_i64().or_else(|| status.as_str()?.parse().ok()).unwrap_or(i64::MAX);
-    Ok(!(chatter && !asked_for || probe && status < 500))
+    let canary = keeping == Keeping::Fewer
+        && event["environment"] == "canary"
+        && severity == "info"
+        && status < 400;
+    Ok(!(chatter && !asked_for || probe && status < 500 || canary))
 }
 
 /// Every event's place, and whether rows come of it.

@@ -64,6 +64,11 @@ pub fn with_rules(program: &str, more: &str) -> anyhow::Result<String> {
     Ok(format!("{head}{more}\n{ROUTES}{routes}"))
 }
 
+/// One rule more, that leaves 0.71 rows an event instead of 0.875: what people keep of their logs. [`crate::ledger::Keeping::Fewer`] says the same.
+pub const FEWER: &str = r#"rule drop_canary on app when .environment == "canary" and .severity == info and .http.status < 400 {
+  drop as "canary"
+}"#;
+
 /// Where the routes of the ten rules begin.
 const ROUTES: &str = "rule copy_errors";
 
@@ -131,6 +136,7 @@ fn table(name: &str) -> anyhow::Result<Table> {
         partition_key: "toDate(timestamp)".to_owned(),
         sorting_key: "service, timestamp".to_owned(),
         deduplication_window: 10_000,
+        queues_inserts: false,
         version: "26.7".to_owned(),
         timezone: TimeZone::UTC,
     })

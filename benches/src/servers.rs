@@ -16,10 +16,10 @@ use rdkafka::{
 
 use crate::{
     events::{Random, event},
-    ledger::{Ledger, is_kept},
+    ledger::{Keeping, Ledger, is_kept},
     process,
     producer::{Manner, Producer, make_topic},
-    program::ten_rules,
+    program::{FEWER, ten_rules, with_rules},
 };
 
 /// The database of the tables.
@@ -51,6 +51,8 @@ pub struct Setting {
     pub sink: String,
     /// Whether rows are stored. Otherwise only their places are, so that the engine is what limits.
     pub store: bool,
+    /// Which rules run.
+    pub keeping: Keeping,
 }
 
 impl Default for Setting {
@@ -62,6 +64,7 @@ impl Default for Setting {
             engine: String::new(),
             sink: String::new(),
             store: true,
+            keeping: Keeping::Ten,
         }
     }
 }
@@ -110,7 +113,11 @@ impl Servers {
         make_topic(servers.kafka.brokers(), TOPIC, servers.setting.partitions)?;
         servers.sql(&format!("CREATE DATABASE {DATABASE}"))?;
         servers.tables()?;
-        servers.rules(&fs::read_to_string(ten_rules())?)?;
+        let ten = fs::read_to_string(ten_rules())?;
+        servers.rules(&match servers.setting.keeping {
+            Keeping::Ten => ten,
+            Keeping::Fewer => with_rules(&ten, FEWER)?,
+        })?;
         servers.configure()?;
         Ok(servers)
     }
@@ -226,7 +233,7 @@ impl Servers {
 
     /// Produces events round the partitions and notes what must come of each; `go_on` is asked before every event. Returns when the broker has all.
     pub fn produce(&self, go_on: impl FnMut(usize) -> bool) -> anyhow::Result<Ledger> {
-        let mut stream = Stream::new(self.setting.partitions);
+        let mut stream = Stream::new(self.setting.partitions, self.setting.keeping);
         stream.produce(&self.producer(20)?, go_on)?;
         Ok(stream.ledger)
     }
@@ -286,14 +293,15 @@ impl Drop for Servers {
 pub struct Stream {
     random: Random,
     next: usize,
+    keeping: Keeping,
     /// What must come of them.
     pub ledger: Ledger,
 }
 
 impl Stream {
     /// From the first event on.
-    pub fn new(partitions: usize) -> Self {
-        Self { random: Random::new(SEED), next: 0, ledger: Ledger::new(partitions) }
+    pub fn new(partitions: usize, keeping: Keeping) -> Self {
+        Self { random: Random::new(SEED), next: 0, keeping, ledger: Ledger::new(partitions) }
     }
 
     /// Sends on, round the partitions; `go_on` is asked before every event. Returns when the broker has all.
@@ -306,7 +314,7 @@ impl Stream {
             let text = event(&mut self.random, self.next);
             let partition = self.next % self.ledger.partitions();
             producer.send(partition, text.as_bytes())?;
-            self.ledger.note(partition, is_kept(&text)?);
+            self.ledger.note(partition, is_kept(&text, self.keeping)?);
             self.next += 1;
         }
         producer.flush()

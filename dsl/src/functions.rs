@@ -225,8 +225,12 @@ pub enum Takes {
     List,
     /// Any map or record; `any` is narrowed.
     Map,
-    /// Text, list or map (`len`, `reverse`).
+    /// Text, list or map (`reverse`).
     Sized,
+    /// Text, bytes, list or map (`len`).
+    Countable,
+    /// Text or bytes; `any` is narrowed to text.
+    TextOrBytes,
     /// A list of strptime formats; those that are known when the rules are loaded are tried out.
     Formats,
     /// One of these bare names.

@@ -196,7 +196,7 @@ impl Column {
             Type::Int | Type::Float | Type::Number => {
                 matches!(kind, Kind::Ip | Kind::Uuid | Kind::Array | Kind::Map)
             }
-            Type::Text => matches!(kind, Kind::Array | Kind::Map),
+            Type::Text | Type::Bytes => matches!(kind, Kind::Array | Kind::Map),
             Type::Timestamp => !matches!(kind, Kind::Time | Kind::Text | Kind::Other),
             Type::Duration => !matches!(kind, Kind::Int | Kind::Float | Kind::Text | Kind::Other),
             Type::Ip => !matches!(kind, Kind::Ip | Kind::Text | Kind::Other),

@@ -15,6 +15,8 @@ pub enum Type {
     Number,
     /// `string`, UTF-8
     Text,
+    /// `bytes`: as JSON and for sinks Base64 text
+    Bytes,
     /// `timestamp`, nanoseconds since 1970 in UTC
     Timestamp,
     /// `duration`, nanoseconds
@@ -207,6 +209,7 @@ impl fmt::Display for Type {
             Self::Float => "float",
             Self::Number => "number",
             Self::Text => "string",
+            Self::Bytes => "bytes",
             Self::Timestamp => "timestamp",
             Self::Duration => "duration",
             Self::Ip => "ip",

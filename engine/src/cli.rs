@@ -20,6 +20,8 @@ mod given;
 mod import;
 mod infer;
 mod lsp;
+mod place;
+mod print;
 mod pull;
 mod repl;
 mod rewind;

@@ -7,6 +7,7 @@ pub mod dead;
 pub mod deliver;
 pub mod desks;
 pub mod exact;
+pub mod fill;
 pub mod gate;
 pub mod lanes;
 pub mod observe;

@@ -64,10 +64,10 @@ impl From<BindError> for Trouble {
     }
 }
 
-/// Threads that drive connections.
+/// Threads that drive connections; computing has its own.
 const IO_THREADS: usize = 2;
 
-/// Threads for asking servers.
+/// Threads for sending, asking and serving.
 pub fn runtime() -> Result<tokio::runtime::Runtime, Trouble> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(IO_THREADS)

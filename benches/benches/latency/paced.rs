@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use logmon_benches::{
     engine::Engine,
     events::events,
-    ledger::{Ledger, is_kept},
+    ledger::{Keeping, Ledger, is_kept},
     producer::Producer,
     servers::Servers,
 };
@@ -53,7 +53,7 @@ impl Paced {
     /// Connects, for a topic that is still empty.
     pub(crate) fn new(servers: &Servers, linger_ms: u32) -> anyhow::Result<Self> {
         let template = |event: String| {
-            let kept = is_kept(&event)?;
+            let kept = is_kept(&event, Keeping::Ten)?;
             let key = event.find("\"timestamp\":").context("events have times")? + 12;
             let start = key + event[key..].find('"').context("times are text")? + 1;
             let end = start + event[start..].find('"').context("texts end")?;

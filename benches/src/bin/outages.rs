@@ -9,15 +9,19 @@ use std::{
 
 use anyhow::{Context as _, anyhow};
 use logmon_benches::{
+    arguments::Arguments,
     events::events,
+    figures::Figure,
     lookups::Clocked,
+    machine::Machine,
     program::{bound_text, ten_rules, with_rules},
-    report::say,
+    report::{Table, publish, say},
     stages::Desk,
 };
 use logmon_engine::{
     config::Config, lookup::LookupSet, metrics::Metrics, sink::clickhouse::Compression,
 };
+use serde::Serialize;
 
 /// One rule for the program of the stages bench: who a user is.
 const RULES: &str = r#"
@@ -29,12 +33,15 @@ rule person on app when .user.id is present {
 }
 "#;
 
+const SERVICES: [Service; 5] =
+    [Service::Answers, Service::Gone, Service::Hangs, Service::Slow, Service::Lies];
 /// Enough that an outage is more than its first second.
-const SECONDS: u64 = 12;
+const SECONDS: u64 = 6;
+const ROUNDS: usize = 3;
 const EVENTS: usize = 50_000;
 
 /// What a service does with a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 enum Service {
     Answers,
     Gone,
@@ -43,25 +50,42 @@ enum Service {
     Lies,
 }
 
+#[derive(Serialize)]
+struct Results {
+    machine: Machine,
+    /// How often each was measured; figures are medians.
+    rounds: usize,
+    /// Events a second by what the service does.
+    events_per_second: Vec<(Service, f64)>,
+}
+
 fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::read(&["json", "table", "rounds"])?;
+    let rounds = arguments.number("rounds", ROUNDS)?.max(1);
+    let machine = Machine::look();
+    say(&machine.to_string())?;
     let events = events(EVENTS, 7);
     let program = with_rules(&std::fs::read_to_string(ten_rules())?, RULES)?;
-    let mut sound = 0.0;
-    for service in [
-        Service::Answers,
-        Service::Gone,
-        Service::Hangs,
-        Service::Slow,
-        Service::Lies,
-        Service::Answers,
-    ] {
-        let rate = measure(service, &events, &program)?;
-        if sound == 0.0 {
-            sound = rate;
+    let mut rates = SERVICES.map(|service| (service, Figure::default()));
+    for _ in 0..rounds {
+        for (service, rates) in &mut rates {
+            rates.add(measure(*service, &events, &program)?);
         }
-        say(&format!("{service:?}: {rate:.0} events/s, {:.1} % of sound", rate / sound * 100.0))?;
     }
-    Ok(())
+    let events_per_second: Vec<(Service, f64)> =
+        rates.into_iter().map(|(service, rates)| (service, rates.summary().median)).collect();
+    let sound = events_per_second[0].1;
+    let mut table = Table::new(
+        "Events a second of one thread by what the service of a lookup does, medians of interleaved rounds:",
+        &["service", "events/s", "% of sound"],
+    );
+    for (service, rate) in &events_per_second {
+        table.row(
+            format!("{service:?}").to_lowercase(),
+            [format!("{rate:.0}"), format!("{:.1}", rate / sound * 100.0)],
+        );
+    }
+    publish(&arguments, &Results { machine, rounds, events_per_second }, &[table])
 }
 
 /// Events a second of wall time, one thread, while the service does that.

@@ -257,6 +257,8 @@ fn takes(takes: Takes) -> String {
         Takes::List => "list".to_owned(),
         Takes::Map => "map".to_owned(),
         Takes::Sized => "string | list | map".to_owned(),
+        Takes::Countable => "string | bytes | list | map".to_owned(),
+        Takes::TextOrBytes => "string | bytes".to_owned(),
         Takes::Formats => "list<string>".to_owned(),
         Takes::Choice(options) => options.join(" | "),
         Takes::Regex => "re\"…\"".to_owned(),

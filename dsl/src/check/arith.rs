@@ -112,6 +112,7 @@ impl Checker<'_> {
             Type::Text => "string",
             Type::Ip => "ip",
             Type::Cidr => "cidr",
+            Type::Bytes => "bytes",
             Type::Timestamp => "timestamp",
             Type::Duration => "duration",
             Type::Severity => "parse_severity",

@@ -258,23 +258,31 @@ impl Checker<'_> {
                 let found = self.expr(e, None)?;
                 self.fit(found, &Ty::optional(Type::map(Type::Any)), &place).map(value)
             }
-            Takes::Sized => {
+            Takes::Sized | Takes::Countable => {
                 let found = self.expr(e, None)?;
-                let fits = matches!(
-                    found.base(),
-                    Type::Text
-                        | Type::List(_)
-                        | Type::Map(_)
-                        | Type::Record(_)
-                        | Type::Any
-                        | Type::Null
-                );
+                let bytes = matches!(param.takes, Takes::Countable);
+                let fits = match found.base() {
+                    Type::Bytes => bytes,
+                    Type::Text | Type::List(_) | Type::Map(_) | Type::Record(_) => true,
+                    Type::Any | Type::Null => true,
+                    _ => false,
+                };
                 if !fits {
-                    let message =
-                        format!("{place} takes text, a list or a map, not `{}`", said(&found.ty));
+                    let bytes = if bytes { ", bytes" } else { "" };
+                    let message = format!(
+                        "{place} takes text{bytes}, a list or a map, not `{}`",
+                        said(&found.ty)
+                    );
                     return self.fail(Code::E101, found.span, message);
                 }
                 Some(value(found))
+            }
+            Takes::TextOrBytes => {
+                let found = self.expr(e, Some(&Type::Text))?;
+                if *found.base() == Type::Bytes {
+                    return Some(value(found));
+                }
+                self.fit(found, &Ty::optional(Type::Text), &place).map(value)
             }
             Takes::Formats => {
                 self.time_formats(e);

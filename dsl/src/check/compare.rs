@@ -159,6 +159,7 @@ impl Checker<'_> {
                 || matches!(
                     ty,
                     Type::Text
+                        | Type::Bytes
                         | Type::Timestamp
                         | Type::Duration
                         | Type::Severity

@@ -18,6 +18,7 @@ const NAMED: &[(&str, Type)] = &[
     ("int", Type::Int),
     ("float", Type::Float),
     ("string", Type::Text),
+    ("bytes", Type::Bytes),
     ("timestamp", Type::Timestamp),
     ("duration", Type::Duration),
     ("ip", Type::Ip),
@@ -280,10 +281,6 @@ impl Checker<'_> {
         if let Some(bare) = name.bare() {
             if let Some((_, ty)) = NAMED.iter().find(|(known, _)| *known == bare) {
                 return Some(Ty::required(ty.clone()));
-            }
-            if bare == "bytes" {
-                self.later(name.span, "the type `bytes`");
-                return None;
             }
         }
         if let Some(id) = self.catalog.find(self.place.unit, Space::Type, name) {

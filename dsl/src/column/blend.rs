@@ -32,6 +32,7 @@ pub fn narrow(arena: &mut Arena, column: &Arc<Column>, ty: &Type) -> Arc<Column>
         | (Column::Cidr(_), Type::Cidr)
         | (Column::Severity(_), Type::Severity)
         | (Column::Text(_), Type::Text | Type::Any)
+        | (Column::Bytes(_), Type::Bytes)
         | (Column::Json(_), Type::Any)
         | (Column::Record(_), Type::Record(_) | Type::Map(_) | Type::Any) => column.clone(),
         (Column::Int(cells), Type::Float) => Arc::new(Column::Float(Cells {
@@ -49,6 +50,7 @@ pub fn narrow(arena: &mut Arena, column: &Arc<Column>, ty: &Type) -> Arc<Column>
             | Column::Duration(_)
             | Column::Ip(_)
             | Column::Cidr(_)
+            | Column::Bytes(_)
             | Column::Severity(_)
             | Column::Record(_),
             _,
@@ -70,6 +72,7 @@ pub fn to_json(arena: &mut Arena, column: &Column) -> Vec<View> {
         | Column::Duration(_)
         | Column::Ip(_)
         | Column::Cidr(_)
+        | Column::Bytes(_)
         | Column::Severity(_)
         | Column::Record(_) => {
             let mut builder = Builder::new(arena, &Type::Any, column.len());
@@ -82,6 +85,22 @@ pub fn to_json(arena: &mut Arena, column: &Column) -> Vec<View> {
                 _ => Vec::new(),
             }
         }
+    }
+}
+
+/// Returns the column with bytes as the Base64 text that stands for them outside of expressions.
+pub fn without_bytes(arena: &mut Arena, column: Arc<Column>) -> Arc<Column> {
+    match &*column {
+        Column::Bytes(_) => Arc::new(Column::Text(to_json(arena, &column))),
+        Column::Record(record) => Arc::new(Column::Record(Record {
+            fields: record
+                .fields
+                .iter()
+                .map(|(key, column)| (key.clone(), without_bytes(arena, column.clone())))
+                .collect(),
+            state: record.state.clone(),
+        })),
+        _ => column,
     }
 }
 
@@ -129,6 +148,7 @@ fn missing_like(column: &Column) -> Column {
         Column::Cidr(_) => Column::Cidr(Cells::absent(rows, why)),
         Column::Severity(_) => Column::Severity(Cells::absent(rows, why)),
         Column::Text(_) => Column::Text(vec![View::MISSING; rows]),
+        Column::Bytes(_) => Column::Bytes(vec![View::MISSING; rows]),
         Column::Json(_) => Column::Json(vec![View::MISSING; rows]),
         Column::Record(record) => Column::Record(Record {
             fields: record
@@ -170,7 +190,9 @@ fn overlay(base: &mut Column, over: &Column, mask: &Mask) {
         (Column::Ip(a), Column::Ip(b)) => cells(a, b, mask),
         (Column::Cidr(a), Column::Cidr(b)) => cells(a, b, mask),
         (Column::Severity(a), Column::Severity(b)) => cells(a, b, mask),
-        (Column::Text(a), Column::Text(b)) | (Column::Json(a), Column::Json(b)) => {
+        (Column::Text(a), Column::Text(b))
+        | (Column::Bytes(a), Column::Bytes(b))
+        | (Column::Json(a), Column::Json(b)) => {
             for row in mask.rows() {
                 a[row] = b[row];
             }
@@ -221,6 +243,7 @@ impl Builder {
             Type::Int => Column::Int(Cells::with_capacity(rows)),
             Type::Float => Column::Float(Cells::with_capacity(rows)),
             Type::Text | Type::Enum(_) => Column::Text(Vec::with_capacity(rows)),
+            Type::Bytes => Column::Bytes(Vec::with_capacity(rows)),
             Type::Timestamp => Column::Timestamp(Cells::with_capacity(rows)),
             Type::Duration => Column::Duration(Cells::with_capacity(rows)),
             Type::Ip => Column::Ip(Cells::with_capacity(rows)),
@@ -283,6 +306,11 @@ impl Builder {
                 Value::Absent(why) => View::absent(why),
                 _ => View::absent(Absence::Type),
             }),
+            Column::Bytes(views) => views.push(match value {
+                Value::Bytes(it) => place(arena, self.base, text, Kind::Text, &it),
+                Value::Absent(why) => View::absent(why),
+                _ => View::absent(Absence::Type),
+            }),
             Column::Json(views) => views.push(json_view(arena, self.base, text, &value)),
             Column::Record(_) => {}
         }
@@ -326,7 +354,8 @@ fn json_view(arena: &Arena, base: usize, text: &mut Vec<u8>, value: &Value<'_>) 
             Kind::Number
         }
         Value::Float(_) => return View::absent(Absence::OutOfRange),
-        Value::Timestamp(_)
+        Value::Bytes(_)
+        | Value::Timestamp(_)
         | Value::Duration(_)
         | Value::Ip(_)
         | Value::Cidr(_)

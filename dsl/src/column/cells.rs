@@ -106,6 +106,8 @@ pub enum Column {
     Severity(Cells<Severity>),
     /// Text. Views are of kind `Absent` or `Text` only.
     Text(Vec<View>),
+    /// Bytes. Views of kind `Absent` or `Text` only, and what they point at need not be UTF-8.
+    Bytes(Vec<View>),
     /// Undecoded JSON, also lists and maps. Views of any kind but `Spread`.
     Json(Vec<View>),
     /// Several named columns (a record of known shape).
@@ -131,7 +133,7 @@ impl Column {
             Self::Ip(cells) => cells.state.len(),
             Self::Cidr(cells) => cells.state.len(),
             Self::Severity(cells) => cells.state.len(),
-            Self::Text(views) | Self::Json(views) => views.len(),
+            Self::Text(views) | Self::Bytes(views) | Self::Json(views) => views.len(),
             Self::Record(record) => record.state.len(),
         }
     }
@@ -151,7 +153,9 @@ impl Column {
             Self::Ip(cells) => cells.state[row],
             Self::Cidr(cells) => cells.state[row],
             Self::Severity(cells) => cells.state[row],
-            Self::Text(views) | Self::Json(views) => return views[row].absence(),
+            Self::Text(views) | Self::Bytes(views) | Self::Json(views) => {
+                return views[row].absence();
+            }
             Self::Record(record) => record.state[row],
         };
         Absence::from_code(state)
@@ -168,7 +172,7 @@ impl Column {
             Self::Ip(cells) => zeros(&cells.state),
             Self::Cidr(cells) => zeros(&cells.state),
             Self::Severity(cells) => zeros(&cells.state),
-            Self::Text(views) | Self::Json(views) => {
+            Self::Text(views) | Self::Bytes(views) | Self::Json(views) => {
                 Mask::from_fn(views.len(), |row| views[row].is_present())
             }
             Self::Record(record) => zeros(&record.state),
@@ -192,6 +196,9 @@ impl Column {
             Self::Cidr(cells) => Self::Cidr(cells.gather(rows)),
             Self::Severity(cells) => Self::Severity(cells.gather(rows)),
             Self::Text(views) => Self::Text(rows.iter().map(|&row| views[row as usize]).collect()),
+            Self::Bytes(views) => {
+                Self::Bytes(rows.iter().map(|&row| views[row as usize]).collect())
+            }
             Self::Json(views) => Self::Json(rows.iter().map(|&row| views[row as usize]).collect()),
             Self::Record(record) => Self::Record(Record {
                 fields: record

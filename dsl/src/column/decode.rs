@@ -2,6 +2,8 @@
 
 mod times;
 
+use base64::Engine as _;
+
 use super::{
     cells::{Cells, Column},
     json, register,
@@ -92,6 +94,7 @@ pub fn column(arena: &mut Arena, views: &[View], ty: &Type, coerce: bool) -> Col
             }
             Column::Text(texts)
         }
+        Type::Bytes => Column::Bytes(bytes(arena, views)),
         Type::Number => kinds(views, |kind| kind == Kind::Number),
         Type::List(_) => kinds(views, |kind| kind == Kind::Array),
         Type::Map(_) | Type::Record(_) => kinds(views, |kind| kind == Kind::Object),
@@ -148,6 +151,32 @@ fn texts(arena: &mut Arena, views: &[View], coerce: bool) -> Vec<View> {
         }
     }
     texts
+}
+
+/// The bytes behind Base64 text.
+fn bytes(arena: &mut Arena, views: &[View]) -> Vec<View> {
+    let mut found = texts(arena, views, false);
+    for view in &mut found {
+        if view.is_absent() {
+            continue;
+        }
+        *view = match base64(arena.get(*view)) {
+            Some(bytes) => arena.text(&bytes),
+            None => View::absent(Absence::Parse),
+        };
+    }
+    found
+}
+
+/// Reads Base64, standard or URL-safe, padded or not.
+pub fn base64(text: &[u8]) -> Option<Vec<u8>> {
+    use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+    let padding = text.iter().rev().take_while(|&&byte| byte == b'=').count();
+    if padding > 2 {
+        return None;
+    }
+    let digits = &text[..text.len() - padding];
+    STANDARD_NO_PAD.decode(digits).or_else(|_| URL_SAFE_NO_PAD.decode(digits)).ok()
 }
 
 /// Returns the view with its escapes resolved; other views as they are.

@@ -2,6 +2,8 @@
 
 use std::io::Write as _;
 
+use base64::Engine as _;
+
 use super::{
     cells::{Cells, Column, Record},
     json,
@@ -17,6 +19,7 @@ pub fn plain(out: &mut Vec<u8>, value: &Value<'_>) {
         Value::Int(number) => json::write_int(out, *number),
         Value::Float(number) => json::write_float(out, *number),
         Value::Text(text) | Value::Json(text) => out.extend_from_slice(text.as_bytes()),
+        Value::Bytes(bytes) => base64(out, bytes),
         Value::Timestamp(nanos) => timestamp(out, *nanos),
         Value::Duration(nanos) => duration(out, *nanos),
         Value::Ip(address) => ip(out, *address),
@@ -25,12 +28,19 @@ pub fn plain(out: &mut Vec<u8>, value: &Value<'_>) {
     }
 }
 
+/// Appends bytes as Base64, standard and padded.
+pub fn base64(out: &mut Vec<u8>, bytes: &[u8]) {
+    let text = base64::engine::general_purpose::STANDARD.encode(bytes);
+    out.extend_from_slice(text.as_bytes());
+}
+
 /// Appends a value as JSON; absent is null.
 pub fn json(out: &mut Vec<u8>, value: &Value<'_>) {
     match value {
         Value::Absent(_) => out.extend_from_slice(b"null"),
         Value::Text(text) => json::write_string(out, text.as_bytes()),
-        Value::Timestamp(_)
+        Value::Bytes(_)
+        | Value::Timestamp(_)
         | Value::Duration(_)
         | Value::Ip(_)
         | Value::Cidr(_)
@@ -71,6 +81,7 @@ pub fn cell(out: &mut Vec<u8>, arena: &Arena, column: &Column, row: usize) {
         | Column::Duration(_)
         | Column::Ip(_)
         | Column::Cidr(_)
+        | Column::Bytes(_)
         | Column::Severity(_) => json(out, &value(arena, column, row)),
     }
 }
@@ -115,6 +126,10 @@ pub fn value<'a>(arena: &'a Arena, column: &Column, row: usize) -> Value<'a> {
         Column::Ip(cells) => of(cells, row, Value::Ip),
         Column::Cidr(cells) => of(cells, row, Value::Cidr),
         Column::Severity(cells) => of(cells, row, Value::Severity),
+        Column::Bytes(views) => match views[row].absence() {
+            Some(why) => Value::Absent(why),
+            None => Value::Bytes(arena.get(views[row]).into()),
+        },
         Column::Text(views) | Column::Json(views) => view_value(arena, views[row]),
         Column::Record(record) => {
             if let Some(why) = Absence::from_code(record.state[row]) {

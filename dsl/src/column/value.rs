@@ -193,6 +193,8 @@ pub enum Value<'a> {
     Float(f64),
     /// UTF-8 text.
     Text(Cow<'a, str>),
+    /// Bytes, whatever they say.
+    Bytes(Cow<'a, [u8]>),
     /// Nanoseconds since 1970, UTC.
     Timestamp(i64),
     /// Nanoseconds.
@@ -241,6 +243,7 @@ impl<'a> Value<'a> {
             Self::Int(v) => Value::Int(v),
             Self::Float(v) => Value::Float(v),
             Self::Text(v) => Value::Text(Cow::Owned(v.into_owned())),
+            Self::Bytes(v) => Value::Bytes(Cow::Owned(v.into_owned())),
             Self::Timestamp(v) => Value::Timestamp(v),
             Self::Duration(v) => Value::Duration(v),
             Self::Ip(v) => Value::Ip(v),

@@ -208,6 +208,9 @@ impl Machine<'_> {
     /// Writes the node's own field and nothing else.
     fn put_own(&mut self, node: NodeId, column: &Arc<Column>, rows: &Mask) {
         let interior = self.plan.layout.node(node).is_interior();
+        let text = matches!(**column, Column::Bytes(_))
+            .then(|| blend::without_bytes(&mut self.batch.arena, column.clone()));
+        let column = text.as_ref().unwrap_or(column);
         let field = &self.batch.fields[node.index()];
         let full = rows.is_full();
         let new = if full {

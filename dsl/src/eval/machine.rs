@@ -81,6 +81,7 @@ pub(super) fn borrowed<'a>(value: &'a Value<'_>) -> Value<'a> {
     match value {
         Value::Text(text) => Value::text(text),
         Value::Json(text) => Value::Json(std::borrow::Cow::Borrowed(text)),
+        Value::Bytes(bytes) => Value::Bytes(std::borrow::Cow::Borrowed(bytes)),
         Value::Absent(why) => Value::Absent(*why),
         Value::Bool(v) => Value::Bool(*v),
         Value::Int(v) => Value::Int(*v),
@@ -437,6 +438,12 @@ impl<'m> Machine<'m> {
         blend::blend(arena, base, &over, mask)
     }
 
+    /// An expression's values as they leave the machine: bytes as Base64 text.
+    pub(super) fn sent(&mut self, id: ExprId, within: &Mask) -> Arc<Column> {
+        let column = self.column(id, within);
+        blend::without_bytes(&mut self.batch.arena, column)
+    }
+
     fn field(&mut self, node: NodeId, within: &Mask) -> Arc<Column> {
         if self.plan.layout.node(node).is_interior() {
             Arc::new(fields::assemble(self, node, within))
@@ -491,6 +498,7 @@ pub(super) fn truth(column: &Column, within: &Mask) -> Mask {
         | Column::Cidr(_)
         | Column::Severity(_)
         | Column::Text(_)
+        | Column::Bytes(_)
         | Column::Record(_) => Mask::none(column.len()),
     };
     holds.and(within)
@@ -522,6 +530,7 @@ pub(super) fn fits(column: &Column, ty: &Type) -> bool {
         Type::Int => matches!(column, Column::Int(_)),
         Type::Float => matches!(column, Column::Float(_)),
         Type::Text | Type::Enum(_) => matches!(column, Column::Text(_)),
+        Type::Bytes => matches!(column, Column::Bytes(_)),
         Type::Timestamp => matches!(column, Column::Timestamp(_)),
         Type::Duration => matches!(column, Column::Duration(_)),
         Type::Ip => matches!(column, Column::Ip(_)),

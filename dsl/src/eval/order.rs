@@ -125,7 +125,9 @@ pub(super) fn columns(
 /// Text stands for an address, a time, a duration or a severity where the other side is one. Lists and maps are equal or not, and have no order: unequal ones
 /// give `None`.
 pub(super) fn compare(a: &Value<'_>, b: &Value<'_>) -> Option<Ordering> {
-    use Value::{Absent, Bool, Cidr, Duration, Float, Int, Ip, Json, Severity, Text, Timestamp};
+    use Value::{
+        Absent, Bool, Bytes, Cidr, Duration, Float, Int, Ip, Json, Severity, Text, Timestamp,
+    };
     match (a, b) {
         (Absent(_), _) | (_, Absent(_)) => None,
         (Bool(a), Bool(b)) => Some(a.cmp(b)),
@@ -136,6 +138,7 @@ pub(super) fn compare(a: &Value<'_>, b: &Value<'_>) -> Option<Ordering> {
         (Int(a), Float(b)) => int_float(*a, *b),
         (Float(a), Int(b)) => int_float(*b, *a).map(Ordering::reverse),
         (Text(a), Text(b)) => Some(a.as_bytes().cmp(b.as_bytes())),
+        (Bytes(a), Bytes(b)) => Some(a.cmp(b)),
         (Ip(a), Ip(b)) => Some(a.cmp(b)),
         (Cidr(a), Cidr(b)) => Some(a.cmp(b)),
         (Severity(a), Severity(b)) => Some(a.cmp(b)),
@@ -155,6 +158,7 @@ fn read_as(text: &str, like: &Value<'_>) -> Option<Value<'static>> {
         Value::Timestamp(_) => decode::timestamp(bytes).ok().map(Value::Timestamp),
         Value::Duration(_) => decode::duration(bytes).ok().map(Value::Duration),
         Value::Severity(_) => decode::severity(bytes).map(Value::Severity),
+        Value::Bytes(_) => decode::base64(bytes).map(|bytes| Value::Bytes(bytes.into())),
         Value::Absent(_)
         | Value::Bool(_)
         | Value::Int(_)

@@ -412,6 +412,6 @@ fn in_set(
             value @ (Value::Int(_) | Value::Float(_)) => number(value),
             _ => false,
         }),
-        Column::Record(_) => Mask::none(within.len()),
+        Column::Bytes(_) | Column::Record(_) => Mask::none(within.len()),
     }
 }

@@ -145,6 +145,7 @@ fn build(picks: &[Pick<'_>], bases: &[usize], ty: &Type, next: &mut usize) -> Co
             _ => None,
         })),
         Type::Text | Type::Enum(_) => Column::Text(views(picks, bases, at)),
+        Type::Bytes => Column::Bytes(views(picks, bases, at)),
         Type::Record(shape) if !shape.open => {
             let state = picks.iter().map(|pick| match pick {
                 Pick::Absent(why) => *why as u8,
@@ -226,7 +227,7 @@ fn flatten(arena: &Arena, column: &Column, bytes: &mut Vec<u8>, cells: &mut Vec<
             }
             Column::Cidr(values) => Cell::Cidr(Box::new(values.values[0])),
             Column::Severity(values) => Cell::Severity(values.values[0]),
-            Column::Text(views) | Column::Json(views) => {
+            Column::Text(views) | Column::Bytes(views) | Column::Json(views) => {
                 let view = View::new(views[0].kind(), bytes.len(), views[0].len());
                 bytes.extend_from_slice(arena.get(views[0]));
                 Cell::View(view)

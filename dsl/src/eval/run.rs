@@ -434,7 +434,7 @@ impl<'m> Run<'m> {
             let args = target
                 .args
                 .iter()
-                .map(|(path, value)| (path.clone(), self.machine.column(*value, rows)))
+                .map(|(path, value)| (path.clone(), self.machine.sent(*value, rows)))
                 .collect();
             let mut emit_ix = Vec::with_capacity(rows.count());
             for row in rows.rows() {

@@ -242,7 +242,7 @@ fn roll(
         let args = target
             .args
             .iter()
-            .map(|(path, value)| (path.clone(), machine.column(*value, &all)))
+            .map(|(path, value)| (path.clone(), machine.sent(*value, &all)))
             .collect();
         routed.push(Routed {
             sink: target.sink,

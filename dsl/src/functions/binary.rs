@@ -2,7 +2,7 @@
 //!
 //! Invariant: what comes out of compressed text is bounded, however little went in.
 
-use std::io::Read as _;
+use std::{borrow::Cow, io::Read as _};
 
 use base64::Engine as _;
 
@@ -11,7 +11,8 @@ use super::{
     encoding::{entry, unhex},
     items,
     signature::{
-        TEXT, UNREADABLE, WRONG_TYPE, choice_arg, json_ref, may, maybe_text, needs, text, text_ref,
+        BLOB, TEXT, UNREADABLE, WRONG_TYPE, choice_arg, json_ref, may, maybe_text, needs, text,
+        text_ref, value_arg,
     },
     strings::LONGEST,
     twin::{STORED, Sql},
@@ -49,27 +50,27 @@ pub(super) const FUNCTIONS: &[Function] = &[
     ),
     entry(
         "decode_gzip",
-        &[needs("s", TEXT), may("from", FROM)],
+        &[needs("s", BLOB), may("from", FROM)],
         maybe_text,
-        "The text behind gzip, whose bytes stand in the text as Base64 (or `hex`); absent if it is longer than 1 MiB.",
+        "The text behind gzip: of bytes, or of a text in which they stand as Base64 (or `hex`); absent if it is longer than 1 MiB.",
         &[("decode_gzip(\"H4sIAAAAAAAC/8tIzcnJBwCGphA2BQAAAA==\")", "\"hello\"")],
         Kernel::Rows(|args, _| unpacked(args, gunzip)),
         Sql::None(STORED),
     ),
     entry(
         "decode_zstd",
-        &[needs("s", TEXT), may("from", FROM)],
+        &[needs("s", BLOB), may("from", FROM)],
         maybe_text,
-        "The text behind Zstandard, whose bytes stand in the text as Base64 (or `hex`); absent if it is longer than 1 MiB.",
+        "The text behind Zstandard: of bytes, or of a text in which they stand as Base64 (or `hex`); absent if it is longer than 1 MiB.",
         &[("decode_zstd(\"KLUv/SAFKQAAaGVsbG8=\")", "\"hello\"")],
         Kernel::Rows(|args, _| unpacked(args, unzstd)),
         Sql::None(STORED),
     ),
     entry(
         "decode_charset",
-        &[needs("s", TEXT), needs("charset", TEXT), may("from", FROM)],
+        &[needs("s", BLOB), needs("charset", TEXT), may("from", FROM)],
         maybe_text,
-        "The text behind bytes in another charset (by its name on the web: `latin1`, `windows-1252`, `shift_jis`), which stand in the text as Base64, `hex`, or `text` of one character a byte.",
+        "The text behind bytes in another charset (by its name on the web: `latin1`, `windows-1252`, `shift_jis`), or in a text in which they stand as Base64, `hex`, or `text` of one character a byte.",
         &[("decode_charset(\"R3L832U=\", \"latin1\")", "\"Grüße\"")],
         Kernel::Rows(decode_charset),
         Sql::None(STORED),
@@ -141,8 +142,16 @@ fn encode_csv<'a>(args: &[RowArg<'a>], _: &RowContext<'a>) -> Value<'a> {
     Value::owned(out)
 }
 
-/// The bytes that stand in a text.
-fn bytes_in(text: &str, from: Option<&str>) -> Option<Vec<u8>> {
+/// The argument's bytes, or those that stand in its text. `None`: it has another type; the inner one: the text holds none.
+fn bytes_in<'x>(args: &'x [RowArg<'_>], from: Option<&str>) -> Option<Option<Cow<'x, [u8]>>> {
+    match value_arg(args, 0) {
+        Some(Value::Bytes(bytes)) => Some(Some(Cow::Borrowed(bytes))),
+        Some(Value::Text(text)) => Some(bytes_of(text, from).map(Cow::Owned)),
+        _ => None,
+    }
+}
+
+fn bytes_of(text: &str, from: Option<&str>) -> Option<Vec<u8>> {
     match from {
         Some("hex") => unhex(text),
         Some("text") => text.chars().map(|c| u8::try_from(c).ok()).collect(),
@@ -155,9 +164,8 @@ fn bytes_in(text: &str, from: Option<&str>) -> Option<Vec<u8>> {
 }
 
 fn unpacked<'a>(args: &[RowArg<'a>], unpack: fn(&[u8]) -> Option<Vec<u8>>) -> Value<'a> {
-    let Some(text) = text_ref(args, 0) else { return WRONG_TYPE };
-    let unpacked = bytes_in(text, choice_arg(args, 1)).and_then(|bytes| unpack(&bytes));
-    match unpacked {
+    let Some(bytes) = bytes_in(args, choice_arg(args, 1)) else { return WRONG_TYPE };
+    match bytes.and_then(|bytes| unpack(&bytes)) {
         Some(bytes) if bytes.len() > LONGEST => Value::Absent(Absence::OutOfRange),
         Some(bytes) => String::from_utf8(bytes).map_or(UNREADABLE, Value::owned),
         None => UNREADABLE,
@@ -182,11 +190,12 @@ fn unzstd(bytes: &[u8]) -> Option<Vec<u8>> {
 }
 
 fn decode_charset<'a>(args: &[RowArg<'a>], _: &RowContext<'a>) -> Value<'a> {
-    let Some((text, charset)) = text_ref(args, 0).zip(text_ref(args, 1)) else { return WRONG_TYPE };
+    let Some(charset) = text_ref(args, 1) else { return WRONG_TYPE };
     let Some(encoding) = encoding_rs::Encoding::for_label(charset.as_bytes()) else {
         return Value::Absent(Absence::OutOfRange);
     };
-    let Some(bytes) = bytes_in(text, choice_arg(args, 2)) else { return UNREADABLE };
+    let Some(bytes) = bytes_in(args, choice_arg(args, 2)) else { return WRONG_TYPE };
+    let Some(bytes) = bytes else { return UNREADABLE };
     match encoding.decode_without_bom_handling_and_without_replacement(&bytes) {
         Some(text) => Value::owned(text.into_owned()),
         None => UNREADABLE,

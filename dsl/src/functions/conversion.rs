@@ -2,6 +2,7 @@
 
 use super::{
     Family, Function, Kernel, Param, RowArg, Takes,
+    encoding::unhex,
     read::{self, SeverityScheme, Unit},
     show,
     signature::{
@@ -11,7 +12,7 @@ use super::{
     twin::{Nulls, STORED, Sql, When, twin},
 };
 use crate::{
-    column::{Absence, Cidr, Value},
+    column::{Absence, Cidr, Value, decode},
     eval::RowContext,
     types::{Ty, Type},
 };
@@ -49,12 +50,15 @@ pub const FUNCTIONS: &[Function] = &[
         "string",
         &[needs("x", Takes::Any)],
         |args| match type_at(args, 0) {
-            Type::Any | Type::Null | Type::List(_) | Type::Map(_) | Type::Record(_) => {
-                Ty::optional(Type::Text)
-            }
+            Type::Any
+            | Type::Null
+            | Type::Bytes
+            | Type::List(_)
+            | Type::Map(_)
+            | Type::Record(_) => Ty::optional(Type::Text),
             _ => Ty::required(Type::Text),
         },
-        "The value as text; lists and maps have none (`encode_json` writes them).",
+        "The value as text; lists and maps have none (`encode_json` writes them), nor have bytes that are not UTF-8.",
         &[("string(42)", "\"42\""), ("string(5m)", "\"5m\"")],
         Kernel::Rows(to_text),
         twin("toString({0})").note("times, durations and severities have another spelling there"),
@@ -80,6 +84,19 @@ pub const FUNCTIONS: &[Function] = &[
         &[("duration(\"90s\")", "\"1m30s\"")],
         Kernel::Rows(to_duration),
         Sql::None("there is no type for a column of durations"),
+    ),
+    entry(
+        "bytes",
+        &[needs("x", Takes::Any), may("from", Takes::Choice(&["base64", "hex"]))],
+        |args| converted(args, Type::Bytes, &[Type::Bytes]),
+        "The bytes of a text in UTF-8, or those that stand in it as `base64` or `hex`. As JSON, and in a column, bytes are Base64 text.",
+        &[
+            ("bytes(\"hi!\")", "\"aGkh\""),
+            ("bytes(\"686921\", from: hex) == bytes(\"hi!\")", "true"),
+            ("string(bytes(\"aGkh\", from: base64))", "\"hi!\""),
+        ],
+        Kernel::Rows(to_bytes),
+        Sql::None("a column holds bytes as Base64 text"),
     ),
     entry(
         "ip",
@@ -249,6 +266,10 @@ fn to_bool<'a>(args: &[RowArg<'a>], _: &RowContext<'a>) -> Value<'a> {
 fn to_text<'a>(args: &[RowArg<'a>], _: &RowContext<'a>) -> Value<'a> {
     match value_arg(args, 0) {
         Some(Value::Text(text)) => Value::Text(text.clone()),
+        Some(Value::Bytes(bytes)) => match std::str::from_utf8(bytes) {
+            Ok(text) => Value::owned(text.to_owned()),
+            Err(_) => Value::Absent(Absence::Parse),
+        },
         None | Some(Value::Json(_) | Value::Absent(_)) => WRONG_TYPE,
         Some(value) => {
             let mut out = String::new();
@@ -292,6 +313,21 @@ fn to_duration<'a>(args: &[RowArg<'a>], _: &RowContext<'a>) -> Value<'a> {
         Some(Value::Duration(nanos)) => Value::Duration(*nanos),
         Some(Value::Text(text)) => {
             Value::or_absent(read::duration(text).map(Value::Duration), Absence::Parse)
+        }
+        _ => WRONG_TYPE,
+    }
+}
+
+fn to_bytes<'a>(args: &[RowArg<'a>], _: &RowContext<'a>) -> Value<'a> {
+    match value_arg(args, 0) {
+        Some(Value::Bytes(bytes)) => Value::Bytes(bytes.clone()),
+        Some(Value::Text(text)) => {
+            let read = match choice_arg(args, 1) {
+                Some("base64") => decode::base64(text.as_bytes()),
+                Some(_) => unhex(text),
+                None => Some(text.as_bytes().to_vec()),
+            };
+            Value::or_absent(read.map(|bytes| Value::Bytes(bytes.into())), Absence::Parse)
         }
         _ => WRONG_TYPE,
     }
@@ -341,6 +377,7 @@ fn type_of<'a>(args: &[RowArg<'a>], _: &RowContext<'a>) -> Value<'a> {
         Value::Int(_) => "int",
         Value::Float(_) => "float",
         Value::Text(_) => "string",
+        Value::Bytes(_) => "bytes",
         Value::Timestamp(_) => "timestamp",
         Value::Duration(_) => "duration",
         Value::Ip(_) => "ip",
@@ -374,6 +411,7 @@ fn is_empty<'a>(args: &[RowArg<'a>], _: &RowContext<'a>) -> Value<'a> {
     Value::Bool(match value_arg(args, 0) {
         None | Some(Value::Absent(_)) => true,
         Some(Value::Text(text)) => text.is_empty(),
+        Some(Value::Bytes(bytes)) => bytes.is_empty(),
         Some(Value::Json(raw)) => is_empty_json(raw),
         Some(_) => false,
     })

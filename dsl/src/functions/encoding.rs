@@ -6,12 +6,16 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
 use super::{
     Family, Function, Kernel, Param, RowArg, Takes, items, show,
     signature::{
-        BOOL, TEXT, UNREADABLE, WRONG_TYPE, json_ref, may, maybe_text, needs, text, text_arg,
-        text_ref, value_arg,
+        BLOB, BOOL, TEXT, UNREADABLE, WRONG_TYPE, bytes_ref, json_ref, may, maybe_text, needs,
+        text, text_arg, text_ref, value_arg,
     },
     twin::{STORED, Sql, When, twin},
 };
-use crate::{column::Value, eval::RowContext, types::Ty};
+use crate::{
+    column::{Value, decode},
+    eval::RowContext,
+    types::Ty,
+};
 
 /// Everything but the unreserved characters of RFC 3986.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
@@ -38,13 +42,13 @@ pub const FUNCTIONS: &[Function] = &[
     ),
     entry(
         "encode_base64",
-        &[needs("s", TEXT)],
+        &[needs("s", BLOB)],
         text,
-        "The text's bytes in Base64.",
+        "The bytes in Base64.",
         &[("encode_base64(\"hi!\")", "\"aGkh\"")],
         Kernel::Rows(|args, _| {
-            text_ref(args, 0).map_or(WRONG_TYPE, |text| {
-                Value::owned(base64::engine::general_purpose::STANDARD.encode(text))
+            bytes_ref(args, 0).map_or(WRONG_TYPE, |bytes| {
+                Value::owned(base64::engine::general_purpose::STANDARD.encode(bytes))
             })
         }),
         twin("base64Encode({0})"),
@@ -57,19 +61,19 @@ pub const FUNCTIONS: &[Function] = &[
         &[("decode_base64(\"aGkh\")", "\"hi!\"")],
         Kernel::Rows(|args, _| {
             let Some(text) = text_ref(args, 0) else { return WRONG_TYPE };
-            decoded(decode_base64(text))
+            decoded(decode::base64(text.as_bytes()))
         }),
         twin("nullIf(tryBase64Decode({0}), '')")
             .note("only standard Base64 there; tryBase64URLDecode reads the other"),
     ),
     entry(
         "encode_hex",
-        &[needs("s", TEXT)],
+        &[needs("s", BLOB)],
         text,
-        "The text's bytes as lower-case hex digits.",
+        "The bytes as lower-case hex digits.",
         &[("encode_hex(\"hi\")", "\"6869\"")],
         Kernel::Rows(|args, _| {
-            text_ref(args, 0).map_or(WRONG_TYPE, |text| Value::owned(hex(text.as_bytes())))
+            bytes_ref(args, 0).map_or(WRONG_TYPE, |bytes| Value::owned(hex(bytes)))
         }),
         twin("lower(hex({0}))"),
     ),
@@ -87,13 +91,13 @@ pub const FUNCTIONS: &[Function] = &[
     ),
     entry(
         "encode_percent",
-        &[needs("s", TEXT)],
+        &[needs("s", BLOB)],
         text,
         "The text with everything but letters, digits and `-_.~` as `%XX`.",
         &[("encode_percent(\"a b/c\")", "\"a%20b%2Fc\"")],
         Kernel::Rows(|args, _| {
-            text_ref(args, 0).map_or(WRONG_TYPE, |text| {
-                Value::owned(percent_encoding::utf8_percent_encode(text, RESERVED).to_string())
+            bytes_ref(args, 0).map_or(WRONG_TYPE, |bytes| {
+                Value::owned(percent_encoding::percent_encode(bytes, RESERVED).to_string())
             })
         }),
         twin("encodeURLComponent({0})").note("`!*'()` are left alone there"),
@@ -134,15 +138,6 @@ pub(super) const fn entry(
 /// Bytes as text, absent where they are none.
 fn decoded(bytes: Option<Vec<u8>>) -> Value<'static> {
     bytes.and_then(|bytes| String::from_utf8(bytes).ok()).map_or(UNREADABLE, Value::owned)
-}
-
-fn decode_base64(text: &str) -> Option<Vec<u8>> {
-    use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
-    let digits = text.trim_end_matches('=');
-    if text.len() - digits.len() > 2 {
-        return None;
-    }
-    STANDARD_NO_PAD.decode(digits).or_else(|_| URL_SAFE_NO_PAD.decode(digits)).ok()
 }
 
 /// Bytes as lower-case hex digits.

@@ -7,7 +7,7 @@ use super::{
     Family, Function, Kernel, Param, RowArg, Takes,
     encoding::hex,
     items,
-    signature::{INT, TEXT, WRONG_TYPE, int_arg, left_out, may, needs, text, text_ref, value_arg},
+    signature::{BLOB, INT, WRONG_TYPE, bytes_ref, int_arg, left_out, may, needs, text, value_arg},
     twin::{STORED, Sql, twin},
 };
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
 pub const FUNCTIONS: &[Function] = &[
     entry(
         "sha256",
-        &[needs("s", TEXT)],
+        &[needs("s", BLOB)],
         text,
         "The SHA-256 of the text.",
         &[(
@@ -32,7 +32,7 @@ pub const FUNCTIONS: &[Function] = &[
     ),
     entry(
         "sha1",
-        &[needs("s", TEXT)],
+        &[needs("s", BLOB)],
         text,
         "The SHA-1 of the text.",
         &[("sha1(\"abc\")", "\"a9993e364706816aba3e25717850c26c9cd0d89d\"")],
@@ -41,7 +41,7 @@ pub const FUNCTIONS: &[Function] = &[
     ),
     entry(
         "md5",
-        &[needs("s", TEXT)],
+        &[needs("s", BLOB)],
         text,
         "The MD5 of the text.",
         &[("md5(\"abc\")", "\"900150983cd24fb0d6963f7d28e17f72\"")],
@@ -50,7 +50,7 @@ pub const FUNCTIONS: &[Function] = &[
     ),
     entry(
         "xxh3",
-        &[needs("s", TEXT)],
+        &[needs("s", BLOB)],
         text,
         "The 64-bit XXH3 of the text: fast, stable, not secret.",
         &[("xxh3(\"abc\")", "\"78af5f94892f3950\"")],
@@ -59,7 +59,7 @@ pub const FUNCTIONS: &[Function] = &[
     ),
     entry(
         "crc32",
-        &[needs("s", TEXT)],
+        &[needs("s", BLOB)],
         text,
         "The CRC-32 (IEEE) of the text.",
         &[("crc32(\"123456789\")", "\"cbf43926\"")],
@@ -100,7 +100,7 @@ pub(super) const fn entry(
 }
 
 fn hashed<'a>(args: &[RowArg<'a>], hash: fn(&[u8]) -> String) -> Value<'a> {
-    text_ref(args, 0).map_or(WRONG_TYPE, |text| Value::owned(hash(text.as_bytes())))
+    bytes_ref(args, 0).map_or(WRONG_TYPE, |bytes| Value::owned(hash(bytes)))
 }
 
 /// CRC-32 as in zip and PNG.
@@ -127,6 +127,7 @@ fn crc32(bytes: &[u8]) -> u32 {
 fn identity<R>(value: &Value<'_>, use_bytes: impl FnOnce(&[u8]) -> R) -> R {
     match value {
         Value::Text(text) | Value::Json(text) => use_bytes(text.as_bytes()),
+        Value::Bytes(bytes) => use_bytes(bytes),
         value => {
             let mut out = String::new();
             items::write(&mut out, value);

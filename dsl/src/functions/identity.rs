@@ -8,7 +8,7 @@ use super::{
     Function, Kernel, RowArg, Takes,
     encoding::hex,
     hashing::entry,
-    signature::{TEXT, WRONG_TYPE, choice_arg, may, needs, secret_arg, text, text_ref},
+    signature::{BLOB, WRONG_TYPE, bytes_ref, choice_arg, may, needs, secret_arg, text},
     twin::Sql,
 };
 use crate::{column::Value, eval::RowContext};
@@ -18,7 +18,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     entry(
         "hmac",
         &[
-            needs("s", TEXT),
+            needs("s", BLOB),
             needs("key", Takes::Secret),
             may("algorithm", Takes::Choice(&["sha256", "sha1", "sha512"])),
             may("as", Takes::Choice(&["hex", "base64"])),
@@ -53,8 +53,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
 ];
 
 fn hmac<'a>(args: &[RowArg<'a>], _: &RowContext<'a>) -> Value<'a> {
-    let Some((text, key)) = text_ref(args, 0).zip(secret_arg(args, 1)) else { return WRONG_TYPE };
-    let (text, key) = (text.as_bytes(), key.as_bytes());
+    let Some((text, key)) = bytes_ref(args, 0).zip(secret_arg(args, 1)) else { return WRONG_TYPE };
+    let key = key.as_bytes();
     let sum = match choice_arg(args, 2) {
         Some("sha1") => keyed::<Hmac<sha1::Sha1>>(text, key),
         Some("sha512") => keyed::<Hmac<Sha512>>(text, key),

@@ -46,7 +46,8 @@ pub(super) fn write(out: &mut String, value: &Value<'_>) {
         Value::Text(text) => write_text(out, text),
         Value::Json(raw) => out.push_str(raw),
         Value::Bool(_) | Value::Int(_) | Value::Float(_) => show::scalar(out, value),
-        Value::Timestamp(_)
+        Value::Bytes(_)
+        | Value::Timestamp(_)
         | Value::Duration(_)
         | Value::Ip(_)
         | Value::Cidr(_)

@@ -1,10 +1,10 @@
 //! Functions: what a text measures, and text that is fit to be kept.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use super::{
     Function, Kernel, RowArg,
-    signature::{TEXT, WRONG_TYPE, needs, text, text_arg, text_ref},
+    signature::{BLOB, TEXT, WRONG_TYPE, needs, text, text_ref, value_arg},
     strings::entry,
     twin::{STORED, Sql, twin},
 };
@@ -42,10 +42,13 @@ pub(super) const FUNCTIONS: &[Function] = &[
     ),
     entry(
         "sanitize_utf8",
-        &[needs("s", TEXT)],
+        &[needs("s", BLOB)],
         text,
-        "The text without what broken encodings leave behind: replacement characters, byte order marks, and control characters other than tab and line ends.",
-        &[("sanitize_utf8(\"a\\u{FFFD}b\\u{0}c\")", "\"abc\"")],
+        "The text, or that of bytes, without what broken encodings leave behind: bytes that are no UTF-8, replacement characters, byte order marks, and control characters other than tab and line ends.",
+        &[
+            ("sanitize_utf8(\"a\\u{FFFD}b\\u{0}c\")", "\"abc\""),
+            ("sanitize_utf8(bytes(\"61ff62\", from: hex))", "\"ab\""),
+        ],
         Kernel::Rows(sanitize),
         Sql::None(STORED),
     ),
@@ -92,7 +95,11 @@ fn similarity<'a>(args: &[RowArg<'a>], _: &RowContext<'a>) -> Value<'a> {
 }
 
 fn sanitize<'a>(args: &[RowArg<'a>], _: &RowContext<'a>) -> Value<'a> {
-    let Some(text) = text_arg(args, 0) else { return WRONG_TYPE };
+    let text = match value_arg(args, 0) {
+        Some(Value::Text(text)) => text.clone(),
+        Some(Value::Bytes(bytes)) => Cow::Owned(String::from_utf8_lossy(bytes).into_owned()),
+        _ => return WRONG_TYPE,
+    };
     let keeps = |c: char| {
         !matches!(c, '\u{fffd}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
             && (!c.is_control() || matches!(c, '\t' | '\n' | '\r'))

@@ -14,6 +14,8 @@ pub(super) const WRONG_TYPE: Value<'static> = Value::Absent(Absence::Type);
 pub(super) const UNREADABLE: Value<'static> = Value::Absent(Absence::Parse);
 
 pub(super) const TEXT: Takes = Takes::Type(|| Type::Text);
+/// Text, whose bytes are those of UTF-8, or bytes.
+pub(super) const BLOB: Takes = Takes::TextOrBytes;
 pub(super) const INT: Takes = Takes::Type(|| Type::Int);
 pub(super) const BOOL: Takes = Takes::Type(|| Type::Bool);
 pub(super) const IP: Takes = Takes::Type(|| Type::Ip);
@@ -123,6 +125,15 @@ pub(super) fn text_arg<'a>(args: &[RowArg<'a>], index: usize) -> Option<Cow<'a, 
 pub(super) fn text_ref<'x>(args: &'x [RowArg<'_>], index: usize) -> Option<&'x str> {
     match args.get(index) {
         Some(RowArg::Value(Value::Text(text))) => Some(text),
+        _ => None,
+    }
+}
+
+/// The argument's bytes: those of a text are UTF-8.
+pub(super) fn bytes_ref<'x>(args: &'x [RowArg<'_>], index: usize) -> Option<&'x [u8]> {
+    match args.get(index) {
+        Some(RowArg::Value(Value::Text(text))) => Some(text.as_bytes()),
+        Some(RowArg::Value(Value::Bytes(bytes))) => Some(bytes),
         _ => None,
     }
 }

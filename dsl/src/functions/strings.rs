@@ -5,8 +5,8 @@ use super::{
     items::ListText,
     needles, recase,
     signature::{
-        INT, TEXT, TEXTS, WRONG_TYPE, bool, int, int_arg, json_ref, left_out, may, maybe_int,
-        needs, part_of, same, text, text_arg, text_ref, texts, value_arg,
+        BLOB, INT, TEXT, TEXTS, WRONG_TYPE, bool, bytes_ref, int, int_arg, json_ref, left_out, may,
+        maybe_int, needs, part_of, same, text, text_arg, text_ref, texts, value_arg,
     },
     twin::{STORED, Sql, When, twin},
 };
@@ -25,9 +25,9 @@ pub(super) const LONGEST: usize = 1 << 20;
 pub const FUNCTIONS: &[Function] = &[
     entry(
         "len",
-        &[needs("x", Takes::Sized)],
+        &[needs("x", Takes::Countable)],
         int,
-        "How many characters a text has, or how many elements a list or map.",
+        "How many characters a text has, how many bytes, or how many elements a list or map.",
         &[("len(\"Grüße\")", "5"), ("len([1, 2])", "2")],
         Kernel::Rows(len),
         twin("lengthUTF8({0})")
@@ -35,12 +35,12 @@ pub const FUNCTIONS: &[Function] = &[
     ),
     entry(
         "byte_len",
-        &[needs("s", TEXT)],
+        &[needs("s", BLOB)],
         int,
         "How many bytes the text has in UTF-8.",
         &[("byte_len(\"Grüße\")", "7")],
         Kernel::Rows(|args, _| {
-            text_ref(args, 0).map_or(WRONG_TYPE, |text| Value::Int(text.len() as i64))
+            bytes_ref(args, 0).map_or(WRONG_TYPE, |bytes| Value::Int(bytes.len() as i64))
         }),
         twin("length({0})"),
     ),
@@ -334,6 +334,7 @@ fn len<'a>(args: &[RowArg<'a>], _: &RowContext<'a>) -> Value<'a> {
     let count = match value_arg(args, 0) {
         Some(Value::Text(text)) if text.is_ascii() => text.len(),
         Some(Value::Text(text)) => text.chars().count(),
+        Some(Value::Bytes(bytes)) => bytes.len(),
         Some(Value::Json(raw)) if raw.starts_with('[') => items::elements(raw).count(),
         Some(Value::Json(raw)) => items::members(raw).count(),
         _ => return WRONG_TYPE,

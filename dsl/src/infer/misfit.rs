@@ -91,7 +91,7 @@ fn fitting(ty: &Type, coerce: bool, seen: &Seen) -> u64 {
         }
         Type::Severity => seen.severities,
         Type::Ip => seen.ip_texts,
-        Type::Duration | Type::Cidr | Type::Enum(_) => seen.texts,
+        Type::Bytes | Type::Duration | Type::Cidr | Type::Enum(_) => seen.texts,
         Type::List(_) => seen.lists,
         Type::Map(_) | Type::Record(_) => seen.objects,
         Type::Any | Type::Regex | Type::Pattern(_) | Type::Glob | Type::Null => seen.present(),

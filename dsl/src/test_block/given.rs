@@ -64,6 +64,7 @@ fn placeholder(out: &mut Vec<u8>, name: &str, ty: &Type, now: i64) -> bool {
         Type::Duration => out.extend_from_slice(b"\"0s\""),
         // An address of the block that is kept for documentation.
         Type::Ip => out.extend_from_slice(b"\"192.0.2.1\""),
+        Type::Bytes => out.extend_from_slice(b"\"\""),
         Type::Cidr => out.extend_from_slice(b"\"192.0.2.0/24\""),
         Type::Severity => out.extend_from_slice(b"\"info\""),
         Type::Enum(members) => {

@@ -239,6 +239,8 @@ fn any_argument(takes: Takes) -> BoxedStrategy<A> {
         | Takes::List
         | Takes::Map
         | Takes::Sized
+        | Takes::Countable
+        | Takes::TextOrBytes
         | Takes::Formats => {
             // Mostly of the right type; the rest as a broken checker would let it through.
             prop_oneof![

@@ -357,6 +357,8 @@ fn param(param: &Param) -> String {
         Takes::List => "list".to_owned(),
         Takes::Map => "map".to_owned(),
         Takes::Sized => "string | list | map".to_owned(),
+        Takes::Countable => "string | bytes | list | map".to_owned(),
+        Takes::TextOrBytes => "string | bytes".to_owned(),
         Takes::Formats => "list of time formats".to_owned(),
         Takes::Choice(names) => names.join(" | "),
         Takes::Regex => "regex".to_owned(),
@@ -385,7 +387,11 @@ fn stands_for(takes: Takes) -> Option<Type> {
         Takes::List => Some(Type::list(Type::Any)),
         Takes::Formats => Some(Type::list(Type::Text)),
         Takes::Map => Some(Type::map(Type::Any)),
-        Takes::Sized | Takes::TextOrRegex | Takes::TextOrLambda => Some(Type::Text),
+        Takes::Sized
+        | Takes::Countable
+        | Takes::TextOrBytes
+        | Takes::TextOrRegex
+        | Takes::TextOrLambda => Some(Type::Text),
         Takes::Choice(_)
         | Takes::Regex
         | Takes::Detectors(_)

@@ -1,7 +1,8 @@
 //! `audit`: what Kafka holds against what tables and dead letters hold.
 
 use super::{
-    dlq::{Opened, Place, fail, fail_all, safe},
+    place::{Opened, Place, fail, fail_all},
+    print::safe,
     say,
 };
 use crate::{

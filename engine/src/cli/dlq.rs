@@ -1,21 +1,14 @@
 //! `dlq`: dead letters looked at, judged once more, given up.
 
-mod print;
+use std::collections::BTreeMap;
 
-use std::{collections::BTreeMap, path::PathBuf};
-
-use logmon_dsl::{
-    plan::Plan,
-    program::{Compilation, Mode, Program},
-    span::Sources,
+use super::{
+    place::{Opened, Place, fail, fail_all},
+    print::{moment, safe, safe_bytes, short, table},
+    say,
 };
-
-pub(super) use self::print::safe;
-use self::print::{moment, safe_bytes, table};
-use super::{Entry, compilation, draw, refused, say};
 use crate::{
     clock::{Clock as _, SystemClock},
-    config::{self, Config},
     error::Exit,
     repair::{
         Repair, Trouble, actions, incarnation,
@@ -36,16 +29,6 @@ pub(super) enum Command {
     Redrive(Redrive),
     /// Give dead letters up: they are marked, not deleted
     Discard(Discard),
-}
-
-/// The rules and their configuration.
-#[derive(Debug, clap::Args)]
-pub(super) struct Place {
-    #[command(flatten)]
-    entry: Entry,
-    /// The configuration; logmon.toml beside the folder of the rules if left out
-    #[arg(long)]
-    config: Option<PathBuf>,
 }
 
 /// Which letters are meant.
@@ -188,60 +171,6 @@ impl Which {
     }
 }
 
-/// What a command of this kind begins with.
-pub(super) struct Opened {
-    pub(super) config: Config,
-    pub(super) program: Program,
-    pub(super) sources: Sources,
-}
-
-impl Place {
-    /// Reads configuration and rules; says what is wrong with them.
-    pub(super) fn open(&self) -> Result<Opened, Exit> {
-        let rules = &self.entry.rules;
-        let Some(path) = config::find(rules, self.config.as_deref()) else {
-            eprintln!(
-                "there is no {} beside the folder of {}; write one or name it with --config",
-                config::FILE_NAME,
-                rules.display()
-            );
-            return Err(Exit::Usage);
-        };
-        let config = Config::load(&path).map_err(|error| {
-            eprintln!("{error}");
-            Exit::Usage
-        })?;
-        let Compilation { sources, mut diagnostics, program } = compilation(rules, Mode::Run);
-        if program.is_some() {
-            // Warnings are for `check`: here they would stand between a person and the answer.
-            diagnostics.clear();
-        }
-        draw(&diagnostics, &sources);
-        let program = program.ok_or_else(|| refused(rules))?;
-        Ok(Opened { config, program, sources })
-    }
-}
-
-/// Says what went wrong, and how a process ends after that.
-pub(super) fn fail(trouble: &Trouble) -> Exit {
-    eprintln!("{trouble}");
-    match trouble {
-        Trouble::Usage(_) => Exit::Usage,
-        Trouble::World(_) => Exit::World,
-    }
-}
-
-/// Says everything that went wrong.
-pub(super) fn fail_all(troubles: &[Trouble]) -> Exit {
-    let mut exit = Exit::World;
-    for trouble in troubles {
-        if fail(trouble) == Exit::Usage {
-            exit = Exit::Usage;
-        }
-    }
-    exit
-}
-
 pub(super) fn dlq(command: &Command) -> Exit {
     let done = match command {
         Command::List(arguments) => list(arguments),
@@ -255,26 +184,28 @@ pub(super) fn dlq(command: &Command) -> Exit {
     }
 }
 
-/// The table of letters, without anything else of a running engine.
-fn letters(
-    config: &Config,
-    plan: &Plan,
-    runtime: &tokio::runtime::Runtime,
-) -> Result<Letters, Trouble> {
-    let run = format!("{:016x}", incarnation());
-    let actions = actions(config, plan, runtime, &run)?;
-    Letters::open(config, plan, runtime, actions)
+/// Asks something of the table of letters, without anything else of a running engine.
+fn ask<T>(
+    opened: &Opened,
+    question: impl FnOnce(&Letters, &tokio::runtime::Runtime) -> Result<T, Trouble>,
+) -> Result<T, Exit> {
+    let (config, plan) = (&opened.config, &opened.program.plan);
+    let answer = || {
+        let runtime = runtime()?;
+        let run = format!("{:016x}", incarnation());
+        let actions = actions(config, plan, &runtime, &run)?;
+        question(&Letters::open(config, plan, &runtime, actions)?, &runtime)
+    };
+    answer().map_err(|trouble| fail(&trouble))
 }
 
 fn list(arguments: &List) -> Result<Exit, Exit> {
     let opened = arguments.place.open()?;
-    let ask = || {
-        let filter = Filter { settled: arguments.all, ..arguments.which.filter()? };
-        let runtime = runtime()?;
-        let letters = letters(&opened.config, &opened.program.plan, &runtime)?;
+    let filter = arguments.which.filter().map_err(|trouble| fail(&trouble))?;
+    let filter = Filter { settled: arguments.all, ..filter };
+    let found = ask(&opened, |letters, runtime| {
         Ok(runtime.block_on(letters.list(&filter, arguments.limit))?)
-    };
-    let found: Vec<Letter> = ask().map_err(|trouble: Trouble| fail(&trouble))?;
+    })?;
     if arguments.json {
         for letter in &found {
             say(serde_json::to_string(letter).expect("a letter is plain data"));
@@ -295,7 +226,7 @@ fn list(arguments: &List) -> Result<Exit, Exit> {
             safe(&letter.sink),
             safe(&letter.rule),
             state(letter).to_owned(),
-            print::short(&letter.cause, 60),
+            short(&letter.cause, 60),
         ]);
     }
     table(&rows);
@@ -315,24 +246,21 @@ fn state(letter: &Letter) -> &str {
 
 fn show(arguments: &Show) -> Result<Exit, Exit> {
     let opened = arguments.place.open()?;
-    let ask = || {
-        let (position, offset, emit_ix) =
-            range::position(&arguments.letter).map_err(Trouble::Usage)?;
-        let filter = Filter {
-            topic: Some(position.topic.to_string()),
-            partition: Some(position.partition),
-            offsets: Some(offset..offset + 1),
-            emit_ix,
-            settled: true,
-            ..Filter::default()
-        };
-        let runtime = runtime()?;
-        let letters = letters(&opened.config, &opened.program.plan, &runtime)?;
+    let (position, offset, emit_ix) =
+        range::position(&arguments.letter).map_err(|why| fail(&Trouble::Usage(why)))?;
+    let filter = Filter {
+        topic: Some(position.topic.to_string()),
+        partition: Some(position.partition),
+        offsets: Some(offset..offset + 1),
+        emit_ix,
+        settled: true,
+        ..Filter::default()
+    };
+    let found: Vec<(Letter, Vec<u8>)> = ask(&opened, |letters, runtime| {
         let found = runtime.block_on(letters.list(&filter, 1000))?;
         let raws = runtime.block_on(letters.raws(&found.iter().collect::<Vec<_>>()))?;
         Ok(found.into_iter().zip(raws).collect())
-    };
-    let found: Vec<(Letter, Vec<u8>)> = ask().map_err(|trouble: Trouble| fail(&trouble))?;
+    })?;
     if found.is_empty() {
         eprintln!("there is no dead letter {}", arguments.letter);
         return Ok(Exit::Rules);
@@ -403,13 +331,10 @@ fn site(letter: &Letter, opened: &Opened) -> String {
 
 fn stats(arguments: &Stats) -> Result<Exit, Exit> {
     let opened = arguments.place.open()?;
-    let ask = || {
-        let filter = arguments.which.filter()?;
-        let runtime = runtime()?;
-        let letters = letters(&opened.config, &opened.program.plan, &runtime)?;
+    let filter = arguments.which.filter().map_err(|trouble| fail(&trouble))?;
+    let groups = ask(&opened, |letters, runtime| {
         Ok(runtime.block_on(letters.stats(&filter, arguments.by))?)
-    };
-    let groups = ask().map_err(|trouble: Trouble| fail(&trouble))?;
+    })?;
     if arguments.json {
         for group in &groups {
             say(serde_json::to_string(group).expect("a group is plain data"));
@@ -435,7 +360,7 @@ fn stats(arguments: &Stats) -> Result<Exit, Exit> {
             group.open.to_string(),
             moment(group.first),
             moment(group.last),
-            print::short(&group.example, 60),
+            short(&group.example, 60),
         ]);
     }
     table(&rows);
@@ -496,12 +421,9 @@ fn discard(arguments: &Discard) -> Result<Exit, Exit> {
         return Err(Exit::Usage);
     }
     let opened = arguments.place.open()?;
-    let work = || {
-        let runtime = runtime()?;
-        let letters = letters(&opened.config, &opened.program.plan, &runtime)?;
+    let n = ask(&opened, |letters, runtime| {
         Ok(runtime.block_on(letters.discard(&filter, &arguments.because))?)
-    };
-    let n: u64 = work().map_err(|trouble: Trouble| fail(&trouble))?;
+    })?;
     say(format_args!(
         "{n} dead letters are marked as discarded; they stay in the table, `dlq list --all` shows them"
     ));

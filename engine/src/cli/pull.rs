@@ -7,20 +7,21 @@ use logmon_dsl::{
     schema::FILE,
 };
 
-use super::{Entry, FileSystem, draw, refused, say};
+use super::{
+    FileSystem, draw,
+    place::{Place, fail},
+    refused, say,
+};
 use crate::{
-    config::{self, Config},
     error::Exit,
     pipeline::{bundle::BindError, schema},
+    repair::runtime,
 };
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     #[command(flatten)]
-    entry: Entry,
-    /// The configuration; found beside the rules' folder if left out
-    #[arg(long)]
-    config: Option<PathBuf>,
+    place: Place,
     /// Write nothing; exit with 1 if the file is not what the server says
     #[arg(long)]
     check: bool,
@@ -46,30 +47,14 @@ impl Reader for WithoutLock {
 }
 
 fn run(arguments: &Arguments) -> Result<Exit, Exit> {
-    let rules = &arguments.entry.rules;
-    let Some(path) = config::find(rules, arguments.config.as_deref()) else {
-        eprintln!("there is no {}: it says where the tables are", config::FILE_NAME);
-        return Err(Exit::Usage);
-    };
-    let config = Config::load(&path).map_err(|error| {
-        eprintln!("{error}");
-        Exit::Usage
-    })?;
+    let (config, rules) = (arguments.place.config()?, arguments.place.rules());
     let Compilation { sources, diagnostics, program } =
         program::compile(rules, &WithoutLock, Mode::Test);
     let Some(program) = program else {
         draw(&diagnostics, &sources);
         return Err(refused(rules));
     };
-    // A thread of its own drives the connections: `Handle::block_on` of a runtime without threads drives nothing.
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .map_err(|error| {
-            eprintln!("no thread for the network: {error}");
-            Exit::World
-        })?;
+    let runtime = runtime().map_err(|trouble| fail(&trouble))?;
     let lock = schema::pull(&config, &program.plan, runtime.handle()).map_err(|errors| {
         let mut exit = Exit::Usage;
         for error in errors {

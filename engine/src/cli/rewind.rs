@@ -2,7 +2,8 @@
 
 use super::{
     audit::point,
-    dlq::{Opened, Place, fail, fail_all, safe},
+    place::{Opened, Place, fail, fail_all},
+    print::safe,
     say,
 };
 use crate::{

@@ -1,16 +1,14 @@
 //! `run`: the stream.
 
-use std::{
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use logmon_dsl::program::{Mode, Program};
 use tokio_util::sync::CancellationToken;
 
-use super::{Entry, FileSystem, compile};
+use super::{
+    FileSystem, compile,
+    place::{Place, fail},
+};
 use crate::{
     clock::{Clock as _, SystemClock},
     config::{self, Config},
@@ -24,15 +22,13 @@ use crate::{
         observe::{EVERY, Observer},
         reload::Reloader,
     },
+    repair::runtime,
 };
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     #[command(flatten)]
-    entry: Entry,
-    /// The configuration; logmon.toml beside the folder of the rules if left out
-    #[arg(long)]
-    config: Option<PathBuf>,
+    place: Place,
     /// Log lines as JSON
     #[arg(long)]
     log_json: bool,
@@ -69,19 +65,7 @@ pub(super) fn log(json: bool) {
 }
 
 fn start(arguments: &Arguments) -> Result<Running, Exit> {
-    let rules = &arguments.entry.rules;
-    let Some(path) = config::find(rules, arguments.config.as_deref()) else {
-        eprintln!(
-            "there is no {} beside the folder of {}; write one or name it with --config",
-            config::FILE_NAME,
-            rules.display()
-        );
-        return Err(Exit::Usage);
-    };
-    let config = Config::load(&path).map_err(|error| {
-        eprintln!("{error}");
-        Exit::Usage
-    })?;
+    let (config, rules) = (arguments.place.config()?, arguments.place.rules());
     let program = compile(rules, Mode::Run)?;
     Running::start(config, program, rules)
 }
@@ -96,21 +80,10 @@ pub(super) struct Running {
     reloader: std::thread::JoinHandle<()>,
 }
 
-/// Threads for sending and serving; computing has its own.
-const IO_THREADS: usize = 2;
-
 impl Running {
     /// Binds, asks the world, starts. Everything that is wrong is said on standard error.
     pub(super) fn start(config: Config, program: Program, entry: &Path) -> Result<Self, Exit> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(IO_THREADS)
-            .enable_all()
-            .thread_name("io")
-            .build()
-            .map_err(|error| {
-                eprintln!("no threads for the network: {error}");
-                Exit::World
-            })?;
+        let runtime = runtime().map_err(|trouble| fail(&trouble))?;
         let listen = config.http.listen;
         let status = Status::new(Metrics::new(), Arc::new(SystemClock::new()));
         let world =

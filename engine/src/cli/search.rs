@@ -154,6 +154,7 @@ fn table(locked: &schema::Table, database: String) -> Table {
         partition_key: String::new(),
         sorting_key: String::new(),
         deduplication_window: 0,
+        queues_inserts: false,
         version: String::new(),
         timezone: TimeZone::UTC,
     }

@@ -8,23 +8,20 @@ use std::{
 
 use bytes::Bytes;
 use hyper::{Method, StatusCode, Uri};
-use logmon_dsl::{diagnostic::Diagnostic, eval::Answer, plan::LookupDecl, types::Type};
+use logmon_dsl::{eval::Answer, plan::LookupDecl, types::Type};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value};
-use tokio::{runtime::Handle, time};
+use tokio::runtime::Handle;
 
 use super::{
-    CONNECT, OpenError,
+    OpenError,
     http::HttpClient,
-    remote::{Asked, Asker, Remote, Trouble},
+    remote::{Asked, Asker, Met, Remote, Trouble, Unmet},
     row,
-    shape::{Bound, Column, Kind, list, messages},
+    shape::{Bound, Column, Kind, list},
     table::{self, KeyKind},
 };
-use crate::{
-    config::{Authorization, ClickHouseLookup, KeyedTable},
-    error::WorldError,
-};
+use crate::config::{Authorization, ClickHouseLookup, KeyedTable};
 
 /// Rows of one call.
 const BODY_BYTES_MAX: usize = 16 << 20;
@@ -52,13 +49,7 @@ struct Question {
     is_single: bool,
 }
 
-/// Why the table cannot be asked.
-enum NoTable {
-    Trouble(Trouble),
-    Shape(Vec<Diagnostic>),
-}
-
-/// A table as a lookup. A server that is away is no reason not to start: its keys fail until it is back.
+/// A table as a lookup.
 pub(super) fn open(
     decl: &LookupDecl,
     bound: Bound,
@@ -66,13 +57,7 @@ pub(super) fn open(
     runtime: &Handle,
 ) -> Result<Asker, OpenError> {
     let key = format!("[lookup.{}]", decl.name);
-    if settings.table.key.len() != decl.keys.len() {
-        return Err(OpenError::Config(format!(
-            "{key} key names {} columns, but the rules declare {} key parts; separate columns with commas",
-            settings.table.key.len(),
-            decl.keys.len()
-        )));
-    }
+    bound.check_key(&settings.table.key)?;
     let login =
         Authorization::Basic { user: settings.user.clone(), password: settings.password.clone() };
     let client = HttpClient::open(
@@ -96,33 +81,21 @@ pub(super) fn open(
         client,
         question: OnceLock::new(),
     };
-    match runtime.block_on(async { time::timeout(CONNECT, back.question()).await }) {
-        Ok(Ok(_)) => {}
-        Ok(Err(NoTable::Trouble(Trouble::Unreachable(why)))) => {
-            tracing::warn!(
-                lookup = &*decl.name,
-                why,
-                "ClickHouse is not there; its keys fail until it is"
-            );
-        }
-        Err(_) => {
-            tracing::warn!(
-                lookup = &*decl.name,
-                "ClickHouse does not answer; its keys fail until it does"
-            );
-        }
-        Ok(Err(NoTable::Trouble(Trouble::Refused(why)))) => {
-            return Err(OpenError::World(WorldError::new(format!("{key} {why}"))));
-        }
-        Ok(Err(NoTable::Shape(wrong))) => return Err(OpenError::Shape(wrong)),
-    }
-    Ok(Asker::new(&decl.name, back, settings.asking, runtime))
+    Asker::open(decl, back, settings.asking, runtime)
 }
 
 impl Remote for ClickHouse {
+    fn server(&self) -> &'static str {
+        "ClickHouse"
+    }
+
+    fn meet(&self) -> Met<'_> {
+        Box::pin(async { self.question().await.map(drop) })
+    }
+
     fn ask<'a>(&'a self, keys: &'a [Arc<str>]) -> Asked<'a> {
         Box::pin(async move {
-            let question = self.question().await.map_err(NoTable::trouble)?;
+            let question = self.question().await.map_err(Unmet::trouble)?;
             let parts: Vec<Option<Vec<String>>> =
                 keys.iter().map(|key| table::parts(&question.keys, key)).collect();
             let mut answers = vec![Answer::Miss; keys.len()];
@@ -234,7 +207,7 @@ impl ClickHouse {
             .map_err(|error| Trouble::Refused(format!("ClickHouse answers no JSON: {error}")))
     }
 
-    async fn question(&self) -> Result<&Question, NoTable> {
+    async fn question(&self) -> Result<&Question, Unmet> {
         if let Some(known) = self.question.get() {
             return Ok(known);
         }
@@ -243,12 +216,11 @@ impl ClickHouse {
     }
 
     /// Holds the table against the rules, and makes the statement.
-    async fn look(&self) -> Result<Question, NoTable> {
+    async fn look(&self) -> Result<Question, Unmet> {
         let address = format!("{}/", self.address).parse::<Uri>();
-        let refused = |why: String| NoTable::Trouble(Trouble::Refused(why));
-        let address = address.map_err(|_| refused("url is no address".into()))?;
+        let address = address.map_err(|_| Unmet::refused("url is no address"))?;
         let statement = format!("DESCRIBE TABLE {} FORMAT JSONCompactEachRow", self.from);
-        let rows = self.rows(address, &statement).await.map_err(NoTable::Trouble)?;
+        let rows = self.rows(address, &statement).await?;
         let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
         let columns: Vec<Column> = rows
             .iter()
@@ -259,17 +231,19 @@ impl ClickHouse {
             })
             .collect();
         let at = format!("the table `{}`", self.table.table);
-        self.bound.check(&at, &columns).map_err(NoTable::Shape)?;
+        self.bound.check(&at, &columns).map_err(Unmet::Shape)?;
         let mut keys = Vec::new();
         let mut types = Vec::new();
         for name in &self.table.key {
             let Some(column) = columns.iter().find(|column| column.name == *name) else {
                 let known = list(columns.iter().map(|column| column.name.clone()));
-                return Err(refused(format!("key: {at} has no column `{name}`; it has {known}")));
+                return Err(Unmet::refused(format!(
+                    "key: {at} has no column `{name}`; it has {known}"
+                )));
             };
             let ty = bare(&column.ty);
             let Some(kind) = key_kind(ty) else {
-                return Err(refused(format!(
+                return Err(Unmet::refused(format!(
                     "key: the column `{name}` of {at} is `{}`; a key is text, a whole number, a UUID or an address",
                     column.ty
                 )));
@@ -281,7 +255,7 @@ impl ClickHouse {
             && (self.table.value.is_some()
                 || !matches!(self.bound.decl.yields.base, Type::Map(_) | Type::Any));
         let selected: Vec<String> = if is_single {
-            vec![row::value_column(&self.bound, &self.table, &columns).map_err(NoTable::Shape)?]
+            vec![row::value_column(&self.bound, &self.table, &columns).map_err(Unmet::Shape)?]
         } else {
             let all = columns.iter().map(|column| column.name.as_str());
             table::selected(&self.bound, all).into_iter().map(str::to_owned).collect()
@@ -320,16 +294,6 @@ impl ClickHouse {
         );
         let is_quoted = keys.iter().map(|kind| !matches!(kind, KeyKind::Int(..))).collect();
         Ok(Question { keys, is_quoted, statement, columns: selected, is_single })
-    }
-}
-
-impl NoTable {
-    /// Without a table there is nothing to ask: the server is left alone for a while.
-    fn trouble(self) -> Trouble {
-        match self {
-            Self::Trouble(trouble) => trouble.away(),
-            Self::Shape(wrong) => Trouble::Unreachable(messages(&wrong)),
-        }
     }
 }
 

@@ -77,22 +77,16 @@ impl Table {
         key: &str,
         format: FileFormat,
     ) -> Result<Self, OpenError> {
-        let decl = &bound.decl;
         let key: Vec<String> = key.split(',').map(|part| part.trim().to_owned()).collect();
         // A JSON object key → row names no key column, so its parts cannot be counted.
-        if key != [""] && key.len() != decl.keys.len() {
-            return Err(OpenError::Config(format!(
-                "[lookup.{}] key names {} columns, but the rules declare {} key parts; separate columns with commas",
-                decl.name,
-                key.len(),
-                decl.keys.len()
-            )));
+        if key != [""] {
+            bound.check_key(&key)?;
         }
         let rows = read(&bound, path, &key, format).map_err(|wrong| match wrong.field {
             Some(number) => {
                 OpenError::Shape(vec![bound.wrong(number, &wrong.sentence, &wrong.has)])
             }
-            None => OpenError::World(wrong.into_world(&decl.name)),
+            None => OpenError::World(wrong.into_world(&bound.decl.name)),
         })?;
         Ok(Self {
             bound,

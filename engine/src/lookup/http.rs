@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 use super::{
     OpenError,
     file::KEY_JOINT,
-    remote::{Asked, Asker, Remote, Trouble},
+    remote::{Asked, Asker, Met, Remote, Trouble},
 };
 use crate::config::HttpLookup;
 pub(super) use client::{HttpClient, chain};
@@ -62,10 +62,19 @@ pub(super) fn open(
         parts: decl.keys.len(),
         object: matches!(decl.yields.base, Type::Record(_) | Type::Map(_)),
     };
-    Ok(Asker::new(&decl.name, service, config.asking, runtime))
+    Asker::open(decl, service, config.asking, runtime)
 }
 
 impl Remote for Service {
+    fn server(&self) -> &'static str {
+        "the service"
+    }
+
+    /// A service tells no shape, and a key that nobody asked for could mean work to it.
+    fn meet(&self) -> Met<'_> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
     fn ask<'a>(&'a self, keys: &'a [Arc<str>]) -> Asked<'a> {
         Box::pin(async move {
             if self.in_body {

@@ -2,9 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use logmon_dsl::{diagnostic::Diagnostic, eval::Answer, plan::LookupDecl, types::Type};
+use logmon_dsl::{eval::Answer, plan::LookupDecl, types::Type};
 use serde_json::Value;
-use tokio::{runtime::Handle, sync::Mutex, time};
+use tokio::{runtime::Handle, sync::Mutex};
 use tokio_postgres::{
     Client, NoTls, Statement,
     types::{Kind as PgKind, ToSql, Type as PgType},
@@ -14,14 +14,13 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::{
     CONNECT, OpenError,
     http::chain,
-    remote::{Asked, Asker, Remote, Trouble},
+    remote::{Asked, Asker, Met, Remote, Trouble, Unmet},
     row,
-    shape::{Bound, Column, Kind, messages},
+    shape::{Bound, Column, Kind},
     table::{self, KeyKind},
 };
 use crate::{
     config::{KeyedTable, PostgresLookup},
-    error::WorldError,
     tls,
 };
 
@@ -46,17 +45,7 @@ struct Session {
     keys: Vec<KeyKind>,
 }
 
-/// Why there is no session.
-enum NoSession {
-    /// The server is not there.
-    Away(String),
-    /// It is, and says no.
-    Refused(String),
-    /// The table is not as the rules declare.
-    Shape(Vec<Diagnostic>),
-}
-
-/// A table as a lookup. A server that is away is no reason not to start: its keys fail until it is back.
+/// A table as a lookup.
 pub(super) fn open(
     decl: &LookupDecl,
     bound: Bound,
@@ -64,13 +53,7 @@ pub(super) fn open(
     runtime: &Handle,
 ) -> Result<Asker, OpenError> {
     let key = format!("[lookup.{}]", decl.name);
-    if settings.table.key.len() != decl.keys.len() {
-        return Err(OpenError::Config(format!(
-            "{key} key names {} columns, but the rules declare {} key parts; separate columns with commas",
-            settings.table.key.len(),
-            decl.keys.len()
-        )));
-    }
+    bound.check_key(&settings.table.key)?;
     let mut config: tokio_postgres::Config = settings.url.parse().map_err(|error| {
         OpenError::Config(format!("{key} url is no address of a PostgreSQL server: {error}"))
     })?;
@@ -95,39 +78,26 @@ pub(super) fn open(
     });
     let table = settings.table.clone();
     let back = Postgres { bound, table, config, tls, session: Mutex::default() };
-    let connected = runtime.block_on(async { time::timeout(CONNECT, back.session()).await });
-    match connected {
-        Ok(Ok(_)) => {}
-        Ok(Err(NoSession::Away(why))) => {
-            tracing::warn!(
-                lookup = &*decl.name,
-                why,
-                "PostgreSQL is not there; its keys fail until it is"
-            );
-        }
-        Err(_) => {
-            tracing::warn!(
-                lookup = &*decl.name,
-                "PostgreSQL does not answer; its keys fail until it does"
-            );
-        }
-        Ok(Err(NoSession::Refused(why))) => {
-            return Err(OpenError::World(WorldError::new(format!("{key} {why}"))));
-        }
-        Ok(Err(NoSession::Shape(wrong))) => return Err(OpenError::Shape(wrong)),
-    }
-    Ok(Asker::new(&decl.name, back, settings.asking, runtime))
+    Asker::open(decl, back, settings.asking, runtime)
 }
 
 impl Remote for Postgres {
+    fn server(&self) -> &'static str {
+        "PostgreSQL"
+    }
+
+    fn meet(&self) -> Met<'_> {
+        Box::pin(async { self.session().await.map(drop) })
+    }
+
     fn ask<'a>(&'a self, keys: &'a [Arc<str>]) -> Asked<'a> {
         Box::pin(async move {
-            let session = self.session().await.map_err(NoSession::trouble)?;
+            let session = self.session().await.map_err(Unmet::trouble)?;
             match self.query(&session, keys).await {
                 // The server was started anew: the first query after that finds out.
                 Err(error) if session.client.is_closed() => {
                     tracing::debug!(lookup = &*self.bound.decl.name, %error, "connects again");
-                    let session = self.session().await.map_err(NoSession::trouble)?;
+                    let session = self.session().await.map_err(Unmet::trouble)?;
                     self.query(&session, keys).await
                 }
                 outcome => outcome,
@@ -171,7 +141,7 @@ impl Postgres {
         Ok(answers)
     }
 
-    async fn session(&self) -> Result<Arc<Session>, NoSession> {
+    async fn session(&self) -> Result<Arc<Session>, Unmet> {
         let mut session = self.session.lock().await;
         if let Some(session) = session.as_ref().filter(|session| !session.client.is_closed()) {
             return Ok(Arc::clone(session));
@@ -181,7 +151,7 @@ impl Postgres {
         Ok(fresh)
     }
 
-    async fn connect(&self) -> Result<Session, NoSession> {
+    async fn connect(&self) -> Result<Session, Unmet> {
         let name = Arc::clone(&self.bound.decl.name);
         let ended = move |outcome: Result<(), tokio_postgres::Error>| {
             if let Err(error) = outcome {
@@ -221,18 +191,18 @@ impl Postgres {
             })
             .collect();
         let at = format!("the table `{}`", self.table.table);
-        self.bound.check(&at, &columns).map_err(NoSession::Shape)?;
+        self.bound.check(&at, &columns).map_err(Unmet::Shape)?;
         let mut keys = Vec::new();
         let mut casts = Vec::new();
         for column in &self.table.key {
             let Some((_, ty)) = types.iter().find(|(name, _)| name == column) else {
-                return Err(NoSession::Refused(format!(
+                return Err(Unmet::refused(format!(
                     "key: {at} has no column `{column}`; it has {}",
                     super::shape::list(types.iter().map(|(name, _)| (*name).to_owned()))
                 )));
             };
             let Some((kind, cast)) = key_kind(ty) else {
-                return Err(NoSession::Refused(format!(
+                return Err(Unmet::refused(format!(
                     "key: the column `{column}` of {at} is `{}`; a key is text, a whole number, a uuid or an inet",
                     ty.name()
                 )));
@@ -252,7 +222,7 @@ impl Postgres {
         types: &[(&str, &PgType)],
         columns: &[Column],
         casts: &[&str],
-    ) -> Result<String, NoSession> {
+    ) -> Result<String, Unmet> {
         let wanted = |column: &str| {
             self.bound
                 .fields()
@@ -274,7 +244,7 @@ impl Postgres {
             format!("(SELECT row_to_json(r)::text FROM (SELECT {}) r)", items.join(", "))
         } else {
             let column =
-                row::value_column(&self.bound, &self.table, columns).map_err(NoSession::Shape)?;
+                row::value_column(&self.bound, &self.table, columns).map_err(Unmet::Shape)?;
             let ty = types.iter().find(|(name, _)| *name == column).map(|(_, ty)| *ty);
             let ty = ty.expect("the column was found among these");
             format!(
@@ -304,23 +274,13 @@ impl Postgres {
     }
 }
 
-impl NoSession {
-    /// Without a session there is nothing to ask: the server is left alone for a while.
-    fn trouble(self) -> Trouble {
-        Trouble::Unreachable(match self {
-            Self::Away(why) | Self::Refused(why) => why,
-            Self::Shape(wrong) => messages(&wrong),
-        })
-    }
-}
-
 /// What the server says itself is a refusal; anything else means that it is not there.
-fn no_session(error: &tokio_postgres::Error) -> NoSession {
+fn no_session(error: &tokio_postgres::Error) -> Unmet {
     // Class 57: it is starting up or going down. Class 53: too many connections.
     let passing = |code: &str| code.starts_with("57") || code.starts_with("53");
     match error.code() {
-        Some(code) if !passing(code.code()) => NoSession::Refused(chain(error)),
-        _ => NoSession::Away(chain(error)),
+        Some(code) if !passing(code.code()) => Unmet::refused(chain(error)),
+        _ => Trouble::Unreachable(chain(error)).into(),
     }
 }
 
@@ -329,6 +289,10 @@ fn expression(name: &str, ty: &PgType, wanted: Option<&Type>) -> String {
     let column = format!("t.{}", quoted(name));
     match (wanted, ty.name()) {
         (Some(Type::Ip), "inet") => format!("host({column})"),
+        // The server breaks Base64 into lines.
+        (Some(Type::Bytes), "bytea") => {
+            format!("translate(encode({column}, 'base64'), E'\\n', '')")
+        }
         (Some(Type::Text | Type::Cidr), name) if kind(ty) != Kind::Text || name == "bpchar" => {
             format!("{column}::text")
         }

@@ -15,14 +15,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use logmon_dsl::eval::Answer;
+use logmon_dsl::{diagnostic::Diagnostic, eval::Answer, plan::LookupDecl};
 use tokio::{
     runtime::Handle,
     sync::{Semaphore, mpsc},
     time,
 };
 
-use super::{Holding, Lookup, News, Reloaded};
+use super::{CONNECT, Holding, Lookup, News, OpenError, Reloaded, shape::messages};
 use crate::{config::Asking, error::WorldError};
 use patience::{Patience, Stance};
 
@@ -39,8 +39,17 @@ const KEPT_BYTES_MAX: usize = 16 << 20;
 /// Asks for some keys.
 pub(super) type Asked<'a> = Pin<Box<dyn Future<Output = Result<Vec<Answer>, Trouble>> + Send + 'a>>;
 
+/// Looks at a server for the first time.
+pub(super) type Met<'a> = Pin<Box<dyn Future<Output = Result<(), Unmet>> + Send + 'a>>;
+
 /// A back end that is asked over a network.
 pub(super) trait Remote: fmt::Debug + Send + Sync + 'static {
+    /// What a person calls the server, at the start of a sentence or within one.
+    fn server(&self) -> &'static str;
+
+    /// Whether it is there, and has what the rules declare.
+    fn meet(&self) -> Met<'_>;
+
     /// Answers for distinct keys, in their order. Whoever calls sets the time limit.
     fn ask<'a>(&'a self, keys: &'a [Arc<str>]) -> Asked<'a>;
 }
@@ -62,6 +71,35 @@ impl Trouble {
         match self {
             Self::Unreachable(why) | Self::Refused(why) => Self::Unreachable(why),
         }
+    }
+}
+
+/// Why a server cannot be asked yet.
+#[derive(Debug)]
+pub(super) enum Unmet {
+    /// It is not there, or says no.
+    Trouble(Trouble),
+    /// What it has is not what the rules declare.
+    Shape(Vec<Diagnostic>),
+}
+
+impl Unmet {
+    pub(super) fn refused(why: impl Into<String>) -> Self {
+        Self::Trouble(Trouble::Refused(why.into()))
+    }
+
+    /// While there is nothing to ask, the server is left alone for some time.
+    pub(super) fn trouble(self) -> Trouble {
+        match self {
+            Self::Trouble(trouble) => trouble.away(),
+            Self::Shape(wrong) => Trouble::Unreachable(messages(&wrong)),
+        }
+    }
+}
+
+impl From<Trouble> for Unmet {
+    fn from(trouble: Trouble) -> Self {
+        Self::Trouble(trouble)
     }
 }
 
@@ -95,15 +133,30 @@ struct Late {
 type Came = (usize, Vec<Answer>);
 
 impl Asker {
-    pub(super) fn new(
-        name: &Arc<str>,
+    /// Meets the server. One that is away is no reason not to start: its keys fail until it is back.
+    pub(super) fn open(
+        decl: &LookupDecl,
         back: impl Remote,
         asking: Asking,
         runtime: &Handle,
-    ) -> Self {
-        Self {
+    ) -> Result<Self, OpenError> {
+        let (lookup, server) = (&*decl.name, back.server());
+        match runtime.block_on(async { time::timeout(CONNECT, back.meet()).await }) {
+            Ok(Ok(())) => {}
+            Ok(Err(Unmet::Trouble(Trouble::Unreachable(why)))) => {
+                tracing::warn!(lookup, why, "{server} is not there; its keys fail until it is");
+            }
+            Err(_) => {
+                tracing::warn!(lookup, "{server} does not answer; its keys fail until it does");
+            }
+            Ok(Err(Unmet::Trouble(Trouble::Refused(why)))) => {
+                return Err(WorldError::new(format!("[lookup.{lookup}] {why}")).into());
+            }
+            Ok(Err(Unmet::Shape(wrong))) => return Err(OpenError::Shape(wrong)),
+        }
+        Ok(Self {
             shared: Arc::new(Shared {
-                name: Arc::clone(name),
+                name: Arc::clone(&decl.name),
                 back: Box::new(back),
                 timeout: asking.timeout,
                 patience: Mutex::new(Patience::new(asking.timeout, Instant::now())),
@@ -113,7 +166,7 @@ impl Asker {
             asking,
             runtime: runtime.clone(),
             permits: Arc::new(Semaphore::new(asking.concurrency)),
-        }
+        })
     }
 
     /// Starts a call, now or as soon as there is room for it before the deadline.

@@ -41,7 +41,13 @@ pub(super) fn fit(value: &Value, ty: &Type) -> Option<Value> {
         },
         (Type::Text, Value::Number(number)) => Some(Value::String(number.to_string())),
         (
-            Type::Text | Type::Ip | Type::Cidr | Type::Timestamp | Type::Duration | Type::Severity,
+            Type::Text
+            | Type::Bytes
+            | Type::Ip
+            | Type::Cidr
+            | Type::Timestamp
+            | Type::Duration
+            | Type::Severity,
             Value::String(_),
         ) => Some(value.clone()),
         (Type::Severity | Type::Timestamp | Type::Number, Value::Number(_)) => Some(value.clone()),

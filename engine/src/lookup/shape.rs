@@ -9,7 +9,7 @@ use logmon_dsl::{
 };
 use serde_json::{Map, Value};
 
-use super::row;
+use super::{OpenError, row};
 
 /// Back ends may have a thousand columns; so many of them are told.
 const TOLD_MAX: usize = 12;
@@ -57,7 +57,7 @@ impl Kind {
             (Type::Float | Type::Number, kind) => matches!(kind, Self::Int | Self::Float),
             (Type::Text, kind) => !matches!(kind, Self::List(_) | Self::Object),
             (Type::Timestamp, kind) => matches!(kind, Self::Time | Self::Text),
-            (Type::Duration | Type::Enum(_), kind) => *kind == Self::Text,
+            (Type::Bytes | Type::Duration | Type::Enum(_), kind) => *kind == Self::Text,
             (Type::Severity, kind) => matches!(kind, Self::Text | Self::Int),
             (Type::Ip | Type::Cidr, kind) => matches!(kind, Self::Address | Self::Text),
             (Type::List(of), Self::List(kind)) => kind.fits(of),
@@ -96,6 +96,18 @@ impl Bound {
             .map(|field| column(field).unwrap_or_else(|| field.name.to_string()))
             .collect();
         Ok(Self { decl: decl.clone(), columns })
+    }
+
+    /// Holds the columns that make a key against the declared parts.
+    pub(super) fn check_key(&self, columns: &[String]) -> Result<(), OpenError> {
+        let (name, parts) = (&self.decl.name, self.decl.keys.len());
+        if columns.len() == parts {
+            return Ok(());
+        }
+        Err(OpenError::Config(format!(
+            "[lookup.{name}] key names {} columns, but the rules declare {parts} key parts; separate columns with commas",
+            columns.len()
+        )))
     }
 
     /// The declared record, where there is one.

@@ -8,12 +8,12 @@ use redis::{
     TlsCertificates, aio::MultiplexedConnection,
 };
 use serde_json::{Map, Value};
-use tokio::{runtime::Handle, sync::Mutex, time};
+use tokio::{runtime::Handle, sync::Mutex};
 
 use super::{
     CONNECT, OpenError,
     http::chain,
-    remote::{Asked, Asker, Remote, Trouble},
+    remote::{Asked, Asker, Met, Remote, Trouble, Unmet},
     row,
     shape::Bound,
 };
@@ -39,7 +39,7 @@ struct Valkey {
     connection: Mutex<Option<MultiplexedConnection>>,
 }
 
-/// A server as a lookup. One that is away is no reason not to start: its keys fail until it is back.
+/// A server as a lookup.
 pub(super) fn open(
     decl: &LookupDecl,
     bound: Bound,
@@ -60,30 +60,7 @@ pub(super) fn open(
         fields,
         connection: Mutex::default(),
     };
-    let sample = runtime.block_on(async { time::timeout(CONNECT, back.sample()).await });
-    match sample {
-        Ok(Ok(rows)) => {
-            let at = format!("the server, of {} keys looked at,", rows.len());
-            back.bound.check_rows(&at, &rows).map_err(OpenError::Shape)?;
-        }
-        Ok(Err(Trouble::Unreachable(why))) => {
-            tracing::warn!(
-                lookup = &*decl.name,
-                why,
-                "the server is not there; its keys fail until it is"
-            );
-        }
-        Err(_) => {
-            tracing::warn!(
-                lookup = &*decl.name,
-                "the server does not answer; its keys fail until it does"
-            );
-        }
-        Ok(Err(Trouble::Refused(why))) => {
-            return Err(OpenError::World(WorldError::new(format!("{key} {why}"))));
-        }
-    }
-    Ok(Asker::new(&decl.name, back, settings.asking, runtime))
+    Asker::open(decl, back, settings.asking, runtime)
 }
 
 fn client(key: &str, settings: &RedisLookup) -> Result<Client, OpenError> {
@@ -120,6 +97,18 @@ fn client(key: &str, settings: &RedisLookup) -> Result<Client, OpenError> {
 }
 
 impl Remote for Valkey {
+    fn server(&self) -> &'static str {
+        "the server"
+    }
+
+    fn meet(&self) -> Met<'_> {
+        Box::pin(async {
+            let rows = self.sample().await?;
+            let at = format!("the server, of {} keys looked at,", rows.len());
+            self.bound.check_rows(&at, &rows).map_err(Unmet::Shape)
+        })
+    }
+
     fn ask<'a>(&'a self, keys: &'a [Arc<str>]) -> Asked<'a> {
         Box::pin(async move {
             let mut connection = self.connection().await.map_err(Trouble::away)?;

@@ -20,10 +20,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     budget::Budget,
     deliver::{Carrier, Outbox, Post},
-    exact::{
-        mode::{self, Candidate},
-        table::ExactTable,
-    },
+    exact::{mode::Candidate, table::ExactTable},
     poison::Office,
     schema,
     sinks::{carrier, options, sentence, world},
@@ -275,22 +272,7 @@ impl World {
         }
         self.office.open(dead_letters.table.as_ref(), dead_letters.topic.as_ref());
         let plan = Arc::new(plan);
-        let is_exact = |outlet: &Outlet| matches!(outlet, Outlet::Table { exact: Some(_), .. });
-        // Before any intent can name it.
-        if outlets.iter().any(is_exact)
-            && let Err(error) = self.save_bundle(&hash, &files)
-        {
-            let mut sinks = plan.sinks.iter().map(|sink| &self.config.sinks[&sink.name]);
-            if sinks.any(mode::is_asked_for) {
-                return Err(vec![error]);
-            }
-            tracing::warn!("at least once: {error}");
-            for outlet in &mut outlets {
-                if let Outlet::Table { exact, .. } = outlet {
-                    *exact = None;
-                }
-            }
-        }
+        self.keep(&plan, &hash, &files, &mut outlets).map_err(|error| vec![error])?;
         Ok(Bundle {
             hash: hash.to_hex().to_string(),
             rules: self.metrics.rules(&plan),

@@ -30,6 +30,7 @@ use super::{
     schema::sink_settings,
 };
 use crate::{
+    delivery::failpoint::{self, Place},
     http::Part,
     lookup::{self, Reloaded},
     metrics::ReloadOutcome,
@@ -254,6 +255,7 @@ impl Reloader {
                 );
                 let is_stateful = bundle.plan.is_stateful();
                 self.bundle.store(Arc::new(bundle));
+                failpoint::pass(Place::Reloaded);
                 if !is_stateful {
                     self.crew.loosen();
                 }

@@ -13,20 +13,21 @@ use std::{
 };
 
 use logmon_dsl::{
-    column::{Batch, View},
+    column::Batch,
     eval::{Evaluator, Outcome, Routed, RowFate},
 };
 
 use super::{
     bundle::{BindError, Bundle, Outlet, World},
     dead::{self, Undeliverable},
+    fill::{fill, is_let_go},
     outlets::records,
     worker::{Fate, row_fates, withhold},
 };
 use crate::{
     clock::Clock as _,
-    config::{self, OnEmpty, OnFault},
-    decode::{Decoded, Decoder, Limits, Reject},
+    config::{self, OnFault},
+    decode::{Decoded, Decoder},
     delivery::Position,
     lookup::LookupSet,
     sink::{
@@ -180,11 +181,9 @@ impl Replay {
     /// Judges a batch. What is built of it must be built before the next one is judged: names of attributes are the decoder's.
     pub fn judge(&mut self, mut raw: RawBatch) -> Judged {
         let plan = Arc::clone(&self.bundle.plan);
-        let limits = Limits { max_bytes: self.settings.max_record_bytes, ..Limits::default() };
         let mut batch = Batch::new(&plan.layout);
-        batch.arena = std::mem::take(&mut raw.arena);
-        let decoded = self.decoder.decode(&mut batch, &raw.payloads, &limits);
-        self.place(&mut batch, &raw, &decoded);
+        let decoded =
+            fill(&mut batch, &mut self.decoder, &plan, self.source, &self.settings, &mut raw);
         let keep_faults = self.settings.on_fault != OnFault::Keep;
         let mut outcome = self.evaluator.run(
             &mut batch,
@@ -214,9 +213,8 @@ impl Replay {
             };
             lost.push(Undeliverable::row(&plan, routed, refused.event, &refused.row));
         }
-        let drops_empty = self.settings.on_empty == OnEmpty::Drop;
         for (record, reject) in &decoded.rejected {
-            if !(drops_empty && matches!(reject, Reject::Tombstone | Reject::Empty)) {
+            if !is_let_go(&self.settings, reject) {
                 lost.push(Undeliverable::record(*record, reject));
             }
         }
@@ -229,23 +227,6 @@ impl Replay {
         }
         judged.verdicts = self.verdicts(&judged, &decoded, &fates);
         judged
-    }
-
-    fn place(&self, batch: &mut Batch, raw: &RawBatch, decoded: &Decoded) {
-        let meta = &mut batch.meta;
-        meta.source = self.source;
-        meta.lane = raw.lane.0;
-        meta.topic = Arc::clone(&raw.position.topic);
-        meta.partition = raw.position.partition;
-        let kept = || decoded.kept.iter().map(|&record| record as usize);
-        meta.offsets.extend(kept().map(|record| raw.offsets[record]));
-        meta.times.extend(kept().map(|record| raw.times[record]));
-        meta.keys.extend(kept().map(|record| raw.keys[record]));
-        if !raw.headers.is_empty() {
-            meta.headers.extend(kept().map(|record| raw.headers[record]));
-        } else if self.bundle.plan.reads_headers {
-            meta.headers.resize(decoded.kept.len(), View::MISSING);
-        }
     }
 
     /// Tries every row on its table: notes those that should be stored, returns those that the table cannot take.

@@ -140,6 +140,7 @@ mod tests {
             partition_key: String::new(),
             sorting_key: String::new(),
             deduplication_window: 0,
+            queues_inserts: false,
             version: String::new(),
             timezone: TimeZone::UTC,
         };

@@ -5,7 +5,7 @@
 use std::{collections::HashMap, sync::Arc, time::Instant};
 
 use logmon_dsl::{
-    column::{Batch, View},
+    column::Batch,
     eval::{Evaluator, Outcome, RowFate},
 };
 
@@ -14,12 +14,13 @@ use super::{
     dead::{self, Undeliverable},
     deliver::Outgoing,
     exact::Tag,
+    fill::{fill, is_let_go},
     lanes::{Lanes, Parcel},
     outlets::Outlets,
 };
 use crate::{
-    config::{OnEmpty, OnFault},
-    decode::{Decoded, Decoder, Limits, Reject},
+    config::OnFault,
+    decode::{Decoded, Decoder},
     delivery::{
         LaneId, Position,
         ledger::{BatchId, Fates},
@@ -152,13 +153,7 @@ impl Desk {
         }
         let events = raw.payloads.len() as u64;
         let settings = lanes.settings();
-        let limits = Limits { max_bytes: settings.max_record_bytes, ..Limits::default() };
-
-        let batch = &mut self.batch;
-        batch.reset(&self.bundle.plan.layout);
-        batch.arena = std::mem::take(&mut raw.arena);
-        let decoded = self.decoder.decode(batch, &raw.payloads, &limits);
-        self.place(lanes, raw, &decoded);
+        let decoded = self.fill(lanes, raw);
         let keep_faults = settings.on_fault != OnFault::Keep;
         let mut outcome = self.evaluator.run(
             &mut self.batch,
@@ -189,34 +184,17 @@ impl Desk {
     fn rebuild(&mut self, lanes: &Lanes, raw: &mut RawBatch) {
         let (_, records) = self.rebuilding.entry(raw.lane).or_insert_with(|| (Instant::now(), 0));
         *records += raw.payloads.len() as u64;
-        let settings = lanes.settings();
-        let limits = Limits { max_bytes: settings.max_record_bytes, ..Limits::default() };
-        let batch = &mut self.batch;
-        batch.reset(&self.bundle.plan.layout);
-        batch.arena = std::mem::take(&mut raw.arena);
-        let decoded = self.decoder.decode(batch, &raw.payloads, &limits);
-        self.place(lanes, raw, &decoded);
+        self.fill(lanes, raw);
         self.evaluator.run(&mut self.batch, self.decoder.names_mut(), &mut self.lookups, false);
         self.decoder.recycle(&mut self.batch);
     }
 
-    /// Says where the rows of the batch came from.
-    fn place(&mut self, lanes: &Lanes, raw: &RawBatch, decoded: &Decoded) {
-        let meta = &mut self.batch.meta;
-        meta.source = self.sources.get(lanes.name()).copied().unwrap_or(0);
-        meta.lane = raw.lane.0;
-        meta.topic = Arc::clone(&raw.position.topic);
-        meta.partition = raw.position.partition;
-        let kept = || decoded.kept.iter().map(|&record| record as usize);
-        meta.offsets.extend(kept().map(|record| raw.offsets[record]));
-        meta.times.extend(kept().map(|record| raw.times[record]));
-        meta.keys.extend(kept().map(|record| raw.keys[record]));
-        if !raw.headers.is_empty() {
-            meta.headers.extend(kept().map(|record| raw.headers[record]));
-        } else if self.bundle.plan.reads_headers {
-            // Read before the rules asked for headers.
-            meta.headers.resize(decoded.kept.len(), View::MISSING);
-        }
+    /// Decodes the records into the batch.
+    fn fill(&mut self, lanes: &Lanes, raw: &mut RawBatch) -> Decoded {
+        let Self { batch, decoder, bundle, sources, .. } = self;
+        let source = sources.get(lanes.name()).copied().unwrap_or(0);
+        batch.reset(&bundle.plan.layout);
+        fill(batch, decoder, &bundle.plan, source, lanes.settings(), raw)
     }
 
     /// Hands every output to its sink and says what became of the events.
@@ -272,9 +250,7 @@ impl Desk {
         let mut fates = Fates::default();
         let mut dead: Vec<i64> = Vec::new();
         for (record, reject) in &decoded.rejected {
-            if settings.on_empty == OnEmpty::Drop
-                && matches!(reject, Reject::Tombstone | Reject::Empty)
-            {
+            if is_let_go(settings, reject) {
                 fates.dropped += 1;
             } else {
                 fates.dead_lettered += 1;

@@ -81,7 +81,8 @@ const WATERMARKS_EVERY: Duration = Duration::from_secs(2);
 /// Reads until told to stop, then commits what is closed and leaves the group.
 ///
 /// `client` already holds brokers, group and security. Errors that come later (a broker that goes away, a refused login) go to
-/// [`super::Intake::report`] and are retried by librdkafka; only a client that cannot be made is an error here.
+/// [`super::Intake::report`] and are retried by librdkafka. An error here is a client that cannot be made, or one that can never work again
+/// (another member took its `group.instance.id`): what it read and did not commit is read again by others.
 pub fn read(
     client: &ClientConfig,
     settings: &Settings,
@@ -92,9 +93,9 @@ pub fn read(
     let consumer: BaseConsumer<GroupContext> = client.create_with_context(context)?;
     consumer.subscribe(&settings.subscription())?;
     let mut reader = Reader { consumer, settings, intake, turn: 0 };
-    reader.run(stop);
+    let ended = reader.run(stop);
     reader.leave();
-    Ok(())
+    ended
 }
 
 struct Reader<'a> {
@@ -106,7 +107,8 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn run(&mut self, stop: &AtomicBool) {
+    /// Until told to stop, or until the client says that it never works again.
+    fn run(&mut self, stop: &AtomicBool) -> Result<(), KafkaError> {
         let mut served = Instant::now();
         let mut committed = Instant::now();
         let mut watermarks = Instant::now();
@@ -116,7 +118,7 @@ impl Reader<'_> {
             context.commit_notes(&self.consumer);
             // What waits for an intent's answer stands still until it is heard.
             if !busy || context.is_committing() || served.elapsed() >= SERVE_EVERY {
-                self.serve(if busy { Duration::ZERO } else { IDLE });
+                self.serve(if busy { Duration::ZERO } else { IDLE })?;
                 served = Instant::now();
             }
             busy = self.read_round();
@@ -129,18 +131,25 @@ impl Reader<'_> {
                 watermarks = Instant::now();
             }
         }
+        Ok(())
     }
 
-    /// Serves the main queue: rebalances run inside this call.
-    fn serve(&self, wait: Duration) {
+    /// Serves the main queue: rebalances run inside this call. An error is one that the client cannot recover from.
+    fn serve(&self, wait: Duration) -> Result<(), KafkaError> {
         match self.consumer.poll(wait) {
             None => {}
             // Only partitions that are about to be given back send records this way.
             Some(Ok(record)) => {
                 tracing::debug!(source = %self.settings.name, topic = record.topic(), partition = record.partition(), "a record of a partition that is not read");
             }
-            Some(Err(error)) => self.consumer.context().note(&error),
+            Some(Err(error)) => {
+                self.consumer.context().note(&error);
+                if matches!(error, KafkaError::MessageConsumptionFatal(_)) {
+                    return Err(error);
+                }
+            }
         }
+        Ok(())
     }
 
     /// Reads one batch of every partition that has records and room. Returns whether any had.
@@ -258,7 +267,8 @@ impl Reader<'_> {
         // The revocation of an unsubscribe is served by polling; queues must be gone before the consumer is.
         let deadline = Instant::now() + Duration::from_secs(4);
         while !context.assigned().is_empty() && Instant::now() < deadline {
-            self.serve(Duration::from_millis(20));
+            // A client that cannot work any more still hands out its revocation.
+            let _known = self.serve(Duration::from_millis(20));
         }
         context.assigned().clear();
         context.deaf();
@@ -397,6 +407,11 @@ pub fn explain(source: &str, code: RDKafkaErrorCode) -> Option<String> {
         RDKafkaErrorCode::TopicAuthorizationFailed => {
             format!(
                 "the broker does not let this user read the topic: see `topics` and the user in [source.{source}]"
+            )
+        }
+        RDKafkaErrorCode::FencedInstanceId => {
+            format!(
+                "another member of the group has this one's name: give each engine a `group.instance.id` of its own in `client` of [source.{source}]"
             )
         }
         RDKafkaErrorCode::GroupAuthorizationFailed => {

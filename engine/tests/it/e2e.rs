@@ -8,6 +8,7 @@ pub(crate) mod engine_process;
 mod exactly_once;
 pub(crate) mod ledger;
 pub(crate) mod lifecycle;
+mod lookups;
 mod order;
 pub(crate) mod project;
 mod refused;

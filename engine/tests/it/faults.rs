@@ -12,6 +12,7 @@ mod lies;
 mod oracle;
 mod points;
 mod proxy;
+mod refuses;
 mod reloads;
 mod seed;
 mod servers;

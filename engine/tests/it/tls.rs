@@ -2,7 +2,7 @@
 
 use std::{
     io::{Read, Write},
-    net::TcpListener,
+    net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::Command,
     sync::Arc,
@@ -20,12 +20,15 @@ use logmon_engine::{
     metrics::Metrics,
     sink::clickhouse::{Client, Endpoint},
 };
+use logmon_services::Valkey;
 use rustls::{
     RootCertStore, ServerConfig, ServerConnection, Stream,
     crypto::ring,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
     server::WebPkiClientVerifier,
 };
+use tokio::runtime::Runtime;
+use tokio_rustls::TlsAcceptor;
 
 /// Makes a certificate for `localhost` that signs itself.
 fn certificate(folder: &Path) -> (PathBuf, PathBuf) {
@@ -49,8 +52,8 @@ fn certificate(folder: &Path) -> (PathBuf, PathBuf) {
     (cert, key)
 }
 
-/// Answers every request on one connection after the other, over TLS, to clients with that certificate or to everybody.
-fn serve(cert: &Path, key: &Path, client: Option<&Path>) -> u16 {
+/// A server's side, for clients with that certificate or for everybody.
+fn server(cert: &Path, key: &Path, client: Option<&Path>) -> Arc<ServerConfig> {
     let chain = vec![CertificateDer::from_pem_file(cert).unwrap()];
     let key = PrivateKeyDer::from_pem_file(key).unwrap();
     let provider = Arc::new(ring::default_provider());
@@ -67,8 +70,12 @@ fn serve(cert: &Path, key: &Path, client: Option<&Path>) -> u16 {
             builder.with_client_cert_verifier(verifier.unwrap())
         }
     };
-    let config = builder.with_single_cert(chain, key).unwrap();
-    let config = Arc::new(config);
+    Arc::new(builder.with_single_cert(chain, key).unwrap())
+}
+
+/// Answers every request on one connection after the other, over TLS.
+fn serve(cert: &Path, key: &Path, client: Option<&Path>) -> u16 {
+    let config = server(cert, key, client);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {
@@ -96,7 +103,7 @@ fn only_the_named_authority_is_trusted_and_only_for_its_host() {
     let (cert, key) = certificate(&folder);
     let (stranger, _) = certificate(&other);
     let port = serve(&cert, &key, None);
-    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let runtime = Runtime::new().unwrap();
     let open = |host: &str, ca: &Path| {
         let text = format!(
             "[lookup.known]\nkind = \"http\"\nurl = \"https://{host}:{port}/{{key}}\"\nca = {ca:?}\ntimeout = \"10s\""
@@ -123,6 +130,73 @@ fn only_the_named_authority_is_trusted_and_only_for_its_host() {
     std::fs::remove_dir_all(&folder).unwrap();
 }
 
+/// Lets TLS end in front of a server that speaks none.
+fn door(runtime: &Runtime, config: Arc<ServerConfig>, behind: SocketAddr) -> u16 {
+    let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    runtime.spawn(async move {
+        let acceptor = TlsAcceptor::from(config);
+        loop {
+            let (outside, _) = listener.accept().await.unwrap();
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                // A client that does not trust us, or whom we do not know, ends here.
+                let Ok(mut outside) = acceptor.accept(outside).await else { return };
+                let mut inside = tokio::net::TcpStream::connect(behind).await.unwrap();
+                let _closed = tokio::io::copy_bidirectional(&mut outside, &mut inside).await;
+            });
+        }
+    });
+    port
+}
+
+#[test]
+fn a_valkey_is_asked_over_tls_and_may_want_to_know_who_asks() {
+    let folder = std::env::temp_dir().join(format!("logmon-tls-valkey-{}", std::process::id()));
+    let (us, other) = (folder.join("us"), folder.join("other"));
+    std::fs::create_dir_all(&us).unwrap();
+    std::fs::create_dir_all(&other).unwrap();
+    let (cert, key) = certificate(&folder);
+    let (our_cert, our_key) = certificate(&us);
+    let (stranger, stranger_key) = certificate(&other);
+    let valkey = Valkey::start_own().unwrap();
+    let address = valkey.url().replace("redis://", "").replace("/0", "");
+    let client =
+        redis::Client::open(valkey.url().replace("//", &format!("//:{}@", valkey.password())));
+    let mut connection = client.unwrap().get_connection().unwrap();
+    redis::cmd("SET").arg("ann").arg("\"yes\"").exec(&mut connection).unwrap();
+    let runtime = Runtime::new().unwrap();
+    let port = |client| door(&runtime, server(&cert, &key, client), address.parse().unwrap());
+    let (open_to_all, mutual) = (port(None), port(Some(&our_cert)));
+    let ask = |host: &str, port: u16, ca: &Path, identity: Option<(&Path, &Path)>| {
+        let identity = identity.map_or_else(String::new, |(cert, key)| {
+            format!("cert = {cert:?}\ncert_key = {key:?}\n")
+        });
+        let text = format!(
+            "[lookup.known]\nkind = \"redis\"\nurl = \"rediss://{host}:{port}/0\"\npassword = \"{}\"\nca = {ca:?}\ntimeout = \"10s\"\n{identity}",
+            valkey.password()
+        );
+        let config = Config::parse(&text, &folder.join("logmon.toml"), &|_| None).unwrap();
+        let decl = LookupDecl {
+            name: "known".into(),
+            keys: vec![Ty::required(Type::Text)],
+            yields: Ty::optional(Type::Text),
+            span: Span::default(),
+            fields: Vec::new(),
+        };
+        let set = LookupSet::open(&[decl], &config, runtime.handle(), &Metrics::new(), None);
+        set.unwrap().resolve(0, &["ann"]).remove(0)
+    };
+    let yes = Answer::Found("\"yes\"".into());
+    assert_eq!(ask("localhost", open_to_all, &cert, None), yes);
+    assert_eq!(ask("localhost", open_to_all, &stranger, None), Answer::Failed);
+    assert_eq!(ask("127.0.0.1", open_to_all, &cert, None), Answer::Failed, "another name");
+    assert_eq!(ask("localhost", mutual, &cert, Some((&our_cert, &our_key))), yes);
+    assert_eq!(ask("localhost", mutual, &cert, Some((&stranger, &stranger_key))), Answer::Failed);
+    assert_eq!(ask("localhost", mutual, &cert, None), Answer::Failed);
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
 #[test]
 fn a_service_may_want_to_know_who_asks() {
     let folder = std::env::temp_dir().join(format!("logmon-mtls-{}", std::process::id()));
@@ -133,7 +207,7 @@ fn a_service_may_want_to_know_who_asks() {
     let (our_cert, our_key) = certificate(&us);
     let (other_cert, other_key) = certificate(&other);
     let port = serve(&cert, &key, Some(&our_cert));
-    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let runtime = Runtime::new().unwrap();
     let open = |identity: &str| {
         let text = format!(
             "[lookup.known]\nkind = \"http\"\nurl = \"https://localhost:{port}/{{key}}\"\nca = {cert:?}\ntimeout = \"10s\"\n{identity}"
@@ -165,7 +239,7 @@ fn a_sink_trusts_the_authority_that_it_names_and_no_other() {
     let (cert, key) = certificate(&folder);
     let (stranger, _) = certificate(&other);
     let url = format!("https://localhost:{}", serve(&cert, &key, None));
-    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let runtime = Runtime::new().unwrap();
     let ask = |ca: &Path| {
         let endpoint = Endpoint {
             sink: "logs".into(),

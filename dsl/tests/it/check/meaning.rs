@@ -241,3 +241,82 @@ test "nobody" {
         ("owners.csv", &table),
     ]);
 }
+
+#[test]
+fn bytes_are_base64_text_wherever_they_leave_an_expression() {
+    holds(&[(
+        "main.rules",
+        r#"source app : { body: bytes?, meta: { raw: bytes?, ... }?, ... }
+sink logs : table("logs")
+sink bus : { ... } with (key: string?)
+
+rule copies on app {
+  let b = bytes("ff00", from: hex)
+  .b = b
+  .said = string(b)
+  .hex = encode_hex(b)
+  .record = { raw: .body, list: [.body, bytes("a")] }
+  .type = type_of(.body)
+  .mixed = .other ?? .body
+  if .flag { .body = bytes("x") }
+  .meta.raw = .body
+  .known = .body in [bytes("hi!"), bytes("x")]
+  route to bus(note: .body, raw: { b: b })
+}
+default route to logs
+
+test "a field, a record, a list, a route" {
+  given { body: "aGkh", other: null }
+  expect routed {
+    .type == "bytes"
+    .said is missing
+    .hex == "ff00"
+    .b == "/wA="
+    encode_json(.record) == "{\"raw\":\"aGkh\",\"list\":[\"aGkh\",\"YQ==\"]}"
+    .mixed == "aGkh"
+    .known
+    .body == bytes("hi!")
+    .meta.raw == .body
+  }
+  expect routed to bus { .note == "aGkh"  .raw.b == "/wA=" }
+}
+
+test "what a rule wrote, and what came unpadded or wrong" {
+  given { body: "aGkh", flag: true }
+  expect routed { string(.body) == "x"  .known  .body is bytes }
+  given { body: "YQ" }
+  expect routed { string(.body) == "a"  not .known  encode_json(.body) == "\"YQ==\"" }
+  given { body: 7 }
+  expect routed { fault(.body) == "type"  .type == "missing" }
+  given { body: "" }
+  expect routed { len(.body) == 0  is_empty(.body) }
+}
+"#,
+    )]);
+}
+
+#[test]
+fn windows_keep_bytes() {
+    holds(&[(
+        "main.rules",
+        r#"source app : { timestamp: timestamp, body: bytes?, ... }
+sink logs : table("logs")
+window w on app {
+  over 1m
+  by .body
+  let n = count()
+  let last = last(.body)
+  let kinds = uniq(.body)
+  route to logs
+}
+default route to logs
+
+test "as keys and as values" {
+  at t"2026-05-01T10:00:00Z"
+  given x3 { body: "aGkh" }
+  advance 2m
+  expect routed to logs { .n == 3  .last == bytes("hi!")  .kinds == 1 }
+}
+"#,
+    )]);
+}

@@ -237,7 +237,14 @@ impl Runner {
                 if let Input::Counted(_, count) = &input {
                     self.resolved(*count);
                 }
+                let done = matches!(
+                    &input,
+                    Input::Replied(_, Reply::Stored) | Input::Counted(_, Count::All)
+                );
                 self.feed(input);
+                if done && self.current.is_some() {
+                    failpoint::pass(Place::UnitDone);
+                }
             }
             Brought::Connected(_, hands) => {
                 self.first = hands;

@@ -49,7 +49,8 @@ impl Cell {
             Column::Cidr(cells) => Self::Cidr(cells.values[row]),
             Column::Severity(cells) => Self::Severity(cells.values[row]),
             Column::Text(views) | Column::Json(views) => Self::view(views[row]),
-            Column::Record(_) => Self::Absent(Absence::Type),
+            // Bytes leave expressions as text.
+            Column::Bytes(_) | Column::Record(_) => Self::Absent(Absence::Type),
         }
     }
 

@@ -97,6 +97,8 @@ fn parameters<'a>(
         ("insert_deduplication_token", token),
         ("insert_deduplicate", "1"),
         ("async_insert", "0"),
+        // Where the table or a profile queues inserts all the same, the answer comes behind the rows.
+        ("wait_for_async_insert", "1"),
         ("input_format_parallel_parsing", "0"),
         ("input_format_null_as_default", "1"),
         ("max_insert_block_size", "2000000"),

@@ -210,6 +210,10 @@ pub async fn obstacle(
         };
         return Ok(Some(format!("its setting {setting} is 0")));
     }
+    if table.queues_inserts {
+        // Several inserts would be one block, under a token of none of them.
+        return Ok(Some("its setting async_insert is 1, which queues inserts".to_owned()));
+    }
     if !binding.cuts_partitions() {
         return Ok(Some("its partition expression is computed by the server alone".to_owned()));
     }

@@ -29,6 +29,8 @@ pub struct Table {
     pub sorting_key: String,
     /// How many inserts the server remembers by token; 0 means that a retry stores rows twice.
     pub deduplication_window: u64,
+    /// Whether the table itself says that inserts are queued and stored together, whatever an insert asks for.
+    pub queues_inserts: bool,
     /// How long rows are kept.
     pub ttl: Vec<Ttl>,
     /// Parts of the table's TTL that are not understood here.
@@ -113,7 +115,7 @@ impl Table {
         let settings: Vec<SettingRow> = rows(
             client,
             "SELECT name, value FROM system.merge_tree_settings \
-             WHERE name IN ('non_replicated_deduplication_window', 'replicated_deduplication_window') \
+             WHERE name IN ('non_replicated_deduplication_window', 'replicated_deduplication_window', 'async_insert') \
              FORMAT JSONEachRow",
             &[],
         )
@@ -125,8 +127,11 @@ impl Table {
         } else {
             "non_replicated_deduplication_window"
         };
-        let window = own_setting(&row.engine_full, window_name)
-            .or_else(|| settings.get(window_name).map(String::as_str));
+        let setting = |name: &str| {
+            own_setting(&row.engine_full, name).or_else(|| settings.get(name).map(String::as_str))
+        };
+        let window = setting(window_name);
+        let queues_inserts = setting("async_insert").is_some_and(|text| text != "0");
         let timezone = TimeZone::get(&row.timezone).map_err(|_| {
             let text = format!("the server's time zone {:?} is not known here", row.timezone);
             SinkError::new(Class::Stop, sink, "url", text)
@@ -139,6 +144,7 @@ impl Table {
             name: table.to_owned(),
             columns: columns.into_iter().filter_map(column).collect(),
             deduplication_window: window.and_then(|text| text.parse().ok()).unwrap_or(0),
+            queues_inserts,
             engine: row.engine,
             partition_key: row.partition_key,
             sorting_key: row.sorting_key,

@@ -193,3 +193,19 @@ fn topics_by_pattern_and_partitions_added_later_are_read_from_their_first_record
     assert_eq!(project.count("SELECT countIf(attributes['id'] = '1') FROM {db}.logs"), 0);
     assert!(engine.terminate().success());
 }
+
+#[test]
+fn a_member_whose_name_another_one_takes_ends_and_says_why() {
+    let project = usual("name", 2);
+    let config = std::fs::read_to_string(project.dir.join("logmon.toml")).unwrap();
+    let named = "start = \"earliest\"\nclient = { \"group.instance.id\" = \"one\" }";
+    project.write("logmon.toml", &config.replace("start = \"earliest\"", named));
+    let mut first = Engine::start_ready(&project, "first");
+    wait_for("the first has the partitions", 60, || first.log().matches("assigned").count() == 2);
+    let mut second = Engine::start_ready(&project, "second");
+    assert!(!first.wait(60).success(), "{}", first.log());
+    assert!(first.log().contains("`group.instance.id` of its own"), "{}", first.log());
+    project.produce([Some(&br#"{"severity":"info","id":1}"#[..])]);
+    wait_for("the second reads", 60, || project.count("SELECT count() FROM {db}.logs") == 1);
+    assert!(second.terminate().success(), "{}", second.log());
+}

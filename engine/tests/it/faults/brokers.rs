@@ -79,7 +79,7 @@ fn f10_the_broker_dies_stands_still_and_forgets_to_answer() {
 /// While partitions are assigned nobody says where they stand. When the broker does again, they are read: what librdkafka is not told about an
 /// assignment it waits for without end, and so would whoever wants to stop the engine.
 #[test]
-fn an_assignment_that_could_not_be_looked_at_is_asked_for_again() {
+fn f10_an_assignment_that_could_not_be_looked_at_is_asked_for_again() {
     let mut dice = Dice::of("looked");
     let broker = Broker::start(dice.split());
     let stage = Stage::new("looked", broker.kafka.brokers(), &SERVERS.clickhouse, 2);
@@ -102,7 +102,7 @@ fn an_assignment_that_could_not_be_looked_at_is_asked_for_again() {
 
 /// The broker stands still for longer than a session, with commits under way; everything goes on when it does, and the engine can be stopped.
 #[test]
-fn a_broker_that_stands_still_for_longer_than_a_session_leaves_nobody_waiting() {
+fn f10_a_broker_that_stands_still_for_longer_than_a_session_leaves_nobody_waiting() {
     let mut dice = Dice::of("still");
     let broker = Broker::start(dice.split());
     let stage = Stage::new("still", broker.kafka.brokers(), &SERVERS.clickhouse, 4);

@@ -175,21 +175,21 @@ rule d { .y = .a.b.c ?? info  .z = null + 1  .w = [null, 1][0] }
 #[test]
 fn parts_of_the_language_that_come_later() {
     rules(
-        r#"type raw = { body: bytes }
-rule c { .x = count() }
+        r#"rule c { .x = count() }
+rule d { .x = .items[*].a[*] }
 "#,
         &expect![[r#"
-            error[E107]: the type `bytes` cannot run yet
-             --> t.rules:8:20
-              |
-            8 | type raw = { body: bytes }
-              |                    ^^^^^ this version reads it, but does not run it
-
             error[E102]: `count` is an aggregate
-             --> t.rules:9:15
+             --> t.rules:8:15
               |
-            9 | rule c { .x = count() }
+            8 | rule c { .x = count() }
               |               ^^^^^ stands in windows and alerts only
+
+            error[E107]: a second index behind `[*]` cannot run yet
+             --> t.rules:9:26
+              |
+            9 | rule d { .x = .items[*].a[*] }
+              |                          ^^^ this version reads it, but does not run it
         "#]],
     );
 }
@@ -217,6 +217,57 @@ rule s { .t = parse_timestamp(.message, formats: FORMATS) }
                |                                                  ^^^^^^^
                |
                = note: a format is written as for strptime: `%Y-%m-%d %H:%M:%S`
+        "#]],
+    );
+}
+
+#[test]
+fn bytes_are_no_text() {
+    rules(
+        r#"rule c { .x = lower(bytes("a")) }
+rule d when bytes("a") == "a" { .x = bytes("a") + "b" }
+rule e when int(bytes("a")) > 1 { .x = reverse(bytes("a")) }
+"#,
+        &expect![[r#"
+            error[E101]: `s` of `lower` takes `string`, not `bytes?`
+             --> t.rules:8:21
+              |
+            8 | rule c { .x = lower(bytes("a")) }
+              |                     ^^^^^^^^^^ this is `bytes?`
+              |
+            help: convert it with `string`
+              |
+            8 | rule c { .x = lower(string(bytes("a"))) }
+              |                     +++++++          +
+
+            error[E101]: cannot compare `bytes?` with `string`
+             --> t.rules:9:27
+              |
+            9 | rule d when bytes("a") == "a" { .x = bytes("a") + "b" }
+              |             ----------    ^^^ this is `string`
+              |             |
+              |             this is `bytes?`
+              |
+            help: convert it with `string`
+              |
+            9 | rule d when string(bytes("a")) == "a" { .x = bytes("a") + "b" }
+              |             +++++++          +
+
+            error[E101]: `+` does not take `bytes?` and `string`
+             --> t.rules:9:49
+              |
+            9 | rule d when bytes("a") == "a" { .x = bytes("a") + "b" }
+              |                                      ---------- ^ --- this is `string`
+              |                                      |
+              |                                      this is `bytes?`
+              |
+              = help: put values into text with `f"…{value}…"`
+
+            error[E101]: `x` of `reverse` takes text, a list or a map, not `bytes?`
+              --> t.rules:10:48
+               |
+            10 | rule e when int(bytes("a")) > 1 { .x = reverse(bytes("a")) }
+               |                                                ^^^^^^^^^^
         "#]],
     );
 }

@@ -94,6 +94,8 @@ struct Shared {
 #[derive(Debug)]
 struct State {
     plan: Plan,
+    /// The one table whose inserts are meant.
+    only: Option<String>,
     dice: Dice,
     /// Tokens that the server seems to remember without having their rows.
     ghosts: BTreeSet<String>,
@@ -108,9 +110,12 @@ impl Shared {
 
     fn choose(&self, request: &Request) -> Option<Fault> {
         let mut state = self.state();
-        let State { plan, dice, tries, .. } = &mut *state;
+        let State { plan, only, dice, tries, .. } = &mut *state;
         let fault = if let Some(token) = &request.token {
             *tries.entry(token.clone()).or_default() += 1;
+            if only.as_ref().is_some_and(|table| !request.statement.contains(table)) {
+                return None;
+            }
             if plan.faults.is_empty() || !dice.percent(plan.inserts) {
                 return None;
             }
@@ -131,8 +136,13 @@ impl ClickHouseProxy {
     /// In front of the server with that URL.
     pub(crate) fn before(url: &str, dice: Dice) -> Self {
         let target = url.strip_prefix("http://").expect("a plain URL").to_owned();
-        let state =
-            State { plan: Plan::default(), dice, ghosts: BTreeSet::new(), tries: BTreeMap::new() };
+        let state = State {
+            plan: Plan::default(),
+            only: None,
+            dice,
+            ghosts: BTreeSet::new(),
+            tries: BTreeMap::new(),
+        };
         let shared = Arc::new(Shared {
             target,
             state: Mutex::new(state),
@@ -156,7 +166,14 @@ impl ClickHouseProxy {
 
     /// What is done from now on.
     pub(crate) fn plan(&self, plan: Plan) {
-        self.shared.state().plan = plan;
+        let mut state = self.shared.state();
+        (state.plan, state.only) = (plan, None);
+    }
+
+    /// What is done from now on, to inserts into that table alone.
+    pub(crate) fn plan_for(&self, table: &str, plan: Plan) {
+        let mut state = self.shared.state();
+        (state.plan, state.only) = (plan, Some(format!("`{table}`")));
     }
 
     /// Nothing more is done; tokens that were made ghosts stay ghosts.
@@ -186,6 +203,8 @@ struct Request {
     length: usize,
     /// The token of an insert.
     token: Option<String>,
+    /// What the URL says is to be done.
+    statement: String,
 }
 
 impl Request {
@@ -200,7 +219,8 @@ impl Request {
         };
         let token = parameter("insert_deduplication_token").or_else(|| parameter("query_id"));
         let length = head.length().unwrap_or(0);
-        Self { token: token.filter(|_| insert), length, head }
+        let statement = parameter("query").unwrap_or_default();
+        Self { token: token.filter(|_| insert), length, head, statement }
     }
 }
 

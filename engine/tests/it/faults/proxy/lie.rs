@@ -169,6 +169,7 @@ fn words(code: u32) -> &'static str {
             "Too many parts (3000 with average size of 1.00 KiB) in table. Merges are processing significantly slower than inserts. (TOO_MANY_PARTS)"
         }
         319 => "Unknown status of insert. (UNKNOWN_STATUS_OF_INSERT)",
+        497 => "logmon: Not enough privileges. (ACCESS_DENIED)",
         999 => "Coordination error: Connection loss. (KEEPER_EXCEPTION)",
         _ => "Something else. (SOMETHING_ELSE)",
     }

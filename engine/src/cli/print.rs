@@ -2,17 +2,17 @@
 
 use std::fmt::Write as _;
 
-use super::super::say;
+use super::say;
 
 /// Text without anything that a terminal would act on.
-pub(in crate::cli) fn safe(text: &str) -> String {
+pub(super) fn safe(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     text.chars().for_each(|c| push(&mut out, c));
     out
 }
 
 /// The same of bytes: what is no UTF-8 is shown as `\xff`.
-pub(in crate::cli) fn safe_bytes(bytes: &[u8]) -> String {
+pub(super) fn safe_bytes(bytes: &[u8]) -> String {
     let mut out = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         chunk.valid().chars().for_each(|c| push(&mut out, c));
@@ -43,7 +43,7 @@ fn push(out: &mut String, c: char) {
 }
 
 /// The beginning of a text, safe, on one line.
-pub(in crate::cli) fn short(text: &str, most: usize) -> String {
+pub(super) fn short(text: &str, most: usize) -> String {
     let text = safe(text);
     if text.chars().count() <= most {
         return text;
@@ -54,7 +54,7 @@ pub(in crate::cli) fn short(text: &str, most: usize) -> String {
 }
 
 /// A moment, to the millisecond.
-pub(in crate::cli) fn moment(nanoseconds: i64) -> String {
+pub(super) fn moment(nanoseconds: i64) -> String {
     match jiff::Timestamp::from_nanosecond(i128::from(nanoseconds)) {
         Ok(time) if nanoseconds != 0 => time.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string(),
         _ => "-".to_owned(),
@@ -62,7 +62,7 @@ pub(in crate::cli) fn moment(nanoseconds: i64) -> String {
 }
 
 /// Rows in columns; the first is their names. Columns of nothing are left out.
-pub(in crate::cli) fn table<const N: usize>(rows: &[[String; N]]) {
+pub(super) fn table<const N: usize>(rows: &[[String; N]]) {
     let wide: Vec<usize> = (0..N)
         .map(|at| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0))
         .collect();
