@@ -116,6 +116,10 @@ impl Reader<'_> {
         while !stop.load(Ordering::Acquire) {
             let context = self.consumer.context();
             context.commit_notes(&self.consumer);
+            if self.intake.begins_anew() {
+                tracing::info!(source = %self.settings.name, "a partition that stood still may go on: all begin anew");
+                context.join_again(&self.consumer);
+            }
             // What waits for an intent's answer stands still until it is heard.
             if !busy || context.is_committing() || served.elapsed() >= SERVE_EVERY {
                 self.serve(if busy { Duration::ZERO } else { IDLE })?;

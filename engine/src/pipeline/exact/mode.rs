@@ -75,6 +75,7 @@ impl World {
                 *limits,
                 self.metrics.sink(name),
                 Arc::clone(&self.status),
+                Arc::clone(&self.changed),
             ))
         });
         Ok(Some(Arc::clone(table)))

@@ -1,7 +1,10 @@
 //! A table that takes each row once: its units inserted, looked for, and waited for until none of their queries runs.
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -35,6 +38,9 @@ const KILL_AFTER: Duration = Duration::from_secs(20);
 /// How often the server is asked whether an insert still runs.
 const ASK_EVERY: Duration = Duration::from_millis(100);
 
+/// How often a table is read again while blocks do not fit it.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+
 /// How much longer than the server says it keeps an idle connection one may still be open.
 const KEEPS_MORE: Duration = Duration::from_secs(1);
 
@@ -58,6 +64,10 @@ pub struct ExactTable {
     metrics: SinkMetrics,
     status: Arc<Status>,
     turns: Semaphore,
+    /// Told where the table is not what it was: it is read again then.
+    changed: Arc<AtomicBool>,
+    /// Since when blocks do not fit it, until they do or are built anew.
+    stale: Mutex<Option<Instant>>,
 }
 
 /// A unit with its bytes.
@@ -135,6 +145,7 @@ impl ExactTable {
         limits: config::Batch,
         metrics: SinkMetrics,
         status: Arc<Status>,
+        changed: Arc<AtomicBool>,
     ) -> Self {
         Self {
             name,
@@ -144,6 +155,8 @@ impl ExactTable {
             metrics,
             status,
             turns: Semaphore::new(AT_ONCE),
+            changed,
+            stale: Mutex::default(),
         }
     }
 
@@ -175,6 +188,7 @@ impl ExactTable {
                     block.body.len() as u64,
                     started.elapsed(),
                 );
+                self.take_stale();
                 self.well();
                 Reply::Stored
             }
@@ -272,11 +286,29 @@ impl ExactTable {
         if self.status.trouble(Part::Sink, &self.name, &error.sentence) {
             tracing::error!(sink = %self.name, "{}", error.sentence);
         }
+        if matches!(error.class, Class::Stop | Class::Refresh) {
+            self.metrics.stopped(true);
+        }
+        let mut stale = self.stale();
+        if error.class == Class::Refresh && stale.is_none_or(|since| since.elapsed() > LOOK_EVERY) {
+            *stale = Some(Instant::now());
+            self.changed.store(true, Ordering::Release);
+        }
     }
 
     /// The server answers again.
     pub fn well(&self) {
+        self.metrics.stopped(false);
         self.status.well(Part::Sink, &self.name);
+    }
+
+    /// Whether blocks that were built do not fit the table; from here on those count that are built anew.
+    pub fn take_stale(&self) -> bool {
+        self.stale().take().is_some()
+    }
+
+    fn stale(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.stale.lock().expect("no thread panics while it holds a moment")
     }
 
     /// Waits before another try.

@@ -207,8 +207,9 @@ impl GroupContext {
     }
 
     /// Leaves the group and joins it again: what was sent before is fenced, and each partition begins with what the broker knows of it.
-    fn join_again(&self, consumer: &BaseConsumer<Self>) {
+    pub(super) fn join_again(&self, consumer: &BaseConsumer<Self>) {
         consumer.unsubscribe();
+        self.intake.report(None);
         if let Err(error) = consumer.subscribe(&self.settings.subscription()) {
             self.note(&error);
         }
