@@ -13,7 +13,7 @@ use std::{
 use anyhow::{bail, ensure};
 use logmon_dsl::column::Arena;
 use logmon_engine::{
-    config::{Start, Topics},
+    config::{OnCorrupt, Start, Topics},
     delivery::{LaneId, Position},
     source::{Intake, RawBatch, SharedIntake, kafka},
 };
@@ -73,6 +73,7 @@ impl Backlog {
             topics: Topics::Names(vec![codec.to_owned()]),
             start: Start::Earliest,
             max_record_bytes: 1 << 20,
+            on_corrupt: OnCorrupt::Stop,
             batch_bytes: 384 << 10,
             headers: false,
         };
@@ -225,6 +226,8 @@ impl Intake for Count {
     }
 
     fn committed(&self, _: LaneId, _: i64) {}
+
+    fn damaged(&self, _: &Position, _: u64) {}
 
     fn report(&self, _: Option<String>) {}
 

@@ -18,5 +18,6 @@ pub mod producer;
 pub mod program;
 pub mod report;
 pub mod servers;
+pub mod service;
 pub mod sized;
 pub mod stages;

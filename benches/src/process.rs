@@ -19,6 +19,15 @@ pub fn cpu_seconds(pid: u32) -> f64 {
 
 /// The most memory that it ever held, in MiB.
 pub fn peak_mib(pid: u32) -> f64 {
+    mib(pid, "VmHWM")
+}
+
+/// The memory that it holds now, in MiB.
+pub fn held_mib(pid: u32) -> f64 {
+    mib(pid, "VmRSS")
+}
+
+fn mib(pid: u32, name: &str) -> f64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    kilobytes(&status, "VmHWM") as f64 / 1024.0
+    kilobytes(&status, name) as f64 / 1024.0
 }

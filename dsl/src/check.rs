@@ -59,6 +59,9 @@ use crate::{
     types::{Shape, Ty, Type},
 };
 
+/// How many errors are kept, and how many warnings. Nobody reads more, and a hostile text has one every dozen bytes.
+pub(crate) const DIAGNOSTICS_MAX: usize = 1_000;
+
 /// What came of checking.
 pub(crate) struct Output {
     pub(crate) plan: Plan,
@@ -66,6 +69,8 @@ pub(crate) struct Output {
     /// Files of constants that were read on the way.
     pub(crate) lists: Vec<(PathBuf, String)>,
     pub(crate) diagnostics: Vec<Diagnostic>,
+    /// How many more there were.
+    pub(crate) more: usize,
     /// What was known where, if it was asked for.
     pub(crate) notes: Notes,
 }
@@ -223,6 +228,8 @@ pub(crate) struct Caches {
     calls: usize,
     /// Places whose mistake was reported already.
     reported: BTreeSet<(Code, Span)>,
+    /// How many warnings and how many errors there were.
+    kept: [usize; 2],
 }
 
 /// How far a declaration is known: meeting one that is open means that it refers to itself.
@@ -271,9 +278,19 @@ impl Checker<'_> {
     pub(crate) fn report(&mut self, diagnostic: Diagnostic) {
         let silenced =
             diagnostic.severity == Severity::Warning && self.allowed.contains(&diagnostic.code);
-        if !silenced && self.caches.reported.insert((diagnostic.code, diagnostic.at)) {
+        if silenced || !self.caches.reported.insert((diagnostic.code, diagnostic.at)) {
+            return;
+        }
+        let kept = &mut self.caches.kept[usize::from(diagnostic.severity == Severity::Error)];
+        *kept += 1;
+        if *kept <= DIAGNOSTICS_MAX {
             self.diagnostics.push(diagnostic);
         }
+    }
+
+    /// Whether no more errors are kept: what makes one helpful need not be found out.
+    fn is_sated(&self) -> bool {
+        self.caches.kept[1] >= DIAGNOSTICS_MAX
     }
 
     /// Reports an error and gives nothing: what depends on it stays quiet.
@@ -300,7 +317,9 @@ impl Checker<'_> {
         {
             diagnostic = diagnostic
                 .note(format!("no file is used as `{0}`: write `use \"…\" as {0}`", space.name));
-        } else if let Some(near) = nearest(&written, known) {
+        } else if !self.is_sated()
+            && let Some(near) = nearest(&written, known)
+        {
             let message = format!("a {what} with a similar name exists");
             diagnostic = diagnostic.suggest(message, vec![(name.span, near)]);
         }
@@ -409,7 +428,8 @@ impl Checker<'_> {
         let mut diagnostics = self.diagnostics;
         lints::silence(self.loaded, &mut diagnostics);
         let notes = self.notes.unwrap_or_default();
-        Output { plan, tests, lists: self.lists, diagnostics, notes }
+        let more = self.caches.kept.iter().map(|kept| kept.saturating_sub(DIAGNOSTICS_MAX)).sum();
+        Output { plan, tests, lists: self.lists, diagnostics, more, notes }
     }
 }
 

@@ -5,6 +5,7 @@
 mod analysis;
 mod call;
 mod compute;
+mod doubts;
 mod emit;
 mod fields;
 mod literals;

@@ -20,7 +20,7 @@ pub fn explain(plan: &Plan, only: Option<&str>) -> String {
     for step in &plan.steps {
         match step {
             Step::Rule(id) => explainer.rule(&mut out, *id, only, ""),
-            Step::Group { name, first, when, rules } => {
+            Step::Group { name, first, when, rules, .. } => {
                 let wanted = rules.iter().any(|id| is_wanted(plan.rule(*id), only));
                 if !wanted {
                     continue;
@@ -180,7 +180,7 @@ impl<'p> Explainer<'p> {
                     }
                     self.reads(otherwise.as_deref().unwrap_or_default(), out);
                 }
-                Stmt::If { condition, then, otherwise } => {
+                Stmt::If { condition, then, otherwise, .. } => {
                     self.paths(*condition, out);
                     self.reads(then, out);
                     self.reads(otherwise, out);

@@ -140,6 +140,8 @@ pub enum Step {
         first: bool,
         /// The shared condition.
         when: Option<ExprId>,
+        /// Where its faults are counted.
+        site: Option<SiteId>,
         /// Its rules.
         rules: Vec<RuleId>,
     },
@@ -158,6 +160,8 @@ pub struct Rule {
     pub on: Vec<usize>,
     /// Its condition.
     pub when: Option<ExprId>,
+    /// Where faults of the condition are counted; `None`: nowhere.
+    pub site: Option<SiteId>,
     /// What it does.
     pub body: Vec<Stmt>,
     /// `@owner`, `@expires` …: name and text, for status pages.
@@ -225,6 +229,8 @@ pub enum Stmt {
     If {
         /// The condition.
         condition: ExprId,
+        /// Where its faults are counted.
+        site: Option<SiteId>,
         /// Rows for which it holds.
         then: Vec<Stmt>,
         /// All others.

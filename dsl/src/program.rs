@@ -14,8 +14,8 @@ pub(crate) use load::beside;
 pub use load::{Link, Loaded, Role, Unit};
 
 use crate::{
-    check::{self, Notes},
-    diagnostic::{Code, Diagnostic, has_errors},
+    check::{self, DIAGNOSTICS_MAX, Notes},
+    diagnostic::{Code, Diagnostic, Severity, has_errors},
     plan::Plan,
     schema::{FILE, Lock},
     span::{FileId, Sources, Span},
@@ -132,7 +132,8 @@ pub fn compile_with(
     let mut loaded = load::load(entry, reader);
     lock(entry, reader, &mut loaded);
     let checked = check::check(&loaded, reader, mode, options, false);
-    let diagnostics = in_order(std::mem::take(&mut loaded.diagnostics), checked.diagnostics);
+    let said = std::mem::take(&mut loaded.diagnostics);
+    let diagnostics = in_order(said, checked.diagnostics, checked.more);
     let program = (!has_errors(&diagnostics)).then(|| {
         let mut texts = loaded.texts;
         texts.extend(checked.lists);
@@ -188,8 +189,8 @@ pub fn analyze_with(entry: &Path, reader: &dyn Reader, options: &Options) -> Ana
     lock(entry, reader, &mut loaded);
     let checked = check::check(&loaded, reader, Mode::Test, options, true);
     let said = std::mem::take(&mut loaded.diagnostics);
-    let check::Output { plan, tests, notes, diagnostics, .. } = checked;
-    Analysis { loaded, diagnostics: in_order(said, diagnostics), plan, tests, notes }
+    let check::Output { plan, tests, notes, diagnostics, more, .. } = checked;
+    Analysis { loaded, diagnostics: in_order(said, diagnostics, more), plan, tests, notes }
 }
 
 /// The files that a text uses and includes, as paths beside its own.
@@ -203,8 +204,12 @@ pub fn links(path: &Path, text: &str) -> Vec<PathBuf> {
     named.map(|named| beside(path, named)).collect()
 }
 
-/// What the parser and the checker say, in the order of the text.
-fn in_order(mut diagnostics: Vec<Diagnostic>, checked: Vec<Diagnostic>) -> Vec<Diagnostic> {
+/// What the parser and the checker say, in the order of the text, and how many more there are than are kept.
+fn in_order(
+    mut diagnostics: Vec<Diagnostic>,
+    checked: Vec<Diagnostic>,
+    mut more: usize,
+) -> Vec<Diagnostic> {
     diagnostics.extend(checked);
     if has_errors(&diagnostics) {
         // What is wrong may be what would have used it.
@@ -212,6 +217,24 @@ fn in_order(mut diagnostics: Vec<Diagnostic>, checked: Vec<Diagnostic>) -> Vec<D
     }
     diagnostics.sort_by_key(|diagnostic| (diagnostic.at.file, diagnostic.at.start));
     diagnostics.dedup();
+    for severity in [Severity::Error, Severity::Warning] {
+        let mut kept = 0;
+        diagnostics.retain(|diagnostic| {
+            kept += usize::from(diagnostic.severity == severity);
+            diagnostic.severity != severity || kept <= DIAGNOSTICS_MAX
+        });
+        more += usize::saturating_sub(kept, DIAGNOSTICS_MAX);
+    }
+    if more > 0
+        && let Some(last) = diagnostics.last()
+    {
+        let message = format!("and {more} more, which are not shown");
+        let mut rest = Diagnostic::new(Code::E106, last.at.behind(), message);
+        if !has_errors(&diagnostics) {
+            rest.severity = Severity::Warning;
+        }
+        diagnostics.push(rest);
+    }
     diagnostics
 }
 

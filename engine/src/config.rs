@@ -18,8 +18,8 @@ use std::{
 };
 
 pub use raw::{
-    Batch, Cache, Compression, Decode, Delivery, FileFormat, Mechanism, OnAbsent, OnEmpty, OnError,
-    OnFault, Protocol, RawConfig, RedisValues,
+    Batch, Cache, Compression, Decode, Delivery, FileFormat, Mechanism, OnAbsent, OnCorrupt,
+    OnEmpty, OnError, OnFault, Protocol, RawConfig, RedisValues,
 };
 pub use values::{ByteSize, Secret, Start, Wait};
 
@@ -131,6 +131,8 @@ pub struct Source {
     pub decode: Decode,
     /// What becomes of null and empty records.
     pub on_empty: OnEmpty,
+    /// What becomes of records that arrive damaged.
+    pub on_corrupt: OnCorrupt,
     /// What becomes of events with a fault.
     pub on_fault: OnFault,
     /// Longer records are dead letters.

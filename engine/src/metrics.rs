@@ -100,6 +100,7 @@ struct Rules {
 struct Sources {
     records: IntCounterVec,
     bytes: IntCounterVec,
+    damaged: IntCounterVec,
     offset: IntGaugeVec,
     committed: IntGaugeVec,
     lag_records: IntGaugeVec,
@@ -207,6 +208,11 @@ impl Metrics {
         let source = Sources {
             records: naming.counts("source_records_total", "Records read.", &["source"]),
             bytes: naming.counts("source_bytes_total", "Payload bytes read.", &["source"]),
+            damaged: naming.counts(
+                "source_damaged_total",
+                "Offsets left out because their records arrived damaged.",
+                &["source"],
+            ),
             offset: naming.gauges("source_offset", "The next offset to read.", &partition),
             committed: naming.gauges(
                 "source_committed_offset",

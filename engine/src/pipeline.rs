@@ -124,6 +124,7 @@ impl Pipeline {
                 topics: settings.topics.clone(),
                 start: settings.start,
                 max_record_bytes: settings.max_record_bytes,
+                on_corrupt: settings.on_corrupt,
                 batch_bytes: BATCH_BYTES,
                 headers: bundle.load().plan.reads_headers,
             };
@@ -233,6 +234,8 @@ pub(crate) fn client(source: &Source, queue_bytes: u64, partitions: u64) -> Clie
         .set("enable.auto.offset.store", "false")
         .set("auto.offset.reset", "error")
         .set("isolation.level", "read_committed")
+        // Damaged bytes are nobody's event.
+        .set("check.crcs", "true")
         .set("allow.auto.create.topics", "false")
         // A full queue is looked at again soon: the default of a second leaves a fast reader standing still for most of it.
         .set("fetch.queue.backoff.ms", "20")

@@ -103,6 +103,8 @@ pub trait Intake: Send + Sync {
     fn last_words(&self, _lanes: &[LaneId]) -> Vec<Commit> {
         Vec::new()
     }
+    /// So many offsets of a partition were left out, because their records arrived damaged.
+    fn damaged(&self, position: &Position, offsets: u64);
     /// The state of the connection in one sentence for a person; `None` when all is well.
     fn report(&self, problem: Option<String>);
     /// How far a partition reaches: its first offset and one past its last.

@@ -42,7 +42,11 @@ fuzz_target!(|bytes: &[u8]| {
         let taken = |line: &[u8]| serde_json::from_slice::<serde_json::Value>(line).is_ok_and(|it| it.is_object());
         let lines: Vec<&[u8]> = bytes.split(|byte| *byte == b'\n').collect();
         for row in &decoded.kept {
-            assert!(taken(lines[*row as usize]), "taken, and serde_json refuses it");
+            let line = lines[*row as usize];
+            // A key that serde_json keeps for itself, and takes for an order of its own.
+            if memchr::memmem::find(line, b"$serde_json::private").is_none() {
+                assert!(taken(line), "taken, and serde_json refuses it");
+            }
         }
         decoder.recycle(&mut batch);
     });

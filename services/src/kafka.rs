@@ -85,7 +85,7 @@ pub struct Kafka {
 #[derive(Debug)]
 struct Own {
     server: Server,
-    _folder: RunFolder,
+    folder: RunFolder,
     _ports: Vec<Port>,
 }
 
@@ -116,7 +116,7 @@ impl Kafka {
         let checkpoint = prepared.home.plain_checkpoint();
         let server = prepared.server(folder.path(), options, Life::WithUs, &text, &checkpoint)?;
         server.start()?;
-        Ok(Self { brokers, behind, own: Some(Own { server, _folder: folder, _ports: ports }) })
+        Ok(Self { brokers, behind, own: Some(Own { server, folder, _ports: ports }) })
     }
 
     /// Starts a broker with TLS, mutual TLS and SASL listeners beside the plain one.
@@ -146,6 +146,11 @@ impl Kafka {
     /// The address of the listener whose clients are sent to [`KafkaOptions::proxy`]: where that proxy passes on to.
     pub fn behind(&self) -> Option<&str> {
         self.behind.as_deref()
+    }
+
+    /// Where a broker of ours keeps its logs, a folder for each partition.
+    pub fn data(&self) -> Option<PathBuf> {
+        self.own.as_ref().map(|own| own.folder.path().join("data"))
     }
 
     /// The broker's pid while it runs and is ours.

@@ -1,6 +1,7 @@
 //! What a lookup costs an event: `cargo run --release -p logmon-benches --bin lookups -- --city GeoLite2-City.mmdb --json FILE`.
 //!
-//! A program and no bench, so that nobody waits for VRL to be built. Each figure is the CPU time of all rules over an event
+//! A program and no bench, so that nobody waits for VRL to be built: the crate `vrl` has no enrichment tables (they are part of Vector, and no
+//! crate), so what they do for a key is done here by hand, with an index and a map made of the row. Each figure is the CPU time of all rules over an event
 //! with the lookup, less that of the same rules without it: what an event pays for the knowledge, spread and typed.
 
 #[global_allocator]
@@ -23,7 +24,9 @@ use logmon_benches::{
     events::Random,
     figures::{Figure, Summary},
     machine::Machine,
+    process::held_mib,
     report::{Table, publish, say},
+    service::Service,
 };
 use logmon_dsl::{
     column::{Batch, Names, View, load},
@@ -40,10 +43,15 @@ use tokio::runtime::Runtime;
 const BATCH: usize = 1_024;
 const BATCHES: usize = 200;
 const ROUNDS: usize = 7;
+/// How many keys of a hundred repeat. Where all do, nothing is left but the cache.
+const HITS: [usize; 4] = [100, 99, 90, 0];
 /// Keys that repeat, where some do: what a thread meets within some seconds.
 const HOT: usize = 2_000;
 const USERS: usize = 1_000_000;
 const BLOCKS: usize = 300_000;
+/// A small cache, and so many batches of keys that come once.
+const BOUND_MIB: u32 = 64;
+const MEMORY_BATCHES: usize = 1_000;
 
 const WORLD: &str = r#"
 source app : { ip: ip?, user: string?, ... }
@@ -67,6 +75,29 @@ struct Results {
     events_per_round: usize,
     /// Nanoseconds an event or a key.
     nanoseconds: BTreeMap<String, Summary>,
+    memory: Option<Memory>,
+}
+
+/// What a cache holds of a service that knows every key, when no key comes twice.
+#[derive(Serialize)]
+struct Memory {
+    keys: usize,
+    /// MiB that the cache may hold.
+    bound: f64,
+    /// The most that it said it holds.
+    counted: f64,
+    /// By how much the process grew at most, with all that asking takes.
+    grown: f64,
+}
+
+impl Memory {
+    fn table(&self) -> Table {
+        let head = ["memory of a cache, no key twice", "keys", "bound", "counted", "grown by"];
+        let mut table = Table::new("MiB", &head);
+        let figures = [self.keys as f64, self.bound, self.counted, self.grown];
+        table.numbers("cache of a service", 0, &figures);
+        table
+    }
 }
 
 struct Text(String);
@@ -91,7 +122,8 @@ fn main() -> anyhow::Result<()> {
     let only = arguments.text("only").unwrap_or("").to_owned();
     let folder = Folder(std::env::temp_dir().join(format!("logmon-bench-{}", std::process::id())));
     fs::create_dir_all(&folder.0)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let mut bench = Bench { figures: BTreeMap::new(), folder: &folder.0, runtime: &runtime, only };
     let country = logmon_services::geoip_country_mmdb()?;
     bench.database("country", &country)?;
@@ -100,16 +132,21 @@ fn main() -> anyhow::Result<()> {
     }
     bench.users()?;
     bench.blocks()?;
+    let memory = bench.memory()?;
     let nanoseconds: BTreeMap<String, Summary> =
         bench.figures.iter().map(|(name, figure)| (name.clone(), figure.summary())).collect();
     let mut table = Table::new("ns an event or a key", &["what", "median", "best", "worst"]);
     for (name, summary) in &nanoseconds {
         table.numbers(name, 0, &[summary.median, summary.least, summary.most]);
     }
+    let mut tables = vec![table];
+    if let Some(memory) = &memory {
+        tables.push(memory.table());
+    }
     let machine = Machine::look();
     let results =
-        Results { machine, rounds: ROUNDS, events_per_round: BATCH * BATCHES, nanoseconds };
-    publish(&arguments, &results, &[table])
+        Results { machine, rounds: ROUNDS, events_per_round: BATCH * BATCHES, nanoseconds, memory };
+    publish(&arguments, &results, &tables)
 }
 
 struct Bench<'a> {
@@ -120,11 +157,20 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
+    /// Whether any figure of that name is asked for, before its tables are made.
+    fn wants(&self, name: &str) -> bool {
+        let first = self.only.split(':').next().unwrap_or_default();
+        name.contains(first)
+    }
+
     fn database(&mut self, name: &str, path: &Path) -> anyhow::Result<()> {
+        if !self.wants(name) {
+            return Ok(());
+        }
         let config = format!("[lookup.geo]\nkind = \"maxmind\"\npath = {path:?}\n");
         let rule = "rule r on app when .ip is present { let place = geo(.ip) else { return } .country = place.country }";
         let bare = "rule r on app when .ip is present { .country = \"US\" }";
-        for hits in [99, 90, 0] {
+        for hits in HITS {
             let what = format!("{name}: event, {hits} % of keys repeat");
             self.program(&what, &config, rule, bare, &mut |random, hot| {
                 format!("{{\"ip\":\"{}\"}}", repeated(random, hot, hits, address))
@@ -176,6 +222,9 @@ impl Bench<'_> {
     }
 
     fn users(&mut self) -> anyhow::Result<()> {
+        if !self.wants("users") {
+            return Ok(());
+        }
         let mut text = String::from("id,plan,region,is_staff\n");
         for user in 0..USERS {
             let plan = ["free", "pro", "enterprise"][user % 3];
@@ -186,7 +235,7 @@ impl Bench<'_> {
         let config = "[lookup.users]\nkind = \"file\"\npath = \"users.csv\"\nkey = \"id\"\n";
         let rule = "rule r on app { let who = users(.user) else { return } .plan = who.plan .staff = who.is_staff }";
         let bare = "rule r on app { .plan = \"pro\" .staff = false }";
-        for hits in [99, 90, 0] {
+        for hits in HITS {
             let what = format!("users: event, {hits} % of keys repeat");
             self.program(&what, config, rule, bare, &mut |random, hot| {
                 let user =
@@ -223,6 +272,9 @@ impl Bench<'_> {
     }
 
     fn blocks(&mut self) -> anyhow::Result<()> {
+        if !self.wants("blocks") {
+            return Ok(());
+        }
         let mut random = Random::new(5);
         let mut text = String::from("net,list,score\n");
         for number in 0..BLOCKS {
@@ -239,7 +291,7 @@ impl Bench<'_> {
         let config = "[lookup.nets]\nkind = \"file\"\npath = \"nets.csv\"\nkey = \"net\"\n";
         let rule = "rule r on app when .ip is present { let net = nets(.ip) else { return } .list = net.list .score = net.score }";
         let bare = "rule r on app when .ip is present { .list = \"list-1\" .score = 1 }";
-        for hits in [99, 90, 0] {
+        for hits in HITS {
             let what = format!("blocks: event, {hits} % of keys repeat");
             self.program(&what, config, rule, bare, &mut |random, hot| {
                 format!("{{\"ip\":\"{}\"}}", repeated(random, hot, hits, address))
@@ -264,14 +316,62 @@ impl Bench<'_> {
         say(&format!("blocks held {found} of the addresses"))
     }
 
+    /// A program over events of which no two ask for the same, in front of a service that has a row for everyone.
+    fn memory(&self) -> anyhow::Result<Option<Memory>> {
+        if !self.wants("memory") {
+            return Ok(None);
+        }
+        let row = r#"{"plan":"pro","region":"eu-west","is_staff":false}"#;
+        let port = Service::Answers.start(row)?;
+        let config = format!(
+            "[lookup.users]\nkind = \"http\"\nurl = \"http://127.0.0.1:{port}/\"\nbatch = 500\ntimeout = \"30s\"\ncache = {{ bytes = \"{BOUND_MIB}MiB\" }}\n"
+        );
+        let plan = Arc::new(plan(
+            "rule r on app { let who = users(.user) else { return } .plan = who.plan .staff = who.is_staff }",
+        )?);
+        let metrics = Metrics::new();
+        let mut set = self.open_counted(&plan, &config, &metrics)?;
+        let mut evaluator = Evaluator::new(Arc::clone(&plan));
+        let (process, mut before) = (std::process::id(), 0.0);
+        let (mut counted, mut grown) = (0.0_f64, 0.0_f64);
+        for number in 0..MEMORY_BATCHES {
+            let event = |row: usize| format!("{{\"user\":\"u-{}\"}}", number * BATCH + row);
+            let events: Vec<String> = (0..BATCH).map(event).collect();
+            let (mut batch, names) = loaded(evaluator.plan(), &events)?;
+            black_box(evaluator.run(&mut batch, &names, &mut set, false));
+            if number == 0 {
+                before = held_mib(process);
+            }
+            grown = grown.max(held_mib(process) - before);
+            let text = metrics.text();
+            let bytes = text.lines().find_map(|line| {
+                line.strip_prefix("logmon_lookup_bytes{")?.split(' ').nth(1)?.parse().ok()
+            });
+            let bytes: f64 = bytes.context("the cache says what it holds")?;
+            counted = counted.max(bytes / f64::from(1 << 20));
+        }
+        let keys = MEMORY_BATCHES * BATCH;
+        Ok(Some(Memory { keys, bound: f64::from(BOUND_MIB), counted, grown }))
+    }
+
     fn open(&self, plan: &Plan, config: &str) -> anyhow::Result<LookupSet> {
+        self.open_counted(plan, config, &Metrics::new())
+    }
+
+    fn open_counted(
+        &self,
+        plan: &Plan,
+        config: &str,
+        metrics: &Metrics,
+    ) -> anyhow::Result<LookupSet> {
         let config = Config::parse(config, &self.folder.join("logmon.toml"), &|_| None)
             .map_err(|error| anyhow!("{error}"))?;
-        LookupSet::open(&plan.lookups, &config, self.runtime.handle(), &Metrics::new(), None)
-            .map_err(|errors| {
+        LookupSet::open(&plan.lookups, &config, self.runtime.handle(), metrics, None).map_err(
+            |errors| {
                 let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
                 anyhow!("{}", errors.join("; "))
-            })
+            },
+        )
     }
 
     /// Rules with a lookup, less rules without it, over the same events.

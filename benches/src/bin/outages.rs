@@ -1,13 +1,8 @@
 //! What a lookup's service costs the stream when it is gone, hangs, is slow or lies: `cargo run --release -p logmon-benches --bin outages`.
 
-use std::{
-    io::{Read, Write},
-    net::{TcpListener, TcpStream},
-    thread,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 use logmon_benches::{
     arguments::Arguments,
     events::events,
@@ -16,6 +11,7 @@ use logmon_benches::{
     machine::Machine,
     program::{bound_text, ten_rules, with_rules},
     report::{Table, publish, say},
+    service::Service,
     stages::Desk,
 };
 use logmon_engine::{
@@ -39,16 +35,6 @@ const SERVICES: [Service; 5] =
 const SECONDS: u64 = 6;
 const ROUNDS: usize = 3;
 const EVENTS: usize = 50_000;
-
-/// What a service does with a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-enum Service {
-    Answers,
-    Gone,
-    Hangs,
-    Slow,
-    Lies,
-}
 
 #[derive(Serialize)]
 struct Results {
@@ -90,17 +76,7 @@ fn main() -> anyhow::Result<()> {
 
 /// Events a second of wall time, one thread, while the service does that.
 fn measure(service: Service, events: &[String], program: &str) -> anyhow::Result<f64> {
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    let port = listener.local_addr()?.port();
-    if service == Service::Gone {
-        drop(listener);
-    } else {
-        thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                thread::spawn(move || serve(stream, service));
-            }
-        });
-    }
+    let port = service.start("{\"tier\":\"pro\"}")?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let text = format!(
@@ -121,50 +97,4 @@ fn measure(service: Service, events: &[String], program: &str) -> anyhow::Result
     let rate = done as f64 / start.elapsed().as_secs_f64();
     runtime.shutdown_background();
     Ok(rate)
-}
-
-/// One connection: request after request.
-fn serve(mut stream: TcpStream, service: Service) {
-    let mut bytes = Vec::new();
-    while let Ok(body) = request(&mut stream, &mut bytes) {
-        let answer = match service {
-            Service::Gone | Service::Hangs => {
-                thread::sleep(Duration::from_hours(1));
-                return;
-            }
-            Service::Lies => "[{\"tier\": 7}, {\"tier\"".to_owned(),
-            Service::Answers | Service::Slow => {
-                let keys = body.matches("\",\"").count() + 1;
-                format!("[{}]", vec!["{\"tier\":\"pro\"}"; keys].join(","))
-            }
-        };
-        if service == Service::Slow {
-            thread::sleep(Duration::from_secs(2));
-        }
-        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", answer.len());
-        if stream.write_all((head + &answer).as_bytes()).is_err() {
-            return;
-        }
-    }
-}
-
-/// The body of the next request.
-fn request(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> anyhow::Result<String> {
-    let mut chunk = [0; 16 << 10];
-    loop {
-        if let Some(head) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
-            let text = String::from_utf8_lossy(&bytes[..head]).to_lowercase();
-            let (_, length) = text.split_once("content-length: ").context("has a length")?;
-            let length: usize = length.lines().next().context("has a length")?.trim().parse()?;
-            if bytes.len() >= head + 4 + length {
-                let body =
-                    String::from_utf8_lossy(&bytes[head + 4..head + 4 + length]).into_owned();
-                bytes.drain(..head + 4 + length);
-                return Ok(body);
-            }
-        }
-        let read = stream.read(&mut chunk)?;
-        anyhow::ensure!(read > 0, "closed");
-        bytes.extend_from_slice(&chunk[..read]);
-    }
 }

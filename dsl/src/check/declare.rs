@@ -278,10 +278,10 @@ impl Checker<'_> {
     }
 
     fn named_type(&mut self, name: &ast::QName) -> Option<Ty> {
-        if let Some(bare) = name.bare() {
-            if let Some((_, ty)) = NAMED.iter().find(|(known, _)| *known == bare) {
-                return Some(Ty::required(ty.clone()));
-            }
+        if let Some(bare) = name.bare()
+            && let Some((_, ty)) = NAMED.iter().find(|(known, _)| *known == bare)
+        {
+            return Some(Ty::required(ty.clone()));
         }
         if let Some(id) = self.catalog.find(self.place.unit, Space::Type, name) {
             return self.declared_type(id);

@@ -104,14 +104,18 @@ impl Checker<'_> {
             .collect();
         let errors = self.diagnostics.len();
         let pending = self.pending_w312.len();
-        let reported = self.caches.reported.clone();
+        let (reported, kept) = (std::mem::take(&mut self.caches.reported), self.caches.kept);
         let found = self.fn_body(it);
         self.caches.reported = reported;
+        self.caches.kept = kept;
         self.place = outside;
         self.pending_w312.truncate(pending);
         // Its warnings were given where it stands; an error can only come from these arguments.
         let new = self.diagnostics.split_off(errors);
-        let error = new.into_iter().find(|diagnostic| diagnostic.severity == Severity::Error);
+        let is_new = |it: &Diagnostic| !self.caches.reported.contains(&(it.code, it.at));
+        let error = new
+            .into_iter()
+            .find(|diagnostic| diagnostic.severity == Severity::Error && is_new(diagnostic));
         let Some(found) = found else {
             if let Some(error) = error {
                 let message = format!("`{}` does not take these arguments", it.name.name);

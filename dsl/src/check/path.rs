@@ -301,6 +301,7 @@ impl Checker<'_> {
         let mut diagnostic =
             Diagnostic::new(Code::E201, at, format!("there is no field `{name}` here"))
                 .label("the record is closed");
+        let known = if self.is_sated() { &[] } else { known };
         diagnostic = match nearest(name, known) {
             Some(near) => diagnostic
                 .suggest("a field with a similar name exists", vec![(at, key_text(&near))]),

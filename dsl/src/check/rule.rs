@@ -111,6 +111,9 @@ impl Checker<'_> {
         if let Some(Some(when)) = when {
             self.learn(when, true);
         }
+        // The first rule answers for the group.
+        let site = group.when.as_ref().filter(|_| !group.rules.is_empty());
+        let site = site.map(|when| self.new_site("when of the group".to_owned(), when.span));
         let inside = self.flow.clone();
         let mut leaving = entry.clone();
         let mut rules = Vec::with_capacity(group.rules.len());
@@ -142,6 +145,7 @@ impl Checker<'_> {
             name: group.name.name.as_str().into(),
             first,
             when,
+            site,
             rules,
         });
     }
@@ -169,6 +173,7 @@ impl Checker<'_> {
             name: rule.name.name.as_str().into(),
             on: on.unwrap_or_default(),
             when: None,
+            site: None,
             body: Vec::new(),
             attributes: attributes(&rule.attrs),
             shadow,
@@ -184,6 +189,7 @@ impl Checker<'_> {
         if let Some(Some(when)) = when {
             self.learn(when, true);
         }
+        let site = rule.when.as_ref().map(|when| self.new_site("when".to_owned(), when.span));
         if let (Some(None), Some(e)) = (when, &rule.when) {
             self.left_out(e.span);
         }
@@ -206,6 +212,7 @@ impl Checker<'_> {
         let made = &mut self.build.rules[id.0 as usize];
         made.body = body.stmts;
         made.when = when.flatten();
+        made.site = site;
         id
     }
 

@@ -343,6 +343,7 @@ impl Checker<'_> {
         let ends = then.ends && otherwise.ends;
         let made = condition.map(|condition| Stmt::If {
             condition,
+            site: Some(self.new_site("if".to_owned(), it.condition.span)),
             then: then.stmts,
             otherwise: otherwise.stmts,
         });

@@ -2,9 +2,12 @@
 
 use memchr::memmem::Finder;
 
-use super::literals::{self, Seat};
+use super::{
+    doubts::{self, Doubts},
+    literals::{self, Seat},
+};
 use crate::{
-    plan::{Literal, LiteralSet, LocalId, MatchPattern, Op, Plan, RecordPart},
+    plan::{ExprId, Literal, LiteralSet, LocalId, MatchPattern, Op, Plan, RecordPart},
     types::Type,
 };
 
@@ -23,13 +26,25 @@ pub(crate) struct ExprFacts {
     pub(crate) seat: Option<Seat>,
     /// Whether such literals may tell that it holds nowhere.
     pub(crate) gated: bool,
+    /// Of a condition: what it looks at that may have gone wrong.
+    pub(crate) doubts: Option<Doubts>,
 }
 
 impl ExprFacts {
-    /// Whether a condition is asked after others. A pass over many literals has answered for all of them.
-    pub(crate) fn is_asked_late(&self) -> bool {
-        self.costly && self.seat.is_none()
+    /// When a condition is asked among others. Literals come first: one pass has answered for all of them, and what they rule out is asked nothing else.
+    fn turn(&self) -> u8 {
+        if self.gated { 0 } else { 1 + u8::from(self.costly) }
     }
+}
+
+/// Conditions in the order in which they are asked: they have no effects, so it is free.
+pub(crate) fn in_order<'a>(
+    facts: &'a [ExprFacts],
+    all: &'a [ExprId],
+) -> impl Iterator<Item = ExprId> + 'a {
+    (0..3).flat_map(move |turn| {
+        all.iter().copied().filter(move |operand| facts[operand.0 as usize].turn() == turn)
+    })
 }
 
 /// Something built once from an expression's literals.
@@ -74,6 +89,7 @@ pub(crate) fn analyze(plan: &Plan) -> Vec<ExprFacts> {
             searcher: searcher(&expr.op, plan),
             seat: None,
             gated: false,
+            doubts: None,
         });
     }
     let mut seats = literals::seats(plan, |id| facts[id.0 as usize].costly);
@@ -86,6 +102,7 @@ pub(crate) fn analyze(plan: &Plan) -> Vec<ExprFacts> {
         };
         (facts[number].seat, facts[number].gated) = (seat, gated);
     }
+    doubts::find(plan, &mut facts);
     facts
 }
 

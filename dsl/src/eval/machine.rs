@@ -4,7 +4,8 @@ use std::{collections::HashMap, sync::Arc};
 
 use super::{
     Lookups,
-    analysis::ExprFacts,
+    analysis::{self, ExprFacts},
+    doubts::Known,
     fields,
     literals::Lineup,
     memos::{Computed, Memo, Memos},
@@ -31,6 +32,10 @@ pub(crate) struct State {
     pub(super) recalls: Vec<Recall>,
     /// The memory for the results of the next batch.
     spare: Memos,
+    /// How many batches there were.
+    pub(super) batches: u64,
+    /// Values of which it is known whether they went wrong somewhere.
+    pub(super) doubts: Vec<Known>,
 }
 
 impl State {
@@ -110,6 +115,7 @@ impl<'m> Machine<'m> {
     /// Forgets the batch before.
     pub(super) fn begin(&mut self) {
         self.state.forget();
+        self.state.batches += 1;
         let memos = std::mem::take(&mut self.state.spare);
         self.state.frames.push(Frame { rows: self.batch.rows, memos, ..Frame::default() });
         self.state.bound.clear();
@@ -260,6 +266,26 @@ impl<'m> Machine<'m> {
         let result = Computed::Column(column.clone());
         self.state.frames[self.frame].memos.set(id, Memo { stamp, valid, result });
         column
+    }
+
+    /// The values of an expression, as far as they were computed.
+    pub(super) fn at_hand(&self, id: ExprId) -> Option<Arc<Column>> {
+        let expr = self.plan.expr(id);
+        if let Op::Field(node) = &expr.op
+            && let Some(column) = &self.batch.fields[node.index()].column
+            && fits(column, &expr.ty.base)
+        {
+            return Some(column.clone());
+        }
+        match self.state.frames[self.frame].memos.get(id, self.stamp(id))? {
+            Memo { result: Computed::Column(column), .. } => Some(column.clone()),
+            Memo { .. } => None,
+        }
+    }
+
+    /// Conditions in the order in which they are asked.
+    pub(super) fn in_order(&self, all: &'m [ExprId]) -> impl Iterator<Item = ExprId> + use<'m> {
+        analysis::in_order(self.facts, all)
     }
 
     /// Returns the rows of `within` for which a predicate holds.

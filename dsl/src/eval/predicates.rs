@@ -25,28 +25,23 @@ impl<'m> Machine<'m> {
         match &expr.op {
             Op::And(all) => {
                 let mut left = within.clone();
-                // Cheap ones first: they have no effects, so their order is free.
-                for late in [false, true] {
-                    for &operand in all {
-                        let fact = &self.facts[operand.0 as usize];
-                        if fact.is_asked_late() == late && !left.is_empty() {
-                            left = self.mask(operand, &left);
-                        }
+                for operand in self.in_order(all) {
+                    if left.is_empty() {
+                        break;
                     }
+                    left = self.mask(operand, &left);
                 }
                 left
             }
             Op::Or(all) => {
                 let (mut found, mut left) = (Mask::none(within.len()), within.clone());
-                for late in [false, true] {
-                    for &operand in all {
-                        let fact = &self.facts[operand.0 as usize];
-                        if fact.is_asked_late() == late && !left.is_empty() {
-                            let holds = self.mask(operand, &left);
-                            left.remove(&holds);
-                            found.add(&holds);
-                        }
+                for operand in self.in_order(all) {
+                    if left.is_empty() {
+                        break;
                     }
+                    let holds = self.mask(operand, &left);
+                    left.remove(&holds);
+                    found.add(&holds);
                 }
                 found
             }

@@ -278,7 +278,9 @@ impl Key {
     #[inline]
     fn is(&self, bytes: &[u8]) -> bool {
         match self {
-            Self::Short(length, short) => short.get(..usize::from(*length)) == Some(bytes),
+            Self::Short(length, short) => {
+                usize::from(*length) == bytes.len() && is_prefix(bytes, short)
+            }
             Self::Long(long) => **long == *bytes,
         }
     }
@@ -289,6 +291,21 @@ impl Key {
             Self::Long(long) => long.len(),
         }
     }
+}
+
+/// Whether a short text begins with these bytes, which are no more than it holds: two loads that overlap, where comparing
+/// byte ranges of any length would be a call.
+#[inline]
+fn is_prefix(bytes: &[u8], short: &[u8; SHORT]) -> bool {
+    fn both<const N: usize>(bytes: &[u8], short: &[u8]) -> Option<bool> {
+        let head = *bytes.first_chunk::<N>()? == *short.first_chunk::<N>()?;
+        Some(head & (*bytes.last_chunk::<N>()? == *short.last_chunk::<N>()?))
+    }
+    let Some(short) = short.get(..bytes.len()) else { return false };
+    both::<16>(bytes, short)
+        .or_else(|| both::<8>(bytes, short))
+        .or_else(|| both::<4>(bytes, short))
+        .unwrap_or_else(|| bytes.iter().eq(short))
 }
 
 impl Default for Key {
@@ -366,6 +383,21 @@ mod tests {
         assert_eq!(ask(&mut recall, holds(2, 0), &["b", long, long], &found), [long]);
         assert!(ask(&mut recall, holds(3, 0), &["a", "b", long], &found).is_empty());
         assert_eq!(recall.known(), (3, 0));
+    }
+
+    #[test]
+    fn a_key_is_told_from_every_other() {
+        let text: Vec<u8> = (1..=40).collect();
+        for length in 0..text.len() {
+            let key = Key::new(&text[..length]);
+            assert!(key.is(&text[..length]), "{length}");
+            assert!(!key.is(&text[..=length]), "{length}");
+            for at in 0..length {
+                let mut other = text[..length].to_vec();
+                other[at] ^= 0x80;
+                assert!(!key.is(&other), "{length}: {at}");
+            }
+        }
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub(super) struct Run<'m> {
     rule: Option<RuleId>,
     /// The fields as they are, until the next write.
     pub(super) snapshot: Option<Arc<Snapshot>>,
-    keep_fault_rows: bool,
+    pub(super) keep_fault_rows: bool,
     pub(super) memory: Memory<'m>,
     /// What `count` adds to.
     pub(super) counts: Counts,
@@ -95,10 +95,15 @@ impl<'m> Run<'m> {
                     }
                     self.rule(*id, &before);
                 }
-                Step::Group { first, when, rules, .. } => {
+                Step::Group { first, when, site, rules, .. } => {
                     let live = self.live.clone();
                     let mut rows = match when {
-                        Some(when) => self.machine.mask(*when, &live),
+                        Some(when) => {
+                            let hopeless = self.machine.is_hopeless(*when, &live);
+                            let rows = self.machine.mask(*when, &live);
+                            self.doubt(*site, *when, &live, hopeless);
+                            rows
+                        }
                         None => live,
                     };
                     for id in rules {
@@ -137,8 +142,16 @@ impl<'m> Run<'m> {
         let count = &mut self.outcome.rules[id.0 as usize];
         count.evaluated += rows.count() as u64;
         let mut matched = match rule.when {
-            Some(when) if rows.is_empty() || self.machine.is_hopeless(when, rows) => return None,
-            Some(when) => self.machine.mask(when, rows),
+            Some(_) if rows.is_empty() => return None,
+            Some(when) if self.machine.is_hopeless(when, rows) => {
+                self.doubt(rule.site, when, rows, true);
+                return None;
+            }
+            Some(when) => {
+                let matched = self.machine.mask(when, rows);
+                self.doubt(rule.site, when, rows, false);
+                matched
+            }
             None => rows.clone(),
         };
         if let Some(share) = rule.canary {
@@ -192,8 +205,10 @@ impl<'m> Run<'m> {
                         behind.add(&back);
                     }
                 }
-                Stmt::If { condition, then, otherwise } => {
+                Stmt::If { condition, site, then, otherwise } => {
+                    let hopeless = self.machine.is_hopeless(*condition, &rows);
                     let holds = self.machine.mask(*condition, &rows);
+                    self.doubt(*site, *condition, &rows, hopeless);
                     let others = rows.and_not(&holds);
                     let then = self.block(then, holds);
                     let others = self.fit(others);
@@ -549,42 +564,5 @@ impl<'m> Run<'m> {
         }
         let weights = Arc::new(weights.finish(arena));
         self.machine.write(weight, &weights, rows);
-    }
-
-    /// Counts a fault a row, by the cause in the column.
-    pub(super) fn faults(&mut self, site: SiteId, column: &Column, rows: &Mask) {
-        let mut counts = [0u32; Absence::ALL.len()];
-        for row in rows.rows() {
-            let Some(why) = column.absence(row) else { continue };
-            counts[why as usize - 1] += 1;
-            if self.keep_fault_rows {
-                let event = self.outcome.origin(row) as u32;
-                self.outcome.fault_rows.push((event, site, why));
-            }
-        }
-        for (why, count) in Absence::ALL.into_iter().zip(counts) {
-            self.count_fault(site, why, count);
-        }
-    }
-
-    pub(super) fn fault_rows(&mut self, site: SiteId, why: Absence, rows: &Mask) {
-        if self.keep_fault_rows {
-            for row in rows.rows() {
-                let event = self.outcome.origin(row) as u32;
-                self.outcome.fault_rows.push((event, site, why));
-            }
-        }
-        self.count_fault(site, why, rows.count() as u32);
-    }
-
-    pub(super) fn count_fault(&mut self, site: SiteId, why: Absence, count: u32) {
-        if count == 0 {
-            return;
-        }
-        let faults = &mut self.outcome.faults;
-        match faults.iter_mut().find(|(s, w, _)| *s == site && *w == why) {
-            Some((_, _, sum)) => *sum += count,
-            None => faults.push((site, why, count)),
-        }
     }
 }

@@ -142,12 +142,12 @@ fn encode_csv<'a>(args: &[RowArg<'a>], _: &RowContext<'a>) -> Value<'a> {
     Value::owned(out)
 }
 
-/// The argument's bytes, or those that stand in its text. `None`: it has another type; the inner one: the text holds none.
-fn bytes_in<'x>(args: &'x [RowArg<'_>], from: Option<&str>) -> Option<Option<Cow<'x, [u8]>>> {
+/// The argument's bytes, or those that stand in its text.
+fn bytes_in<'x>(args: &'x [RowArg<'_>], from: Option<&str>) -> Result<Cow<'x, [u8]>, Absence> {
     match value_arg(args, 0) {
-        Some(Value::Bytes(bytes)) => Some(Some(Cow::Borrowed(bytes))),
-        Some(Value::Text(text)) => Some(bytes_of(text, from).map(Cow::Owned)),
-        _ => None,
+        Some(Value::Bytes(bytes)) => Ok(Cow::Borrowed(bytes)),
+        Some(Value::Text(text)) => bytes_of(text, from).map(Cow::Owned).ok_or(Absence::Parse),
+        _ => Err(Absence::Type),
     }
 }
 
@@ -164,8 +164,11 @@ fn bytes_of(text: &str, from: Option<&str>) -> Option<Vec<u8>> {
 }
 
 fn unpacked<'a>(args: &[RowArg<'a>], unpack: fn(&[u8]) -> Option<Vec<u8>>) -> Value<'a> {
-    let Some(bytes) = bytes_in(args, choice_arg(args, 1)) else { return WRONG_TYPE };
-    match bytes.and_then(|bytes| unpack(&bytes)) {
+    let bytes = match bytes_in(args, choice_arg(args, 1)) {
+        Ok(bytes) => bytes,
+        Err(why) => return Value::Absent(why),
+    };
+    match unpack(&bytes) {
         Some(bytes) if bytes.len() > LONGEST => Value::Absent(Absence::OutOfRange),
         Some(bytes) => String::from_utf8(bytes).map_or(UNREADABLE, Value::owned),
         None => UNREADABLE,
@@ -194,8 +197,10 @@ fn decode_charset<'a>(args: &[RowArg<'a>], _: &RowContext<'a>) -> Value<'a> {
     let Some(encoding) = encoding_rs::Encoding::for_label(charset.as_bytes()) else {
         return Value::Absent(Absence::OutOfRange);
     };
-    let Some(bytes) = bytes_in(args, choice_arg(args, 2)) else { return WRONG_TYPE };
-    let Some(bytes) = bytes else { return UNREADABLE };
+    let bytes = match bytes_in(args, choice_arg(args, 2)) {
+        Ok(bytes) => bytes,
+        Err(why) => return Value::Absent(why),
+    };
     match encoding.decode_without_bom_handling_and_without_replacement(&bytes) {
         Some(text) => Value::owned(text.into_owned()),
         None => UNREADABLE,

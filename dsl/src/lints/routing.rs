@@ -40,7 +40,7 @@ fn has_default(checker: &Checker<'_>) -> bool {
 fn groups(checker: &mut Checker<'_>) {
     let mut found = Vec::new();
     for (place, step) in checker.build.steps.iter().enumerate() {
-        let Step::Group { name, first: true, rules, when } = step else { continue };
+        let Step::Group { name, first: true, rules, when, .. } = step else { continue };
         let direct = rules.iter().any(|id| {
             let body = &checker.build.rules[id.0 as usize].body;
             body.iter().any(|stmt| matches!(stmt, Stmt::Route(_)))

@@ -15,10 +15,10 @@ pub(super) fn until(plan: &Plan, rule: RuleId, with_body: bool) -> Plan {
                 steps.push(Step::Rule(id));
                 break;
             }
-            Step::Group { name, first, when, mut rules } if rules.contains(&rule) => {
+            Step::Group { name, first, when, site, mut rules } if rules.contains(&rule) => {
                 let place = rules.iter().position(|id| *id == rule).unwrap_or(0);
                 rules.truncate(place + 1);
-                steps.push(Step::Group { name, first, when, rules });
+                steps.push(Step::Group { name, first, when, site, rules });
                 break;
             }
             other => steps.push(other),

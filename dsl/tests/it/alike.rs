@@ -1,13 +1,13 @@
 //! A batch gives what its events give one by one, for any plan: the property that holds masks to their meaning.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use logmon_dsl::{
     column::Absence,
     eval::{Answer, Lookups},
     plan::{
         ArithOp, AssignOp, CompareOp, ExprId, FormatPart, IsTest, Literal, LiteralSet, LookupDecl,
-        MatchPattern, Op, PathSet, Plan, Ratio, RecordPart, Step, Stmt, Target, TextTest,
+        MatchPattern, Op, PathSet, Plan, Ratio, RecordPart, SiteId, Step, Stmt, Target, TextTest,
     },
     span::Span,
     types::{Shape, Ty, Type},
@@ -300,7 +300,7 @@ impl Plans<'_> {
                 let condition = self.test(2);
                 let then = self.block(depth - 1);
                 let otherwise = self.otherwise(depth).unwrap_or_default();
-                Stmt::If { condition, then, otherwise }
+                Stmt::If { condition, site: Some(self.b.site()), then, otherwise }
             }
             9 => {
                 let value = self.any(2);
@@ -357,12 +357,15 @@ fn plan(dice: &mut Dice) -> Plan {
         let when = (plans.dice.roll(3) > 0).then(|| plans.test(2));
         let body = plans.block(2);
         let rule = plans.b.add_rule(when, body);
+        let site = plans.b.site();
+        plans.b.plan.rules[rule.0 as usize].site = Some(site);
         match plans.b.plan.steps.last_mut() {
             Some(Step::Group { rules, .. }) if plans.dice.roll(2) == 0 => rules.push(rule),
             _ if plans.dice.roll(3) == 0 => {
                 let when = (plans.dice.roll(2) == 0).then(|| plans.test(1));
                 let first = plans.dice.roll(2) == 0;
-                let step = Step::Group { name: "g".into(), first, when, rules: vec![rule] };
+                let site = Some(plans.b.site());
+                let step = Step::Group { name: "g".into(), first, when, site, rules: vec![rule] };
                 plans.b.plan.steps.push(step);
             }
             _ => plans.b.plan.steps.push(Step::Rule(rule)),
@@ -387,6 +390,26 @@ impl Lookups for Echo {
     }
 }
 
+/// Where faults of conditions are counted.
+fn conditions(plan: &Plan) -> Vec<SiteId> {
+    let mut found: Vec<SiteId> = plan.rules.iter().filter_map(|rule| rule.site).collect();
+    for step in &plan.steps {
+        if let Step::Group { site, .. } = step {
+            found.extend(*site);
+        }
+    }
+    let mut blocks: Vec<&[Stmt]> = plan.rules.iter().map(|rule| &rule.body[..]).collect();
+    while let Some(block) = blocks.pop() {
+        for statement in block {
+            if let Stmt::If { site, .. } = statement {
+                found.extend(*site);
+            }
+            blocks.extend(statement.blocks());
+        }
+    }
+    found
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -398,6 +421,7 @@ proptest! {
         let events: Vec<&str> = events.iter().map(String::as_str).collect();
         let (together, outcome) = run_with(&plan, &events, 0, &mut Echo);
         let mut counts = vec![(0, 0); plan.rules.len()];
+        let mut faults = BTreeMap::new();
         for (row, &event) in events.iter().enumerate() {
             let (alone, one) = run_with(&plan, &[event], row as i64, &mut Echo);
             prop_assert_eq!(&together[row], &alone[0], "row {} {} of {:?} {:?}", row, event, plan.rules, plan.exprs.iter().map(|e| &e.op).enumerate().collect::<Vec<_>>());
@@ -405,10 +429,18 @@ proptest! {
                 sum.0 += count.evaluated;
                 sum.1 += count.matched;
             }
+            for (site, why, count) in one.faults {
+                *faults.entry((site, why)).or_insert(0) += count;
+            }
         }
         let all: Vec<_> = outcome.rules.iter().map(|count| (count.evaluated, count.matched)).collect();
         prop_assert_eq!(all, counts, "{:?} of {:?} {:?}", events, plan.rules, plan.exprs.iter().map(|e| (&e.op, &e.ty)).enumerate().collect::<Vec<_>>());
-        let faults: u32 = outcome.faults.iter().map(|(_, _, count)| count).sum();
-        prop_assert_eq!(faults as usize, outcome.fault_rows.len());
+        let together: BTreeMap<_, _> =
+            outcome.faults.iter().map(|(site, why, count)| ((*site, *why), *count)).collect();
+        prop_assert_eq!(&together, &faults, "{:?} of {:?}", events, plan);
+        let conditions = conditions(&plan);
+        let statements = together.iter().filter(|((site, _), _)| !conditions.contains(site));
+        let statements: u32 = statements.map(|(_, count)| count).sum();
+        prop_assert_eq!(statements as usize, outcome.fault_rows.len());
     }
 }

@@ -186,7 +186,12 @@ fn flow_of_let_else_if_and_return() {
     ];
     let body = vec![
         Stmt::Let { bindings: vec![(local, x)], otherwise: Some(bad), site: b.site() },
-        Stmt::If { condition: big, then: vec![drop_as("big")], otherwise: vec![b.set("y", sum)] },
+        Stmt::If {
+            condition: big,
+            site: None,
+            then: vec![drop_as("big")],
+            otherwise: vec![b.set("y", sum)],
+        },
         Stmt::Route(vec![to(1)]),
     ];
     b.rule(None, body);
@@ -216,6 +221,7 @@ fn the_first_rule_of_a_group_ends_it_and_counts_add_up() {
         name: "g".into(),
         first: true,
         when: Some(lt_y),
+        site: None,
         rules: vec![first, second],
     });
     let third = b.rule(None, vec![]);
@@ -478,7 +484,12 @@ fn a_sink_reads_what_the_snapshot_holds() {
     let sum = b.expr(Op::Arith { op: ArithOp::Add, left: old, right: one }, Type::Int);
     let body = vec![
         Stmt::Route(vec![to(0)]),
-        Stmt::If { condition: is_one, then: vec![b.set("x", seven)], otherwise: vec![] },
+        Stmt::If {
+            condition: is_one,
+            site: None,
+            then: vec![b.set("x", seven)],
+            otherwise: vec![],
+        },
         b.set("status", sum),
         Stmt::Route(vec![to(1)]),
     ];

@@ -158,6 +158,7 @@ impl Builder {
             name,
             on: vec![],
             when,
+            site: None,
             body,
             attributes: vec![],
             shadow: false,

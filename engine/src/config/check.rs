@@ -223,6 +223,7 @@ impl Check<'_> {
             start: raw.start.unwrap_or(Start::Earliest),
             decode: raw.decode,
             on_empty: raw.on_empty,
+            on_corrupt: raw.on_corrupt,
             on_fault: raw.on_fault,
             max_record_bytes: max_record_bytes as usize,
         })

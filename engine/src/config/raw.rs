@@ -90,6 +90,8 @@ pub struct RawSource {
     pub start: Option<Start>,
     /// What becomes of records whose value is null or empty.
     pub on_empty: OnEmpty,
+    /// What becomes of records that arrive damaged: their batch's checksum is wrong, or it cannot be unpacked.
+    pub on_corrupt: OnCorrupt,
     /// What becomes of events in which a rule met a fault (a wrong type, a failed parse).
     pub on_fault: OnFault,
     /// Longer records are dead letters. Unset: 1 MiB.
@@ -126,6 +128,17 @@ pub enum OnEmpty {
     Dlq,
     /// They are dropped and counted.
     Drop,
+}
+
+/// What becomes of records that arrive damaged.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OnCorrupt {
+    /// The partition stands still and asks again until they are whole.
+    #[default]
+    Stop,
+    /// They are asked for three times, then left out, named in the log and counted.
+    Skip,
 }
 
 /// What becomes of events in which a rule met a fault.

@@ -13,6 +13,8 @@ pub struct SourceMetrics {
     pub records: IntCounter,
     /// Payload bytes read.
     pub bytes: IntCounter,
+    /// Offsets left out because their records arrived damaged.
+    pub damaged: IntCounter,
     /// Events whose fate is open.
     pub open: IntGauge,
     fates: [IntCounter; 4],
@@ -96,6 +98,7 @@ impl Metrics {
         SourceMetrics {
             records: vector.records.with_label_values(&[name]),
             bytes: vector.bytes.with_label_values(&[name]),
+            damaged: vector.damaged.with_label_values(&[name]),
             open: self.events_open.with_label_values(&[name]),
             fates: Fate::ALL.map(|fate| self.events.with_label_values(&[name, fate.name()])),
             paused: vector.paused_seconds.with_label_values(&[name]),

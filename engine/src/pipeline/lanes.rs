@@ -575,6 +575,10 @@ impl Intake for Lanes {
         self.ledger().committed(lane, offset);
     }
 
+    fn damaged(&self, _: &Position, offsets: u64) {
+        self.metrics.damaged.inc_by(offsets);
+    }
+
     fn report(&self, problem: Option<String>) {
         match problem {
             Some(sentence) => {

@@ -5,6 +5,7 @@
 
 pub mod again;
 mod context;
+mod damage;
 mod note;
 pub mod past;
 mod queue;
@@ -13,6 +14,7 @@ mod witness;
 pub use witness::Witness;
 
 use std::{
+    cell::Cell,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -32,7 +34,7 @@ use self::{
     queue::Record,
 };
 use super::{RawBatch, SharedIntake};
-use crate::config::{Start, Topics};
+use crate::config::{OnCorrupt, Start, Topics};
 
 /// What a reader needs to know.
 #[derive(Debug, Clone)]
@@ -45,6 +47,8 @@ pub struct Settings {
     pub start: Start,
     /// Longest payload that is kept; of a longer one only the first [`HEAD`] bytes are.
     pub max_record_bytes: usize,
+    /// What becomes of records that arrive damaged.
+    pub on_corrupt: OnCorrupt,
     /// Payload bytes that end a micro-batch: what fits half of a core's L2 cache.
     pub batch_bytes: usize,
     /// Whether rules read headers.
@@ -168,6 +172,7 @@ impl Reader<'_> {
             if !self.intake.has_room(assigned.lane) {
                 continue;
             }
+            self.seek_damaged(assigned);
             for batch in self.read_batches(assigned) {
                 any = true;
                 self.intake.take(batch);
@@ -184,7 +189,6 @@ impl Reader<'_> {
         let mut fresh = Reading::new(assigned, false, false);
         let (settled, ends) = (assigned.settled, assigned.ends);
         let context = self.consumer.context();
-        let expected = &mut assigned.next;
         loop {
             // A call hands out whole records, so ask for no more than what the rest of the batch can take at the size seen so far.
             let room = [&again, &named, &fresh].map(|reading| room(&reading.batch, limit));
@@ -192,11 +196,21 @@ impl Reader<'_> {
             if room == 0 {
                 break;
             }
+            let broken = Cell::new(false);
+            let waits = assigned.damage.is_some_and(|damage| damage.waits());
+            let expected = &mut assigned.next;
+            let damage = &mut assigned.damage;
             let n = assigned.queue.drain(
                 room,
                 |record| {
                     if record.offset() < *expected {
                         return; // delivered twice by the client after a seek or reset: already read
+                    }
+                    if waits || broken.get() {
+                        return; // from behind what could not be read: read again in its turn
+                    }
+                    if let Some(damage) = damage.take() {
+                        self.whole_again(&assigned.position, damage, record.offset());
                     }
                     *expected = record.offset() + 1;
                     let reading = match record.offset() {
@@ -213,8 +227,18 @@ impl Reader<'_> {
                     }
                     push(batch, keys, headers, record, self.settings);
                 },
-                |code| context.partition_fault(&assigned.position, code),
+                |code| match code {
+                    // Where librdkafka goes on behind damaged records may be an offset that never was.
+                    _ if waits => {}
+                    code if damage::is_meant(code) => broken.set(true),
+                    RDKafkaErrorCode::AutoOffsetReset if broken.get() => {}
+                    code => context.partition_fault(&assigned.position, code),
+                },
             );
+            if broken.get() {
+                self.damaged(assigned);
+                break;
+            }
             if n < room {
                 break;
             }
@@ -235,9 +259,10 @@ impl Reader<'_> {
             note::add(&mut list, position, *offset, since)
                 .expect("an offset of a record is a valid offset");
         }
-        let sent = match last {
-            true => self.consumer.context().commit_now(&self.consumer, &list),
-            false => self.consumer.commit(&list, CommitMode::Async),
+        let sent = if last {
+            context::commit_now(&self.consumer, &list)
+        } else {
+            self.consumer.commit(&list, CommitMode::Async)
         };
         match sent {
             Ok(()) => {

@@ -32,6 +32,7 @@ fn plan() -> Arc<Plan> {
         name: "debug".into(),
         on: Vec::new(),
         when: None,
+        site: None,
         body: Vec::new(),
         attributes: vec![("owner".into(), "core".to_owned())],
         shadow: false,

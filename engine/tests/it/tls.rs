@@ -16,7 +16,7 @@ use logmon_dsl::{
 };
 use logmon_engine::{
     config::Config,
-    lookup::LookupSet,
+    lookup::{LookupSet, OpenError},
     metrics::Metrics,
     sink::clickhouse::{Client, Endpoint},
 };
@@ -95,6 +95,19 @@ fn serve(cert: &Path, key: &Path, client: Option<&Path>) -> u16 {
     port
 }
 
+/// Opens the lookup `known` of a configuration.
+fn open(text: &str, folder: &Path, runtime: &Runtime) -> Result<LookupSet, Vec<OpenError>> {
+    let config = Config::parse(text, &folder.join("logmon.toml"), &|_| None).unwrap();
+    let decl = LookupDecl {
+        name: "known".into(),
+        keys: vec![Ty::required(Type::Text)],
+        yields: Ty::optional(Type::Text),
+        span: Span::default(),
+        fields: Vec::new(),
+    };
+    LookupSet::open(&[decl], &config, runtime.handle(), &Metrics::new(), None)
+}
+
 #[test]
 fn only_the_named_authority_is_trusted_and_only_for_its_host() {
     let folder = std::env::temp_dir().join(format!("logmon-tls-{}", std::process::id()));
@@ -104,25 +117,17 @@ fn only_the_named_authority_is_trusted_and_only_for_its_host() {
     let (stranger, _) = certificate(&other);
     let port = serve(&cert, &key, None);
     let runtime = Runtime::new().unwrap();
-    let open = |host: &str, ca: &Path| {
+    let known = |host: &str, ca: &Path| {
         let text = format!(
             "[lookup.known]\nkind = \"http\"\nurl = \"https://{host}:{port}/{{key}}\"\nca = {ca:?}\ntimeout = \"10s\""
         );
-        let config = Config::parse(&text, &folder.join("logmon.toml"), &|_| None).unwrap();
-        let decl = LookupDecl {
-            name: "known".into(),
-            keys: vec![Ty::required(Type::Text)],
-            yields: Ty::optional(Type::Text),
-            span: Span::default(),
-            fields: Vec::new(),
-        };
-        LookupSet::open(&[decl], &config, runtime.handle(), &Metrics::new(), None)
+        open(&text, &folder, &runtime)
     };
-    let ask = |host: &str, ca: &Path| open(host, ca).unwrap().resolve(0, &["key"]).remove(0);
+    let ask = |host: &str, ca: &Path| known(host, ca).unwrap().resolve(0, &["key"]).remove(0);
     assert_eq!(ask("localhost", &cert), Answer::Found("\"yes\"".into()));
     assert_eq!(ask("localhost", &stranger), Answer::Failed, "signed by somebody else");
     assert_eq!(ask("127.0.0.1", &cert), Answer::Failed, "made out to another name");
-    let refusal = open("localhost", &key).unwrap_err().remove(0).to_string();
+    let refusal = known("localhost", &key).unwrap_err().remove(0).to_string();
     assert!(
         refusal.starts_with("[lookup.known] ca: ") && refusal.ends_with("in PEM form"),
         "{refusal}"
@@ -176,16 +181,7 @@ fn a_valkey_is_asked_over_tls_and_may_want_to_know_who_asks() {
             "[lookup.known]\nkind = \"redis\"\nurl = \"rediss://{host}:{port}/0\"\npassword = \"{}\"\nca = {ca:?}\ntimeout = \"10s\"\n{identity}",
             valkey.password()
         );
-        let config = Config::parse(&text, &folder.join("logmon.toml"), &|_| None).unwrap();
-        let decl = LookupDecl {
-            name: "known".into(),
-            keys: vec![Ty::required(Type::Text)],
-            yields: Ty::optional(Type::Text),
-            span: Span::default(),
-            fields: Vec::new(),
-        };
-        let set = LookupSet::open(&[decl], &config, runtime.handle(), &Metrics::new(), None);
-        set.unwrap().resolve(0, &["ann"]).remove(0)
+        open(&text, &folder, &runtime).unwrap().resolve(0, &["ann"]).remove(0)
     };
     let yes = Answer::Found("\"yes\"".into());
     assert_eq!(ask("localhost", open_to_all, &cert, None), yes);
@@ -208,26 +204,18 @@ fn a_service_may_want_to_know_who_asks() {
     let (other_cert, other_key) = certificate(&other);
     let port = serve(&cert, &key, Some(&our_cert));
     let runtime = Runtime::new().unwrap();
-    let open = |identity: &str| {
+    let known = |identity: &str| {
         let text = format!(
             "[lookup.known]\nkind = \"http\"\nurl = \"https://localhost:{port}/{{key}}\"\nca = {cert:?}\ntimeout = \"10s\"\n{identity}"
         );
-        let config = Config::parse(&text, &folder.join("logmon.toml"), &|_| None).unwrap();
-        let decl = LookupDecl {
-            name: "known".into(),
-            keys: vec![Ty::required(Type::Text)],
-            yields: Ty::optional(Type::Text),
-            span: Span::default(),
-            fields: Vec::new(),
-        };
-        LookupSet::open(&[decl], &config, runtime.handle(), &Metrics::new(), None)
+        open(&text, &folder, &runtime)
     };
     let identity = |cert: &Path, key: &Path| format!("cert = {cert:?}\ncert_key = {key:?}\n");
-    let ask = |identity: &str| open(identity).unwrap().resolve(0, &["key"]).remove(0);
+    let ask = |identity: &str| known(identity).unwrap().resolve(0, &["key"]).remove(0);
     assert_eq!(ask(&identity(&our_cert, &our_key)), Answer::Found("\"yes\"".into()));
     assert_eq!(ask(&identity(&other_cert, &other_key)), Answer::Failed);
     assert_eq!(ask(""), Answer::Failed);
-    let refusal = open(&identity(&our_cert, &other_key)).unwrap_err().remove(0).to_string();
+    let refusal = known(&identity(&our_cert, &other_key)).unwrap_err().remove(0).to_string();
     assert!(refusal.ends_with("certificate and private key do not fit"), "{refusal}");
 }
 

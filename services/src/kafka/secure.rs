@@ -73,7 +73,7 @@ impl SecureKafka {
             kafka: Kafka {
                 brokers: address(&ports[0]),
                 behind: None,
-                own: Some(Own { server, _folder: folder, _ports: ports }),
+                own: Some(Own { server, folder, _ports: ports }),
             },
         })
     }

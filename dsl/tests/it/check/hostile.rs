@@ -131,3 +131,31 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_thousand_mistakes_are_said_and_the_others_counted() {
+    let mut text = String::from("source app\nsink s : { ... }\nrule r on app {\n");
+    text.push_str(&"  .a = nme + 1\n".repeat(5_000));
+    text.push_str("}\ndefault route to s\n");
+    let compilation =
+        compile(Path::new("main.rules"), &Files::of(&[("main.rules", &text)]), Mode::Run);
+    let said = &compilation.diagnostics;
+    assert_eq!(said.len(), 1_001);
+    assert_eq!(said[1_000].message, "and 4000 more, which are not shown");
+    assert!(compilation.program.is_none());
+}
+
+#[test]
+fn warnings_beyond_the_thousandth_hide_no_error() {
+    let mut text = String::from("source app\nsink s : { ... }\n");
+    for n in 0..2_000 {
+        writeln!(text, "rule r{n} on app when .servcie == \"s{n}\" {{ .x = {n} }}").unwrap();
+    }
+    text.push_str("rule wrong on app { .x = nme }\ndefault route to s\n");
+    let compilation =
+        compile(Path::new("main.rules"), &Files::of(&[("main.rules", &text)]), Mode::Run);
+    assert!(compilation.program.is_none());
+    let said = &compilation.diagnostics;
+    assert!(said.iter().any(|it| it.message.contains("nme")), "{}", said.len());
+    assert!(said.last().unwrap().message.ends_with("more, which are not shown"));
+}

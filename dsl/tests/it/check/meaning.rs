@@ -320,3 +320,40 @@ test "as keys and as values" {
 "#,
     )]);
 }
+
+#[test]
+fn faults_of_conditions_are_counted_where_they_were_asked() {
+    holds(&[(
+        "main.rules",
+        r#"source app : { status: int?, kind: string?, ... }
+sink logs : table("logs")
+
+rule plain on app when .status >= 500 { .high = true }
+rule guarded on app when .n is int and .n > 5 and int(.size) > 7 { .large = true }
+rule known on app when .kind == "x" and int(.size) > 7 { .size_known = true }
+rule defaulted on app when (int(.size) ?? 0) > 7 { .default = true }
+rule branches on app { if .status == 7 { .seven = true } else if int(.size) == 1 { .one = true } }
+group both when int(.m) > 0 {
+  rule grouped on app when .status < 3 or .status > 9 { .odd = true }
+}
+default route to logs
+
+test "a wrong type, a text that is no number, and what is simply not there" {
+  given { status: "503", size: "big", m: "m" }
+  expect routed
+  expect metric("faults", rule: plain) == 1
+  expect metric("faults", rule: guarded) == 0
+  expect metric("faults", rule: known) == 0
+  expect metric("faults", rule: defaulted) == 0
+  expect metric("faults", rule: branches) == 2
+  expect metric("faults", rule: grouped) == 1
+  given { kind: "x", size: "big", n: 6 }
+  expect metric("faults", rule: plain) == 1
+  expect metric("faults", rule: guarded) == 1
+  expect metric("faults", rule: known) == 1
+  given { status: "1", m: 1 }
+  expect metric("faults", rule: grouped) == 2
+}
+"#,
+    )]);
+}

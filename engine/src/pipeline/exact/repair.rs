@@ -72,10 +72,8 @@ pub async fn look(
         };
         if why == Differs::Bundle {
             let (there, expected) = (stored.len() as u64, expected(intent));
-            let looked = match there < expected {
-                true => Looked::NoRules { there, expected },
-                false => Looked::Whole,
-            };
+            let looked =
+                if there < expected { Looked::NoRules { there, expected } } else { Looked::Whole };
             return (looked, progress);
         }
         let parts: Vec<(usize, Block, u64)> = units
@@ -86,9 +84,10 @@ pub async fn look(
                 Some((index, block, hash))
             })
             .collect();
-        let looked = match parts.is_empty() {
-            true => Looked::Whole,
-            false => Looked::Missing(Missing { parts, hands }),
+        let looked = if parts.is_empty() {
+            Looked::Whole
+        } else {
+            Looked::Missing(Missing { parts, hands })
         };
         return (looked, progress);
     }

@@ -17,8 +17,11 @@ use rdkafka::{
 };
 
 use self::commits::Commits;
+pub(super) use self::commits::commit_now;
 use super::{
-    Settings, explain, is_tls_failure, note,
+    Settings,
+    damage::Damage,
+    explain, is_tls_failure, note,
     queue::{self, PartitionQueue},
 };
 use crate::{
@@ -48,6 +51,8 @@ pub(super) struct Assigned {
     pub(super) settled: i64,
     /// Records before this offset, and from `settled` on, are a range that an earlier owner named.
     pub(super) ends: i64,
+    /// What arrived damaged and did not arrive whole since.
+    pub(super) damage: Option<Damage>,
 }
 
 /// The group's state on this member. All calls come from the reading thread; the lock is never contended.
@@ -122,7 +127,7 @@ impl GroupContext {
         }
     }
 
-    fn say(&self, sentence: String) {
+    pub(super) fn say(&self, sentence: String) {
         let mut said =
             self.said.lock().expect("the reading thread does not panic while it holds the lock");
         if said.as_ref() != Some(&sentence) {
@@ -132,7 +137,7 @@ impl GroupContext {
         }
     }
 
-    fn well(&self) {
+    pub(super) fn well(&self) {
         let mut said =
             self.said.lock().expect("the reading thread does not panic while it holds the lock");
         if said.take().is_some() {
@@ -177,6 +182,7 @@ impl GroupContext {
                 next: first,
                 settled: start.offset,
                 ends: resume.ends.unwrap_or(start.offset),
+                damage: None,
             });
         }
         drop(assigned);
@@ -307,7 +313,7 @@ impl GroupContext {
                 note::add(&mut offsets, position, *offset, since)
                     .expect("an offset of a record is a valid offset");
             }
-            if let Err(error) = self.commit_now(consumer, &offsets) {
+            if let Err(error) = commit_now(consumer, &offsets) {
                 // The next owner reads the range again.
                 tracing::warn!(source = %self.settings.name, %error, "the last commit before a partition was given away");
             }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use logmon_services::Kafka;
 use rdkafka::{
     ClientConfig,
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
@@ -93,6 +94,94 @@ fn b6_a_bomb_of_zeros_is_one_small_dead_letter() {
     let hash = blake3::hash(&bomb).to_hex();
     assert_eq!(letter, format!("too_large\t65536\t{}\t{hash}\n", bomb.len()));
     assert!(engine.terminate().success(), "{}", engine.log());
+}
+
+/// Flips one bit of every batch that holds this text, where the broker keeps them.
+fn damage(kafka: &Kafka, topic: &str, needle: &[u8]) {
+    let path = kafka.data().unwrap().join(format!("{topic}-0/00000000000000000000.log"));
+    let bytes = std::fs::read(&path).unwrap();
+    let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+    let mut found = 0;
+    for at in 0..bytes.len() - needle.len() {
+        if bytes[at..].starts_with(needle) {
+            std::os::unix::fs::FileExt::write_all_at(&file, &[bytes[at] ^ 1], at as u64).unwrap();
+            found += 1;
+        }
+    }
+    assert!(found > 0, "the text is in no batch");
+}
+
+fn mend(kafka: &Kafka, topic: &str, whole: &[u8]) {
+    let path = kafka.data().unwrap().join(format!("{topic}-0/00000000000000000000.log"));
+    let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, whole, 0).unwrap();
+}
+
+/// A batch of ten good records, one of seven with a damaged byte, and ten good ones again.
+fn three_batches(project: &Project) {
+    for (count, word) in [(10, "good"), (7, "damaged"), (10, "good")] {
+        let payload = format!(r#"{{"severity":"info","service":"s","message":"{word}"}}"#);
+        let payloads: Vec<_> = std::iter::repeat_n(Some(payload.as_bytes()), count).collect();
+        produce_plain(&project.topic, &payloads);
+    }
+}
+
+/// Uncompressed, and all in one batch.
+fn produce_plain(topic: &str, payloads: &[Option<&[u8]>]) {
+    let producer: ThreadedProducer<rdkafka::producer::DefaultProducerContext> = ClientConfig::new()
+        .set("bootstrap.servers", SERVERS.kafka.brokers())
+        .set("linger.ms", "300")
+        .create()
+        .unwrap();
+    for payload in payloads {
+        producer
+            .send(BaseRecord::<(), _>::to(topic).payload(payload.unwrap()))
+            .map_err(|(error, _)| error)
+            .unwrap();
+    }
+    producer.flush(std::time::Duration::from_mins(1)).unwrap();
+}
+
+#[test]
+fn b6_a_damaged_batch_stops_its_partition_until_it_is_whole() {
+    let project = usual("damaged", 1);
+    three_batches(&project);
+    let path =
+        SERVERS.kafka.data().unwrap().join(format!("{}-0/00000000000000000000.log", project.topic));
+    let whole = std::fs::read(path).unwrap();
+    damage(&SERVERS.kafka, &project.topic, b"damaged");
+    let mut engine = Engine::start_ready(&project, "engine");
+    wait_for("what stands before it has its fate", 60, || fates(&engine) == [10, 0, 0]);
+    wait_for("the partition stands still, and it is said why", 60, || {
+        let (code, reasons) = engine.get("/readyz");
+        code == 503 && reasons.contains("the records from offset 10 on arrive damaged")
+    });
+    assert_eq!(fates(&engine), [10, 0, 0], "nothing behind it is read");
+    mend(&SERVERS.kafka, &project.topic, &whole);
+    wait_for("everything has its fate", 60, || fates(&engine) == [27, 0, 0]);
+    wait_for("all is well again", 60, || engine.get("/readyz").0 == 200);
+    assert_eq!(project.count("SELECT count() FROM {db}.logs"), 27);
+    assert_eq!(engine.metric("logmon_source_damaged_total", &[]) as u64, 0);
+    let said = engine.log().matches("arrive damaged").count();
+    assert_eq!(said, 1, "one line for one trouble:\n{}", engine.log());
+    assert!(engine.terminate().success(), "{}", engine.log());
+}
+
+#[test]
+fn b6_a_damaged_batch_is_left_out_where_the_source_says_so() {
+    let project = usual("left_out", 1);
+    let config = std::fs::read_to_string(project.dir.join("logmon.toml")).unwrap();
+    project.write("logmon.toml", &config.replace("start = ", "on_corrupt = \"skip\"\nstart = "));
+    three_batches(&project);
+    damage(&SERVERS.kafka, &project.topic, b"damaged");
+    let mut engine = Engine::start_ready(&project, "engine");
+    wait_for("all whole records have their fate", 60, || fates(&engine) == [20, 0, 0]);
+    assert_eq!(engine.metric("logmon_source_damaged_total", &[]) as u64, 7);
+    assert_eq!(project.count("SELECT countIf(message = 'good') FROM {db}.logs"), 20);
+    assert_eq!(project.count("SELECT count() FROM {db}.logs"), 20);
+    assert!(engine.terminate().success(), "{}", engine.log());
+    let log = engine.log();
+    assert!(log.contains("these offsets were left out") && log.contains("from=10 to=17"), "{log}");
 }
 
 const COPY: &str = r#"

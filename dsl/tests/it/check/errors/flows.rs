@@ -192,3 +192,34 @@ default route to logs
     "#]],
     );
 }
+
+#[test]
+fn answers_of_lookups_may_be_sensitive() {
+    let text = r#"source web : { user: string?, ... }
+lookup users(string) -> { plan: string, contact: { mail: string sensitive, city: string? } }?
+sink logs : table("logs")
+default route to logs
+rule plain on web { .plan = users(.user).plan }
+rule bound on web { let u = users(.user) else { return }  .city = u.contact.city  .who = u }
+rule cleared on web { del .who.contact.mail }
+rule hashed on web { .id = sha256(users(.user).contact.mail) }
+rule leaks on web { .mail = lower(users(.user).contact.mail) }
+"#;
+    check(
+        text,
+        &expect![[r#"
+            error[E501]: `.mail` is sensitive and reaches `logs`, which does not accept that
+             --> t.rules:4:18
+              |
+            2 | lookup users(string) -> { plan: string, contact: { mail: string sensitive, city: string? } }?
+              |                                                    ---------------------- declared sensitive here
+            3 | sink logs : table("logs")
+              |      ---- without `@accepts_sensitive`
+            4 | default route to logs
+              |                  ^^^^
+              |
+              = note: its value comes from `users(…).contact.mail`
+              = help: remove it before (`del .mail`), mask it (`redact`, `ip_mask`, a hash), or mark the sink `@accepts_sensitive`
+        "#]],
+    );
+}

@@ -147,21 +147,6 @@ impl GroupContext {
         *before = now;
     }
 
-    /// Commits and waits for the answer, but not without end: who leaves a group in trouble would hold it up.
-    pub(in crate::source::kafka) fn commit_now(
-        &self,
-        consumer: &BaseConsumer<Self>,
-        list: &TopicPartitionList,
-    ) -> Result<(), KafkaError> {
-        let refuse = KafkaError::ConsumerCommit;
-        let queue = CommitQueue::new(consumer).ok_or(refuse(RDKafkaErrorCode::Fail))?;
-        queue.commit(consumer, list).map_err(refuse)?;
-        let (whole, answers) =
-            queue.poll(LAST_MS).ok_or(refuse(RDKafkaErrorCode::OperationTimedOut))?;
-        whole.map_err(refuse)?;
-        answers.into_iter().try_for_each(|answer| answer.outcome.map_err(refuse))
-    }
-
     /// No more answers are heard: librdkafka's queue must be gone before the client is.
     pub(in crate::source::kafka) fn deaf(&self) {
         self.lock_answers().take();
@@ -182,6 +167,20 @@ impl GroupContext {
             .lock()
             .expect("the reading thread does not panic while it holds the lock")
     }
+}
+
+/// Commits and waits for the answer, but not without end: who leaves a group in trouble would hold it up.
+pub(in crate::source::kafka) fn commit_now(
+    consumer: &BaseConsumer<GroupContext>,
+    list: &TopicPartitionList,
+) -> Result<(), KafkaError> {
+    let refuse = KafkaError::ConsumerCommit;
+    let queue = CommitQueue::new(consumer).ok_or(refuse(RDKafkaErrorCode::Fail))?;
+    queue.commit(consumer, list).map_err(refuse)?;
+    let (whole, answers) =
+        queue.poll(LAST_MS).ok_or(refuse(RDKafkaErrorCode::OperationTimedOut))?;
+    whole.map_err(refuse)?;
+    answers.into_iter().try_for_each(|answer| answer.outcome.map_err(refuse))
 }
 
 /// Whether the broker says that this member's word no longer counts.
