@@ -93,6 +93,10 @@ pub trait Intake: Send + Sync {
     fn commits(&self) -> Vec<Commit> {
         Vec::new()
     }
+    /// Whether every partition is to be given back and asked for again: one stands still for what may be otherwise by now.
+    fn begins_anew(&self) -> bool {
+        false
+    }
     /// How one of them ended.
     fn answered(&self, _commit: &Commit, _outcome: Outcome) {}
     /// What is committed before partitions are given away, beside what [`Intake::revoking`] says.

@@ -211,7 +211,7 @@ pub enum Mechanism {
 pub struct RawSink {
     /// What it is.
     pub kind: Option<SinkKind>,
-    /// What is promised. Unset: `at-least-once`.
+    /// What is promised. Unset: `exactly-once` where the table allows it, else `at-least-once`, with the reason in the log.
     pub delivery: Option<Delivery>,
     /// How blocks are compressed on the way.
     pub compression: Compression,

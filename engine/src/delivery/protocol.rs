@@ -1,7 +1,7 @@
 //! Exactly-once delivery of one partition as a transition function: what has happened in, what is to be done out.
 //!
-//! Invariant: no insert without an intent that is known to be stored under this assignment; no commit past a range of which a unit was neither
-//! acknowledged cleanly nor seen in the table; at most one range is named at a time.
+//! Invariant: no insert but on a connection that was made before the broker said once more that the range is ours; no commit past a range of
+//! which a unit was neither acknowledged cleanly nor seen in the table; at most one range is named at a time.
 //!
 //! Pure: time, the broker, the server and their faults are inputs. The model check in the tests runs this very function against every
 //! order of events of a small world.
@@ -38,8 +38,14 @@ pub enum Input {
     Rebuilt(Vec<Entry>),
     /// The rules that an intent names are nowhere to be found, or their outcome is another one: rows that are missing are to be added one by one.
     Differs(Differs),
-    /// Every row of the range that is being repaired was seen or added.
+    /// No connection of an earlier owner can bring anything any more.
+    Outlasted,
+    /// Every row of the range that is being repaired was seen.
     Repaired,
+    /// Rows of it are missing, and the connections that said so are kept.
+    Missing,
+    /// They were sent, or could not be: another look decides.
+    Added,
     /// Every server that the next range goes to has answered on the connection that its first try will use.
     Connected,
     /// How the commit under way ended.
@@ -120,8 +126,15 @@ pub enum Effect {
     Examine(usize),
     /// Read the range again and evaluate it under the rules that the intent names.
     Rebuild(Arc<Intent>),
-    /// Look for every row of the range and add those that are missing.
+    /// Commit the offset of this intent with it once more: whoever may send something must still be the owner.
+    Confirm(Arc<Intent>),
+    /// Wait until every connection is closed that an earlier owner made before the partition was taken from it: it may not know yet, and what it
+    /// sends would be other rows than those that are added now.
+    Outlast(Arc<Intent>),
+    /// Look for every row of the range.
     Repair(Arc<Intent>, Differs),
+    /// Add the rows that are missing, on the connections that said so.
+    Add,
     /// All units of the range are in their tables.
     Done(Range),
     /// The offset is committed and no range is named.
@@ -157,8 +170,10 @@ enum State {
     Working(Arc<Intent>, Work),
     /// An intent of an earlier owner: its range is evaluated again.
     Rebuilding(Arc<Intent>),
+    /// It came to something else: what the earlier owner may still send is waited for.
+    Outlasting(Arc<Intent>, Differs),
     /// Its rows are looked for one by one.
-    Repairing(Arc<Intent>),
+    Repairing(Arc<Intent>, Differs, Step),
     /// All units are there. Whether all that rode along is, too.
     Done { intent: Arc<Intent>, closed: bool },
     /// The offset behind the range is being committed.
@@ -167,6 +182,14 @@ enum State {
     Parked(Parked),
     /// Not ours any more.
     Gone,
+}
+
+/// How far a look for missing rows is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Step {
+    Looking,
+    Confirming,
+    Adding,
 }
 
 /// One partition under one assignment.
@@ -217,7 +240,8 @@ impl Protocol {
             | State::Naming(intent, _)
             | State::Working(intent, _)
             | State::Rebuilding(intent)
-            | State::Repairing(intent)
+            | State::Outlasting(intent, _)
+            | State::Repairing(intent, ..)
             | State::Done { intent, .. } => Some(intent),
             State::Loading
             | State::Idle(_)
@@ -243,6 +267,7 @@ impl Protocol {
         match &self.state {
             State::Working(_, work) | State::Naming(_, work) => !work.is_sending(),
             State::Done { closed, .. } => *closed,
+            State::Repairing(.., step) => *step != Step::Adding,
             _ => true,
         }
     }
@@ -282,7 +307,13 @@ impl Protocol {
                 }
             }
             (State::Rebuilding(intent), Input::Differs(why)) => Self::repair(intent, why, out),
-            (State::Repairing(intent), Input::Repaired) => Self::done(intent, out),
+            (State::Outlasting(intent, why), Input::Outlasted) => {
+                out.push(Effect::Repair(Arc::clone(&intent), why));
+                State::Repairing(intent, why, Step::Looking)
+            }
+            (State::Repairing(intent, why, step), input) => {
+                self.look(intent, why, step, &input, out)
+            }
             (State::Connecting(intent), Input::Connected) => {
                 let work = Work::fresh(intent.units.count());
                 Self::name(intent, work, out)
@@ -296,6 +327,19 @@ impl Protocol {
                 Commit::Unknown => State::Naming(intent, work),
                 Commit::Fenced => self.gone(out),
             },
+            (State::Working(intent, mut work), Input::Committed(commit)) if work.confirming => {
+                match commit {
+                    Commit::Stored => {
+                        work.confirmed(&intent, self.leaving, out);
+                        self.working(intent, work, out)
+                    }
+                    Commit::Unknown => {
+                        self.confirm(&intent, out);
+                        State::Working(intent, work)
+                    }
+                    Commit::Fenced => self.gone(out),
+                }
+            }
             (State::Working(intent, work), input) => self.work(intent, work, input, out),
             (State::Done { intent, .. }, Input::Closed(since)) => {
                 self.since = since;
@@ -385,7 +429,7 @@ impl Protocol {
         input: Input,
         out: &mut Vec<Effect>,
     ) -> State {
-        if let Some(why) = work.step(&intent, input, self.leaving, out) {
+        if let Some(why) = work.step(input, self.leaving, out) {
             return Self::park(why, out);
         }
         self.working(intent, work, out)
@@ -395,6 +439,10 @@ impl Protocol {
     fn working(&mut self, intent: Arc<Intent>, mut work: Work, out: &mut Vec<Effect>) -> State {
         if work.is_done() {
             return Self::done(intent, out);
+        }
+        if !self.leaving && !work.confirming && work.ask() {
+            work.confirming = true;
+            self.confirm(&intent, out);
         }
         if self.leaving || !work.waits_for_cut() {
             return State::Working(intent, work);
@@ -432,9 +480,50 @@ impl Protocol {
         State::Done { intent, closed: false }
     }
 
+    fn confirm(&self, intent: &Arc<Intent>, out: &mut Vec<Effect>) {
+        if !self.leaving {
+            out.push(Effect::Confirm(Arc::clone(intent)));
+        }
+    }
+
     fn repair(intent: Arc<Intent>, why: Differs, out: &mut Vec<Effect>) -> State {
-        out.push(Effect::Repair(Arc::clone(&intent), why));
-        State::Repairing(intent)
+        out.push(Effect::Outlast(Arc::clone(&intent)));
+        State::Outlasting(intent, why)
+    }
+
+    /// Looks, asks whether the range is still ours, adds, and looks again, until nothing is missing.
+    fn look(
+        &mut self,
+        intent: Arc<Intent>,
+        why: Differs,
+        step: Step,
+        input: &Input,
+        out: &mut Vec<Effect>,
+    ) -> State {
+        let step = match (step, input) {
+            (Step::Looking, Input::Repaired) => return Self::done(intent, out),
+            (Step::Looking, Input::Missing) => {
+                self.confirm(&intent, out);
+                Step::Confirming
+            }
+            (Step::Confirming, Input::Committed(Commit::Fenced)) => return self.gone(out),
+            (Step::Confirming, Input::Committed(Commit::Unknown)) => {
+                self.confirm(&intent, out);
+                step
+            }
+            (Step::Confirming, Input::Committed(Commit::Stored)) if !self.leaving => {
+                out.push(Effect::Add);
+                Step::Adding
+            }
+            (Step::Adding, Input::Added) => {
+                if !self.leaving {
+                    out.push(Effect::Repair(Arc::clone(&intent), why));
+                }
+                Step::Looking
+            }
+            _ => step,
+        };
+        State::Repairing(intent, why, step)
     }
 
     fn leave(&mut self, state: State) -> State {

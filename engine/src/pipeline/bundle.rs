@@ -250,7 +250,7 @@ impl World {
         else {
             return Err(errors);
         };
-        let outlets: Vec<Outlet> = bound
+        let mut outlets: Vec<Outlet> = bound
             .into_iter()
             .map(|outlet| match outlet {
                 Unsealed::Table { mut binding, limits, outbox, exact } => {
@@ -272,11 +272,7 @@ impl World {
         }
         self.office.open(dead_letters.table.as_ref(), dead_letters.topic.as_ref());
         let plan = Arc::new(plan);
-        let is_exact = |outlet: &Outlet| matches!(outlet, Outlet::Table { exact: Some(_), .. });
-        if outlets.iter().any(is_exact) {
-            // Before any intent can name it.
-            self.save_bundle(&hash, &files).map_err(|error| vec![error])?;
-        }
+        self.keep(&plan, &hash, &files, &mut outlets).map_err(|error| vec![error])?;
         Ok(Bundle {
             hash: hash.to_hex().to_string(),
             rules: self.metrics.rules(&plan),

@@ -443,6 +443,10 @@ impl Intake for Lanes {
         self.ranges.as_ref().map_or_else(Vec::new, Ranges::take_requests)
     }
 
+    fn begins_anew(&self) -> bool {
+        self.ranges.as_ref().is_some_and(Ranges::take_anew)
+    }
+
     fn answered(&self, commit: &Commit, outcome: Outcome) {
         if let Some(ranges) = &self.ranges {
             ranges.tell(commit.lane, Word::Committed(outcome));

@@ -24,7 +24,7 @@ use std::{
 
 use logmon_dsl::column::{Arena, View, batch::Payload};
 use rdkafka::{
-    ClientConfig, TopicPartitionList,
+    ClientConfig, Message as _, TopicPartitionList,
     consumer::{BaseConsumer, CommitMode, Consumer},
     error::{KafkaError, RDKafkaErrorCode},
 };
@@ -120,6 +120,10 @@ impl Reader<'_> {
         while !stop.load(Ordering::Acquire) {
             let context = self.consumer.context();
             context.commit_notes(&self.consumer);
+            if self.intake.begins_anew() {
+                tracing::info!(source = %self.settings.name, "a partition that stood still may go on: all begin anew");
+                context.join_again(&self.consumer);
+            }
             // What waits for an intent's answer stands still until it is heard.
             if !busy || context.is_committing() || served.elapsed() >= SERVE_EVERY {
                 self.serve(if busy { Duration::ZERO } else { IDLE })?;
@@ -127,7 +131,7 @@ impl Reader<'_> {
             }
             busy = self.read_round();
             if committed.elapsed() >= COMMIT_EVERY {
-                self.commit(CommitMode::Async);
+                self.commit(false);
                 committed = Instant::now();
             }
             if watermarks.elapsed() >= WATERMARKS_EVERY {
@@ -142,8 +146,10 @@ impl Reader<'_> {
     fn serve(&self, wait: Duration) -> Result<(), KafkaError> {
         match self.consumer.poll(wait) {
             None => {}
-            // Only partitions whose queue could not be split would send records this way; they are read again after a seek.
-            Some(Ok(_)) => self.intake.report(Some("a record came through the main queue".into())),
+            // Only partitions that are about to be given back send records this way.
+            Some(Ok(record)) => {
+                tracing::debug!(source = %self.settings.name, topic = record.topic(), partition = record.partition(), "a record of a partition that is not read");
+            }
             Some(Err(error)) => {
                 self.consumer.context().note(&error);
                 if matches!(error, KafkaError::MessageConsumptionFatal(_)) {
@@ -241,7 +247,8 @@ impl Reader<'_> {
         [again, named, fresh].into_iter().filter_map(move |reading| reading.finish(with_headers))
     }
 
-    fn commit(&self, mode: CommitMode) {
+    /// Commits what is closed; `last`: and waits for the answer.
+    fn commit(&self, last: bool) {
         let due = self.intake.committable();
         if due.is_empty() {
             return;
@@ -252,7 +259,12 @@ impl Reader<'_> {
             note::add(&mut list, position, *offset, since)
                 .expect("an offset of a record is a valid offset");
         }
-        match self.consumer.commit(&list, mode) {
+        let sent = if last {
+            context::commit_now(&self.consumer, &list)
+        } else {
+            self.consumer.commit(&list, CommitMode::Async)
+        };
+        match sent {
             Ok(()) => {
                 for (lane, _, offset) in due {
                     self.intake.committed(lane, offset);
@@ -277,7 +289,7 @@ impl Reader<'_> {
 
     /// Commits what is closed and leaves the group, so that others need not wait for a time-out.
     fn leave(self) {
-        self.commit(CommitMode::Sync);
+        self.commit(true);
         let context = Arc::clone(self.consumer.context());
         context.leaving();
         self.consumer.unsubscribe();

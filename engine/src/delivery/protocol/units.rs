@@ -1,7 +1,7 @@
 //! The units of a named range, each on its own way into its table.
 //!
-//! Invariant: a unit that may have been sent is sent again only after it was quiet and a count said that it is not there; after such an insert
-//! a second count decides, not the answer.
+//! Invariant: a unit that may have been sent is sent again only after it was quiet, a count said that it is not there, and the broker said after
+//! the count that the partition is still ours; after such an insert a second count decides, not the answer.
 
 use super::{Effect, Examined, Input, Parked};
 use crate::delivery::intent::Intent;
@@ -39,6 +39,8 @@ enum Stage {
     Quiescing { unfit: bool },
     /// Is counted, to learn whether it is there.
     Probing { unfit: bool },
+    /// It is not there, and the connection that said so is kept. `asked` is whether the commit under way began behind that.
+    Absent { asked: bool },
     /// Is counted after an insert that a count preceded.
     Verifying,
     /// The server refuses some of its rows: which ones is being found out.
@@ -60,19 +62,21 @@ struct Unit {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Work {
     units: Vec<Unit>,
+    /// Whether the intent is being committed once more, before units are sent again.
+    pub(super) confirming: bool,
 }
 
 impl Work {
     /// Units of which nothing was ever sent.
     pub(super) fn fresh(count: usize) -> Self {
-        Self { units: vec![Unit { stage: Stage::Ready, attempt: 0 }; count] }
+        Self { units: vec![Unit { stage: Stage::Ready, attempt: 0 }; count], confirming: false }
     }
 
     /// Units that an earlier owner may have sent.
     pub(super) fn suspect(count: usize, out: &mut Vec<Effect>) -> Self {
         out.extend((0..count).map(Effect::Quiesce));
         let stage = Stage::Quiescing { unfit: false };
-        Self { units: vec![Unit { stage, attempt: 0 }; count] }
+        Self { units: vec![Unit { stage, attempt: 0 }; count], confirming: false }
     }
 
     /// Sends what is ready.
@@ -89,9 +93,35 @@ impl Work {
         self
     }
 
+    /// Whether units wait to be sent again: they go with the commit that begins now.
+    pub(super) fn ask(&mut self) -> bool {
+        let mut any = false;
+        for unit in &mut self.units {
+            if let Stage::Absent { asked } = &mut unit.stage {
+                any = true;
+                *asked = true;
+            }
+        }
+        any
+    }
+
+    /// The broker has the intent once more: what was absent before it was asked is sent on the connection that said so.
+    pub(super) fn confirmed(&mut self, intent: &Intent, leaving: bool, out: &mut Vec<Effect>) {
+        self.confirming = false;
+        if leaving {
+            return;
+        }
+        for (index, unit) in self.units.iter_mut().enumerate() {
+            if unit.stage == (Stage::Absent { asked: true }) {
+                unit.stage = Stage::Sent { counted: true };
+                out.push(insert(intent, index, unit.attempt));
+            }
+        }
+    }
+
     /// Whether every unit is there.
     pub(super) fn is_done(&self) -> bool {
-        self.units.iter().all(|unit| unit.stage == Stage::Done)
+        !self.confirming && self.units.iter().all(|unit| unit.stage == Stage::Done)
     }
 
     /// Whether an insert or a count that decides one is under way.
@@ -102,7 +132,7 @@ impl Work {
     /// Whether all units are either there or wait for rows to be taken out, and at least one does.
     pub(super) fn waits_for_cut(&self) -> bool {
         let at_rest = |unit: &Unit| matches!(unit.stage, Stage::Done | Stage::Examined { .. });
-        self.units.iter().all(at_rest)
+        !self.confirming && self.units.iter().all(at_rest)
     }
 
     /// The units that wait for rows to be taken out.
@@ -128,7 +158,6 @@ impl Work {
     /// Takes in what happened to one unit.
     pub(super) fn step(
         &mut self,
-        intent: &Intent,
         input: Input,
         leaving: bool,
         out: &mut Vec<Effect>,
@@ -179,14 +208,12 @@ impl Work {
             (stage @ Stage::Probing { .. }, Input::Counted(..)) if leaving => stage,
             (stage @ Stage::Verifying, Input::Counted(..)) if leaving => stage,
             (Stage::Probing { unfit: false }, Input::Counted(_, Count::None)) => {
-                then(insert(intent, index, unit.attempt));
-                Stage::Sent { counted: true }
+                Stage::Absent { asked: false }
             }
             (Stage::Verifying, Input::Counted(_, Count::None)) => {
                 // The server knows the token and has no rows: a crash of its own between the two. Only another token can bring them there.
                 unit.attempt += 1;
-                then(insert(intent, index, unit.attempt));
-                Stage::Sent { counted: true }
+                Stage::Absent { asked: false }
             }
             (Stage::Probing { unfit }, Input::Lost(_)) => {
                 then(Effect::Quiesce(index));

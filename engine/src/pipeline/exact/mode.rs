@@ -1,6 +1,8 @@
 //! Which tables take each row once: what the configuration asks for, and what the table allows.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
+
+use logmon_dsl::plan::Plan;
 
 use super::table::ExactTable;
 use crate::{
@@ -73,14 +75,42 @@ impl World {
                 *limits,
                 self.metrics.sink(name),
                 Arc::clone(&self.status),
+                Arc::clone(&self.changed),
             ))
         });
         Ok(Some(Arc::clone(table)))
     }
+
+    /// Saves the files of a bundle before any intent can name it. Where that is not possible, and nobody asked for each row once, its tables are
+    /// written at least once.
+    pub fn keep(
+        &self,
+        plan: &Plan,
+        hash: &blake3::Hash,
+        files: &[(PathBuf, blake3::Hash)],
+        outlets: &mut [Outlet],
+    ) -> Result<(), BindError> {
+        let is_exact = |outlet: &Outlet| matches!(outlet, Outlet::Table { exact: Some(_), .. });
+        if !outlets.iter().any(is_exact) {
+            return Ok(());
+        }
+        let Err(error) = self.save_bundle(hash, files) else { return Ok(()) };
+        let mut sinks = plan.sinks.iter().map(|sink| &self.config.sinks[&sink.name]);
+        if sinks.any(|sink| sink.delivery == Some(Delivery::ExactlyOnce)) {
+            return Err(error);
+        }
+        tracing::warn!("at least once: {error}");
+        for outlet in outlets {
+            if let Outlet::Table { exact, .. } = outlet {
+                *exact = None;
+            }
+        }
+        Ok(())
+    }
 }
 
-/// What a sink promises that says nothing.
-const UNSET: Delivery = Delivery::AtLeastOnce;
+/// What a sink promises that says nothing, where its table allows it.
+const UNSET: Delivery = Delivery::ExactlyOnce;
 
 impl Bundle {
     /// What intents call it.

@@ -44,6 +44,12 @@ const CUT_SPENT: usize = 1 << 20;
 /// How long the records of a named range may be waited for once they have begun to come: what does not come by then is gone from Kafka.
 const NAMED_WAIT: Duration = Duration::from_secs(10);
 
+/// The age at which a range ends, whatever its tables say.
+const AGE_MAX: Duration = Duration::from_mins(1);
+
+/// The age at which one ends that no table waits for.
+const AGE_LOOSE: Duration = Duration::from_secs(1);
+
 /// How much of its age a range may have grown when it is ended: the rest is for building, naming and storing it.
 const AGE_PART: (u32, u32) = (3, 4);
 
@@ -54,6 +60,8 @@ pub struct Ranges {
     bundle: Arc<ArcSwap<Bundle>>,
     lanes: Mutex<HashMap<LaneId, Lane>>,
     requests: Mutex<Vec<Commit>>,
+    /// Whether partitions are to begin anew: what one stands still for may be gone.
+    anew: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -69,6 +77,9 @@ struct Lane {
     /// Whether the last batch was as large as a batch may be: more of them wait.
     backlog: bool,
     parked: Arc<AtomicBool>,
+    /// What ran when its last range began, and the rules of that range.
+    seen: Arc<Bundle>,
+    of: Arc<Bundle>,
 }
 
 #[derive(Debug)]
@@ -109,7 +120,13 @@ pub struct Ended {
 impl Ranges {
     /// No range yet.
     pub fn new(world: Arc<World>, bundle: Arc<ArcSwap<Bundle>>) -> Self {
-        Self { world, bundle, lanes: Mutex::default(), requests: Mutex::default() }
+        Self {
+            world,
+            bundle,
+            lanes: Mutex::default(),
+            requests: Mutex::default(),
+            anew: AtomicBool::new(false),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<LaneId, Lane>> {
@@ -175,6 +192,8 @@ impl Ranges {
             under_way: Arc::default(),
             backlog: false,
             parked,
+            seen: self.bundle.load_full(),
+            of: self.bundle.load_full(),
         };
         self.lock().insert(lane, entry);
         resume
@@ -207,6 +226,9 @@ impl Ranges {
         let bundle = self.bundle.load();
         let heavy = lanes.values().filter(|lane| lane.backlog && lane.open.is_some()).count();
         let Some(one) = lanes.get_mut(&lane) else { return false };
+        if one.may_go_on(&bundle) {
+            self.anew.store(true, Ordering::Release);
+        }
         if one.parked.load(Ordering::Relaxed) {
             return false;
         }
@@ -257,9 +279,10 @@ impl Ranges {
         let current = self.bundle.load_full();
         let named = lane.named.as_ref().filter(|_| batch.again || batch.named);
         let bundle = match named {
-            Some(named) => named.bundle.get().cloned().flatten().unwrap_or(current),
-            None => current,
+            Some(named) => named.bundle.get().cloned().flatten(),
+            None => None,
         };
+        let bundle = bundle.unwrap_or_else(|| Arc::clone(&current));
         if batch.again {
             return Some(Admitted { bundle, tag: None, worker: pinned });
         }
@@ -279,6 +302,7 @@ impl Ranges {
         let now = Instant::now();
         let intent = lane.named.as_ref().map(|named| Arc::clone(&named.intent));
         if lane.open.is_none() {
+            (lane.seen, lane.of) = (current, Arc::clone(&bundle));
             let tag = Tag {
                 id: self.world.office.next_chunk(),
                 lane: batch.lane,
@@ -370,6 +394,11 @@ impl Ranges {
         requests.retain(|commit| !which.contains(&commit.lane));
     }
 
+    /// Whether partitions are to begin anew; said once.
+    pub fn take_anew(&self) -> bool {
+        self.anew.swap(false, Ordering::AcqRel)
+    }
+
     /// Asks for a commit.
     pub fn request(&self, commit: Commit) {
         self.requests().push(commit);
@@ -386,6 +415,20 @@ impl Ranges {
 }
 
 impl Lane {
+    /// Whether it stands still, and the tables were read again since, or other rules run. Said once for each time.
+    fn may_go_on(&mut self, now: &Arc<Bundle>) -> bool {
+        if Arc::ptr_eq(&self.seen, now) {
+            return false;
+        }
+        let tables = self.of.exact_tables();
+        let stale = tables.iter().filter(|(table, _)| table.take_stale()).count() > 0;
+        let stands = stale || self.parked.load(Ordering::Relaxed);
+        if stands {
+            self.seen = Arc::clone(now);
+        }
+        stands
+    }
+
     fn end(&mut self, out: &mut Vec<Ended>) {
         let Some(open) = self.open.take() else { return };
         let mut end = open.growing.range.end;
@@ -402,7 +445,9 @@ impl Lane {
 
 /// What ends a range of a bundle: the smallest limits of its exactly-once tables.
 fn limits(bundle: &Bundle) -> Limits {
-    let mut limits = Limits { records: usize::MAX, bytes: usize::MAX, age: Duration::from_mins(1) };
+    // Where no table of these rules takes each row once, a range only says how far the offset may move.
+    let age = if bundle.is_exact() { AGE_MAX } else { AGE_LOOSE };
+    let mut limits = Limits { records: usize::MAX, bytes: usize::MAX, age };
     let tables = bundle.outlets.iter().filter_map(|outlet| match outlet {
         Outlet::Table { limits, exact: Some(_), .. } => Some(limits),
         Outlet::Table { .. } | Outlet::Topic { .. } => None,

@@ -17,14 +17,13 @@ use crate::{
     sink::clickhouse::{Block, Hand, cut::Rows},
 };
 
-/// How a repair ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Repaired {
+/// What a look at a range found.
+#[derive(Debug)]
+pub enum Looked {
     /// Nothing is missing.
-    Whole {
-        /// Rows that were added.
-        added: u64,
-    },
+    Whole,
+    /// These rows are.
+    Missing(Missing),
     /// The rules that made the rows are not known, and not all of the rows are there.
     NoRules {
         /// Rows that are there.
@@ -34,67 +33,102 @@ pub enum Repaired {
     },
 }
 
-/// Repairs a range: its units as they were evaluated now, against what all these tables hold of it.
-///
-/// This is also the way for a range that somebody wants read again: every row that is stored stays as it is.
-pub async fn repair(
+/// Rows that are to be added, and the connections that said so: a server that was started in between is not reached by them.
+#[derive(Debug)]
+pub struct Missing {
+    parts: Vec<(usize, Block, u64)>,
+    hands: HashMap<Arc<str>, Hand>,
+}
+
+/// How far a repair is.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Progress {
+    /// Rows that were added.
+    pub added: u64,
+    failures: u32,
+    attempt: u32,
+    /// Which rows the server said it has.
+    taken: u64,
+}
+
+/// Looks for every row of a range: its units as they were evaluated now, against what all these tables hold of it.
+pub async fn look(
     name: &Name,
     intent: &Intent,
     why: Differs,
     units: &[Unit],
     tables: &[(Arc<ExactTable>, Arc<str>)],
-) -> Repaired {
-    let (mut added, mut attempt, mut before) = (0, 0, 0);
-    let mut failures = 0;
+    mut progress: Progress,
+) -> (Looked, Progress) {
     loop {
         // Whoever sent something for this range before: it has ended, or is ended.
         for (table, quoted) in tables {
             let held = unit_name(name, quoted);
-            table.quiesce(&held.range_prefix(), failures).await;
+            table.quiesce(&held.range_prefix(), progress.failures).await;
         }
-        let Some((stored, mut hands)) = list(name, tables).await else {
-            failures += 1;
+        let Some((stored, hands)) = list(name, tables).await else {
+            progress.failures += 1;
             continue;
         };
         if why == Differs::Bundle {
             let (there, expected) = (stored.len() as u64, expected(intent));
-            if there < expected {
-                return Repaired::NoRules { there, expected };
-            }
-            return Repaired::Whole { added };
+            let looked =
+                if there < expected { Looked::NoRules { there, expected } } else { Looked::Whole };
+            return (looked, progress);
         }
-        let parts: Vec<(&Unit, Block, u64)> =
-            units.iter().filter_map(|unit| missing(unit, &stored)).collect();
-        if parts.is_empty() {
-            return Repaired::Whole { added };
-        }
-        let hash = parts.iter().fold(0, |hash, (.., part)| mix(hash ^ part));
-        // The same rows are missing although the server said that it has them: only another token can bring them there.
-        let again = before == hash;
-        before = 0;
-        let mut all = true;
-        for (unit, block, hash) in &parts {
-            let held = unit.plain_table();
-            let exact = unit.exact(name, &held, 0);
-            let token = exact.repair(*hash, if again { attempt + 1 } else { attempt });
-            // On the connection that listed: a server that was started in between is not reached by it.
-            let Some(hand) = hands.remove(&*block.table) else {
-                all = false;
-                break;
-            };
-            let (reply, hand) = unit.table.insert(hand, block, &token).await;
-            if let Some(hand) = hand {
-                hands.insert(Arc::clone(&block.table), hand);
-            }
-            all &= reply == Reply::Stored;
-            added += block.rows as u64;
-        }
-        if all {
-            attempt += u32::from(again);
-            before = hash;
-        }
-        failures += 1;
+        let parts: Vec<(usize, Block, u64)> = units
+            .iter()
+            .enumerate()
+            .filter_map(|(index, unit)| {
+                let (block, hash) = missing(unit, &stored)?;
+                Some((index, block, hash))
+            })
+            .collect();
+        let looked = if parts.is_empty() {
+            Looked::Whole
+        } else {
+            Looked::Missing(Missing { parts, hands })
+        };
+        return (looked, progress);
     }
+}
+
+/// Adds the rows that are missing; whether they are there then is for another look to say.
+pub async fn add(
+    name: &Name,
+    units: &[Unit],
+    missing: Missing,
+    mut progress: Progress,
+) -> Progress {
+    let Missing { parts, mut hands } = missing;
+    let hash = parts.iter().fold(0, |hash, (.., part)| mix(hash ^ part));
+    // The same rows are missing although the server said that it has them: only another token can bring them there.
+    let again = progress.taken == hash;
+    progress.taken = 0;
+    let mut all = true;
+    for (index, block, hash) in &parts {
+        let unit = &units[*index];
+        let held = unit.plain_table();
+        let exact = unit.exact(name, &held, 0);
+        let attempt = if again { progress.attempt + 1 } else { progress.attempt };
+        let token = exact.repair(*hash, attempt);
+        let Some(hand) = hands.remove(&*block.table) else {
+            all = false;
+            break;
+        };
+        let (reply, hand) = unit.table.insert(hand, block, &token).await;
+        if let Some(hand) = hand {
+            hands.insert(Arc::clone(&block.table), hand);
+        }
+        all &= reply == Reply::Stored;
+        progress.added += block.rows as u64;
+    }
+    if all {
+        progress.attempt += u32::from(again);
+        progress.taken = hash;
+    }
+    progress.failures += 1;
+    progress
 }
 
 fn unit_name<'a>(name: &'a Name, table: &'a str) -> crate::delivery::unit::Exact<'a> {
@@ -135,7 +169,7 @@ async fn list(
 }
 
 /// The rows of a unit that are not stored, as a block, and a number for which they are.
-fn missing<'a>(unit: &'a Unit, stored: &HashSet<(u64, u16)>) -> Option<(&'a Unit, Block, u64)> {
+fn missing(unit: &Unit, stored: &HashSet<(u64, u16)>) -> Option<(Block, u64)> {
     let rows = Rows::read(&unit.block)?;
     let mut ranges: Vec<Range<usize>> = Vec::new();
     let mut hash = 0;
@@ -150,7 +184,7 @@ fn missing<'a>(unit: &'a Unit, stored: &HashSet<(u64, u16)>) -> Option<(&'a Unit
             _ => ranges.push(row..row + 1),
         }
     }
-    (!ranges.is_empty()).then(|| (unit, rows.pick(&ranges), hash))
+    (!ranges.is_empty()).then(|| (rows.pick(&ranges), hash))
 }
 
 fn expected(intent: &Intent) -> u64 {

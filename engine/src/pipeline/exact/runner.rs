@@ -23,7 +23,7 @@ use super::{
     Tag,
     growing::Made,
     refused::Cut,
-    repair::Repaired,
+    repair::{Looked, Missing, Progress},
     table::{Name, Unit},
 };
 use crate::{
@@ -79,8 +79,10 @@ enum Brought {
     Answer(u64, Input, Option<(usize, Hand)>),
     /// Connections for a range's first tries.
     Connected(u64, Hands),
-    /// A range was repaired, or cannot be.
-    Repaired(u64, Repaired),
+    /// What a range that is repaired lacks.
+    Looked(u64, Looked, Progress),
+    /// It was sent, or could not be.
+    Added(u64, Progress),
     /// A unit without the rows that the server refuses.
     Cut(u64, usize, Box<Cut>),
     /// The units of a recovered range, without the rows that were refused before.
@@ -114,6 +116,9 @@ pub struct Runner {
     /// Units that lost rows, until an intent says so.
     cuts: BTreeMap<usize, Cut>,
     failures: HashMap<usize, u32>,
+    /// Rows that a repair is to add, and how far it is.
+    missing: Option<Missing>,
+    progress: Progress,
     /// The commit that is being asked for.
     asking: Option<(i64, String)>,
     done: Option<i64>,
@@ -154,6 +159,8 @@ impl Runner {
             first: HashMap::new(),
             cuts: BTreeMap::new(),
             failures: HashMap::new(),
+            missing: None,
+            progress: Progress::default(),
             asking: None,
             done: None,
             tasks: JoinSet::new(),
@@ -212,7 +219,8 @@ impl Runner {
             }
             Brought::Answer(turn, ..)
             | Brought::Connected(turn, _)
-            | Brought::Repaired(turn, _)
+            | Brought::Looked(turn, ..)
+            | Brought::Added(turn, _)
             | Brought::Cut(turn, ..)
             | Brought::Recut(turn, _)
             | Brought::Again(turn)
@@ -242,16 +250,10 @@ impl Runner {
                 self.first = hands;
                 self.feed(Input::Connected);
             }
-            Brought::Repaired(_, Repaired::Whole { added }) => {
-                tracing::warn!(topic = %self.position.topic, partition = self.position.partition, added, "the range was repaired row by row");
-                self.feed(Input::Repaired);
-            }
-            Brought::Repaired(_, Repaired::NoRules { there, expected }) => {
-                self.feed(Input::Gone);
-                self.stand_still(format!(
-                    "{}/{}: a range was under way under rules that are nowhere to be found, and {there} of its {expected} rows are stored: bring the rules back (state_dir, bundle_topic), or repair the range with `rewind`",
-                    self.position.topic, self.position.partition
-                ));
+            Brought::Looked(_, looked, progress) => self.looked(looked, progress),
+            Brought::Added(_, progress) => {
+                self.progress = progress;
+                self.feed(Input::Added);
             }
             Brought::Cut(_, unit, cut) => {
                 let examined = cut.examined.clone();
@@ -266,6 +268,28 @@ impl Runner {
                 self.feed(Input::Rebuilt(entries));
             }
             Brought::Again(_) => self.ask(),
+        }
+    }
+
+    fn looked(&mut self, looked: Looked, progress: Progress) {
+        let Position { topic, partition } = &self.position;
+        self.progress = progress;
+        match looked {
+            Looked::Whole => {
+                tracing::warn!(%topic, partition, added = progress.added, "the range was repaired row by row");
+                self.feed(Input::Repaired);
+            }
+            Looked::Missing(missing) => {
+                self.missing = Some(missing);
+                self.feed(Input::Missing);
+            }
+            Looked::NoRules { there, expected } => {
+                let sentence = format!(
+                    "{topic}/{partition}: a range was under way under rules that are nowhere to be found, and {there} of its {expected} rows are stored: bring the rules back (state_dir, bundle_topic), or repair the range with `rewind`"
+                );
+                self.feed(Input::Gone);
+                self.stand_still(sentence);
+            }
         }
     }
 
@@ -391,7 +415,14 @@ impl Runner {
                 Effect::Examine(unit) => self.examine(unit),
                 // The reading thread was told when the partition was assigned.
                 Effect::Rebuild(_) => {}
+                Effect::Confirm(intent) => {
+                    let (offset, note) = (intent.range.start, Note::Intent((*intent).clone()));
+                    self.asking = Some((offset, note.encode().expect("it was encoded before")));
+                    self.ask();
+                }
+                Effect::Outlast(intent) => self.outlast(&intent),
                 Effect::Repair(intent, why) => self.repair(intent, why),
+                Effect::Add => self.add(),
                 Effect::Done(range) => self.finish(range),
                 Effect::Finished(_) => {}
                 Effect::Park(why) => self.park(why),

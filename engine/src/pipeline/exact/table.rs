@@ -1,7 +1,10 @@
 //! A table that takes each row once: its units inserted, looked for, and waited for until none of their queries runs.
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -35,6 +38,15 @@ const KILL_AFTER: Duration = Duration::from_secs(20);
 /// How often the server is asked whether an insert still runs.
 const ASK_EVERY: Duration = Duration::from_millis(100);
 
+/// How often a table is read again while blocks do not fit it.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+
+/// How much longer than the server says it keeps an idle connection one may still be open.
+const KEEPS_MORE: Duration = Duration::from_secs(1);
+
+/// Two answers of a server further apart than this say nothing about what it did between them.
+const GAP_MAX: Duration = Duration::from_secs(2);
+
 /// Waits between tries end here: the server may be back at any moment, and a partition stands still.
 const BACKOFF: Backoff = Backoff { first: Duration::from_millis(50), cap: Duration::from_secs(5) };
 
@@ -52,6 +64,10 @@ pub struct ExactTable {
     metrics: SinkMetrics,
     status: Arc<Status>,
     turns: Semaphore,
+    /// Told where the table is not what it was: it is read again then.
+    changed: Arc<AtomicBool>,
+    /// Since when blocks do not fit it, until they do or are built anew.
+    stale: Mutex<Option<Instant>>,
 }
 
 /// A unit with its bytes.
@@ -129,6 +145,7 @@ impl ExactTable {
         limits: config::Batch,
         metrics: SinkMetrics,
         status: Arc<Status>,
+        changed: Arc<AtomicBool>,
     ) -> Self {
         Self {
             name,
@@ -138,6 +155,8 @@ impl ExactTable {
             metrics,
             status,
             turns: Semaphore::new(AT_ONCE),
+            changed,
+            stale: Mutex::default(),
         }
     }
 
@@ -169,6 +188,7 @@ impl ExactTable {
                     block.body.len() as u64,
                     started.elapsed(),
                 );
+                self.take_stale();
                 self.well();
                 Reply::Stored
             }
@@ -208,6 +228,36 @@ impl ExactTable {
         }
     }
 
+    /// Waits until the server has closed every connection that was idle when this began: what somebody sends on such a one arrives nowhere.
+    ///
+    /// Only time in which the server answers counts, for one that stands still closes nothing.
+    pub async fn outlast(&self) {
+        let client = self.inserter.client();
+        let mut failures = 0;
+        let mut keeps = None;
+        let (mut waited, mut answered) = (Duration::ZERO, None::<Instant>);
+        while keeps.is_none_or(|keeps| waited <= keeps + KEEPS_MORE) {
+            let asked = match keeps {
+                None => presence::keeps_idle(client).await.map(|time| keeps = Some(time)),
+                Some(_) => client.ping().await,
+            };
+            match asked {
+                Ok(()) => {
+                    let now = Instant::now();
+                    let gap = answered.map(|before| now - before).filter(|gap| *gap < GAP_MAX);
+                    waited += gap.unwrap_or_default();
+                    answered = Some(now);
+                    tokio::time::sleep(ASK_EVERY).await;
+                }
+                Err(error) => {
+                    answered = None;
+                    self.fails(&error);
+                    self.pause(&mut failures).await;
+                }
+            }
+        }
+    }
+
     /// Whether a unit of a range is there. `units` are all units of the range.
     pub async fn count(
         &self,
@@ -236,11 +286,29 @@ impl ExactTable {
         if self.status.trouble(Part::Sink, &self.name, &error.sentence) {
             tracing::error!(sink = %self.name, "{}", error.sentence);
         }
+        if matches!(error.class, Class::Stop | Class::Refresh) {
+            self.metrics.stopped(true);
+        }
+        let mut stale = self.stale();
+        if error.class == Class::Refresh && stale.is_none_or(|since| since.elapsed() > LOOK_EVERY) {
+            *stale = Some(Instant::now());
+            self.changed.store(true, Ordering::Release);
+        }
     }
 
     /// The server answers again.
     pub fn well(&self) {
+        self.metrics.stopped(false);
         self.status.well(Part::Sink, &self.name);
+    }
+
+    /// Whether blocks that were built do not fit the table; from here on those count that are built anew.
+    pub fn take_stale(&self) -> bool {
+        self.stale().take().is_some()
+    }
+
+    fn stale(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.stale.lock().expect("no thread panics while it holds a moment")
     }
 
     /// Waits before another try.

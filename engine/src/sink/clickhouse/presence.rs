@@ -18,6 +18,9 @@ use super::{
 /// How long a count may take: an index narrows it to the granules of its offsets.
 const COUNT_MAX: Duration = Duration::from_mins(1);
 
+/// What is taken for the time that a server keeps idle connections where it does not say: several times what any comes with.
+const KEEPS_IDLE: Duration = Duration::from_secs(90);
+
 /// The constant with which the server's `intHash64` begins.
 const SEED: u64 = 0x4cf2_d2ba_ae6d_a887;
 
@@ -125,6 +128,18 @@ pub async fn running(client: &Client, prefix: &str) -> Result<u64, SinkError> {
     let sql = "SELECT count() FROM system.processes WHERE startsWith(query_id, {prefix:String}) FORMAT TSV";
     let text = client.query(sql, &parameters).await?;
     text.trim().parse().map_err(|_| odd(client, &text))
+}
+
+/// How long the server keeps a connection on which nothing is sent.
+pub async fn keeps_idle(client: &Client) -> Result<Duration, SinkError> {
+    let sql =
+        "SELECT value FROM system.server_settings WHERE name = 'keep_alive_timeout' FORMAT TSV";
+    match client.query(sql, &[]).await {
+        Ok(text) => Ok(text.trim().parse().map_or(KEEPS_IDLE, Duration::from_secs)),
+        // Its user may not look, or an older server has no such table: then it is as slow as any is set to be.
+        Err(error) if error.code.is_some() => Ok(KEEPS_IDLE),
+        Err(error) => Err(error),
+    }
 }
 
 /// Ends the queries whose id begins like this, and waits until they are gone.

@@ -1,5 +1,7 @@
 //! What happens in a consumer group: partitions come and go, errors are said once.
 
+mod commits;
+
 use std::sync::{
     Mutex, MutexGuard,
     atomic::{AtomicBool, Ordering},
@@ -14,17 +16,19 @@ use rdkafka::{
     types::RDKafkaRespErr,
 };
 
+use self::commits::Commits;
+pub(super) use self::commits::commit_now;
 use super::{
     Settings,
     damage::Damage,
     explain, is_tls_failure, note,
-    queue::{self, CommitQueue, PartitionQueue},
+    queue::{self, PartitionQueue},
 };
 use crate::{
     config::Start,
-    delivery::{LaneId, Position, protocol::Commit as Outcome},
+    delivery::{LaneId, Position},
     source::{
-        Commit, SharedIntake,
+        SharedIntake,
         assignment::{self, Known},
     },
 };
@@ -60,10 +64,8 @@ pub(super) struct GroupContext {
     leaving: AtomicBool,
     /// The last sentence that was reported, so that a client which retries three times a second is heard once.
     said: Mutex<Option<String>>,
-    /// Offsets with notes that are on their way to the broker. One request at a time, so that an answer tells which one it is for.
-    committing: Mutex<Vec<Commit>>,
-    /// Where their answers come.
-    answers: Mutex<Option<CommitQueue>>,
+    /// Offsets with notes on their way to the broker.
+    commits: Commits,
 }
 
 impl std::fmt::Debug for dyn crate::source::Intake {
@@ -80,8 +82,7 @@ impl GroupContext {
             assigned: Mutex::default(),
             leaving: AtomicBool::new(false),
             said: Mutex::default(),
-            committing: Mutex::default(),
-            answers: Mutex::default(),
+            commits: Commits::default(),
         }
     }
 
@@ -193,6 +194,33 @@ impl GroupContext {
         Ok(())
     }
 
+    /// Nothing of a half-made assignment is read. It is taken all the same, for librdkafka waits for that without end and takes back only what was
+    /// taken; then the group is asked anew.
+    fn give_back(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) {
+        let mut lanes = Vec::new();
+        self.assigned().retain(|one| {
+            let is_new = list.find_partition(&one.position.topic, one.position.partition).is_some();
+            lanes.extend(is_new.then_some(one.lane));
+            !is_new
+        });
+        self.intake.revoked(&lanes);
+        tracing::warn!(source = %self.settings.name, partitions = list.count(), "given back: where they stand could not be learned");
+        if let Err(error) = change(consumer, list, true) {
+            // Also where it was taken before something else failed.
+            tracing::debug!(source = %self.settings.name, %error, "an assignment that is given back");
+        }
+        self.join_again(consumer);
+    }
+
+    /// Leaves the group and joins it again: what was sent before is fenced, and each partition begins with what the broker knows of it.
+    pub(super) fn join_again(&self, consumer: &BaseConsumer<Self>) {
+        consumer.unsubscribe();
+        self.intake.report(None);
+        if let Err(error) = consumer.subscribe(&self.settings.subscription()) {
+            self.note(&error);
+        }
+    }
+
     /// Asks the broker where each partition of the list stands and decides where to begin.
     fn starts(
         &self,
@@ -277,106 +305,21 @@ impl GroupContext {
         if !lost && closed.len() + words.len() > 0 {
             let mut offsets = TopicPartitionList::with_capacity(closed.len() + words.len());
             for commit in &words {
-                note::add_commit(&mut offsets, commit)?;
+                note::add_commit(&mut offsets, commit)
+                    .expect("an offset of a record is a valid offset");
             }
             for (position, offset) in &closed {
                 let since = self.intake.since(position, *offset);
-                note::add(&mut offsets, position, *offset, since)?;
+                note::add(&mut offsets, position, *offset, since)
+                    .expect("an offset of a record is a valid offset");
             }
-            if let Err(error) = consumer.commit(&offsets, CommitMode::Sync) {
-                // The next owner reads the range again: at least once holds.
+            if let Err(error) = commit_now(consumer, &offsets) {
+                // The next owner reads the range again.
                 tracing::warn!(source = %self.settings.name, %error, "the last commit before a partition was given away");
             }
         }
         self.intake.revoked(&lanes);
         change(consumer, list, false)
-    }
-}
-
-impl GroupContext {
-    /// Sends offsets with notes to the broker, unless others are on their way: those that came meanwhile go together then.
-    pub(super) fn commit_notes(&self, consumer: &BaseConsumer<Self>) {
-        self.hear_answers(0);
-        let mut committing = self.lock_committing();
-        if !committing.is_empty() {
-            return;
-        }
-        let mut due = self.intake.commits();
-        if due.is_empty() {
-            return;
-        }
-        // Only what is still ours. Partitions go and commits leave on this one thread, so nothing comes between.
-        let assigned = self.assigned();
-        due.retain(|commit| assigned.iter().any(|one| one.lane == commit.lane));
-        drop(assigned);
-        let mut list = TopicPartitionList::with_capacity(due.len());
-        for commit in &due {
-            note::add_commit(&mut list, commit).expect("an offset of a record is a valid offset");
-        }
-        if list.count() == 0 {
-            return;
-        }
-        let mut answers = self.lock_answers();
-        if answers.is_none() {
-            *answers = CommitQueue::new(consumer);
-        }
-        let sent = answers.as_ref().map(|answers| answers.commit(consumer, &list));
-        drop(answers);
-        match sent {
-            Some(Ok(())) => *committing = due,
-            refused => {
-                drop(committing);
-                if let Some(Err(code)) = refused {
-                    self.note(&KafkaError::ConsumerCommit(code));
-                }
-                for commit in &due {
-                    self.intake.answered(commit, Outcome::Unknown);
-                }
-            }
-        }
-    }
-
-    /// Hears how the commit under way ended, if it did; waits for it at most so long.
-    pub(super) fn hear_answers(&self, wait_ms: i32) {
-        let mut committing = self.lock_committing();
-        if committing.is_empty() {
-            return;
-        }
-        let heard = self.lock_answers().as_ref().and_then(|answers| answers.poll(wait_ms));
-        let Some((whole, answers)) = heard else { return };
-        for commit in std::mem::take(&mut *committing) {
-            let Position { topic, partition } = &commit.position;
-            let own = answers
-                .iter()
-                .find(|answer| answer.topic == **topic && answer.partition == *partition);
-            let outcome = match own.map_or(whole, |own| own.outcome.and(whole)) {
-                Ok(()) => Outcome::Stored,
-                Err(code) => {
-                    let Position { topic, partition } = &commit.position;
-                    tracing::warn!(source = %self.settings.name, %topic, partition, %code, "an offset was not committed");
-                    Outcome::Unknown
-                }
-            };
-            self.intake.answered(&commit, outcome);
-        }
-    }
-
-    /// No more answers are heard: librdkafka's queue must be gone before the client is.
-    pub(super) fn deaf(&self) {
-        self.lock_answers().take();
-    }
-
-    fn lock_answers(&self) -> MutexGuard<'_, Option<CommitQueue>> {
-        self.answers.lock().expect("the reading thread does not panic while it holds the lock")
-    }
-
-    /// Whether an answer of the broker is waited for.
-    pub(super) fn is_committing(&self) -> bool {
-        !self.lock_committing().is_empty()
-    }
-
-    fn lock_committing(&self) -> MutexGuard<'_, Vec<Commit>> {
-        self.committing.lock().expect("the reading thread does not panic while it holds the lock")
     }
 }
 
@@ -426,17 +369,9 @@ impl ConsumerContext for GroupContext {
             _ => self.revoke(consumer, list),
         };
         if let Err(error) = outcome {
-            // Nothing of a half-made assignment is read: give it back so that librdkafka asks again.
             self.note(&error);
             if kind == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
-                let lanes: Vec<LaneId> = self.assigned().iter().map(|one| one.lane).collect();
-                self.assigned().clear();
-                self.intake.revoked(&lanes);
-                let _ignored = consumer.unassign();
-                consumer.unsubscribe();
-                if let Err(error) = consumer.subscribe(&self.settings.subscription()) {
-                    self.note(&error);
-                }
+                self.give_back(consumer, list);
             }
         }
     }

@@ -232,3 +232,49 @@ fn rows_that_the_table_refuses_are_dead_letters_once_and_the_others_arrive_once(
     let raw = project.sql("SELECT raw FROM {db}.dead_letters ORDER BY kafka_offset FORMAT TSV");
     assert_eq!(raw.lines().filter(|line| line.contains("\"id\":1234")).count(), 1, "{raw}");
 }
+
+/// Where an event goes is for a lookup to say.
+const ASKING: &str = r#"
+source app
+sink logs   : table("logs")
+sink errors : table("errors")
+sink dlq    : table("dead_letters")
+
+lookup places(string) -> { target: string }?
+
+rule there when places("here").target == "errors" { route to errors }
+default route to logs
+"#;
+
+/// Whether a process stands still.
+fn stands(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+}
+
+/// The earlier owner stands still before its first insert leaves. The next one is told something else by the lookup, so it sends the rows to another
+/// table, under another token. Then the earlier one goes on.
+#[test]
+fn other_answers_and_an_owner_that_wakes_up_late_repeat_no_row() {
+    let project = exact("woken", 1, ASKING);
+    let config = std::fs::read_to_string(project.dir.join("logmon.toml")).unwrap();
+    let lookup = "[lookup.places]\nkind = \"file\"\npath = \"places.csv\"\nkey = \"id\"\n";
+    project.write("logmon.toml", &format!("{config}\n{lookup}"));
+    project.write("places.csv", "id,target\nhere,logs\n");
+    let variables = [("LOGMON_FAILPOINTS", "insert-sent=stop")];
+    let mut first = Engine::start_in(&project.dir, "first", &variables);
+    first.listens();
+    let events = numbered(0, 5_000);
+    project.produce(events.iter().map(|event| Some(&event[..])));
+    wait_for("the first owner stands still", 60, || stands(first.pid()));
+    project.write("places.csv", "id,target\nhere,errors\n");
+    let mut second = Engine::start_ready(&project, "second");
+    wait_for("everything arrives", 240, || rows_and_ids(&project).1 == 5_000);
+    first.resume();
+    // It hears that it is none when it is back, joins the group again, and both leave in order.
+    assert!(first.terminate().success(), "{}", first.log());
+    assert!(second.terminate().success(), "{}", second.log());
+    assert_eq!(rows_and_ids(&project), (5_000, 5_000));
+    assert!(project.count("SELECT count() FROM {db}.errors") > 0, "{}", second.log());
+    assert!(second.log().contains("repaired row by row"), "{}", second.log());
+}

@@ -18,8 +18,8 @@ impl Promise {
     /// What is asked for unless a test is about one of them; `LOGMON_DELIVERY` names the other one.
     pub(crate) fn usual() -> Self {
         match std::env::var("LOGMON_DELIVERY").as_deref() {
-            Ok("exactly-once") => Self::Once,
-            Ok("at-least-once") | Err(_) => Self::AtLeastOnce,
+            Ok("exactly-once") | Err(_) => Self::Once,
+            Ok("at-least-once") => Self::AtLeastOnce,
             Ok(other) => panic!("LOGMON_DELIVERY={other}: write exactly-once or at-least-once"),
         }
     }

@@ -3,12 +3,13 @@
 //! Every mechanism that exactly-once stands on can be taken out here, outside the protocol: what remains must then fail.
 
 mod others;
+mod rules;
 
 use std::sync::Arc;
 
 use logmon_engine::delivery::{
-    intent::{BundleId, Entry, Intent, Note, Refused, Units, Unreadable},
-    protocol::{Commit, Count, Differs, Effect, Examined, Input, Protocol, Reply},
+    intent::{BundleId, Entry, Intent, Note, Units, Unreadable},
+    protocol::{Commit, Count, Effect, Examined, Input, Protocol, Reply},
     range::Range,
 };
 
@@ -41,6 +42,10 @@ pub(crate) struct Case {
     pub(crate) intent: bool,
     pub(crate) pinned: bool,
     pub(crate) fencing: bool,
+    /// Whether a repair waits until connections of an earlier owner are closed.
+    pub(crate) outlast: bool,
+    /// Whether the broker is asked once more before anything is sent behind a count.
+    pub(crate) confirm: bool,
     pub(crate) incarnation: bool,
     pub(crate) cut: bool,
 }
@@ -82,15 +87,18 @@ struct Owner {
     topic: u8,
     protocol: Protocol,
     todo: Vec<Effect>,
-    /// The server's start at which each unit's connection was made.
-    connections: Vec<u8>,
+    /// When each unit's connection was made.
+    connections: Vec<Connection>,
     /// One past the last offset that was built.
     built: i64,
     /// The rules that made what is sent, where the same rules do not always come to the same.
     made_by: u8,
-    /// A repair under way: what it adds, and how often the server took that without having it.
-    repair: Option<(Vec<Row>, u32)>,
+    /// A repair under way: what it adds, how often the server took that without having it, and when the connection was made that said so.
+    repair: Option<(Vec<Row>, u32, Connection)>,
 }
+
+/// Starts of the server, and how often its old connections were waited out.
+type Connection = (u8, u8);
 
 /// One state of everything.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -101,6 +109,7 @@ pub(crate) struct World {
     rules: u8,
     strict: bool,
     server: u8,
+    outlasted: u8,
     offset: i64,
     intent: Option<Arc<Intent>>,
     rows: Vec<(Row, u8)>,
@@ -129,6 +138,7 @@ pub(crate) enum Event {
     Counts(usize, usize, Count),
     Examines(usize, usize),
     LooksForRows(usize),
+    OutlastsConnections(usize),
     ServerStores(usize),
     ServerStoresAnswerLost(usize),
     ServerDropsRepeat,
@@ -158,6 +168,7 @@ impl World {
             rules: 1,
             strict: false,
             server: 0,
+            outlasted: 0,
             offset: 0,
             intent: None,
             rows: Vec::new(),
@@ -240,6 +251,12 @@ impl World {
     /// An effect is carried out.
     fn act(mut self, case: &Case, who: usize, effect: Effect, out: &mut Vec<(Event, Self)>) {
         let owner = self.owners[who].as_ref().expect("an effect has an owner");
+        let effect = match effect {
+            Effect::Confirm(intent) => {
+                Effect::Commit(intent.range.start, Note::Intent((*intent).clone()))
+            }
+            effect => effect,
+        };
         match effect {
             Effect::Commit(offset, note) => {
                 if case.fencing && (self.owner != who || self.generation != owner.generation) {
@@ -264,8 +281,9 @@ impl World {
                 out.push((Event::Commits(who), self));
             }
             Effect::Insert { unit, cut, attempt } => {
-                let connection = owner.connections.get(unit).copied().unwrap_or(self.server);
-                if case.same_connection && connection != self.server {
+                let now = self.connection();
+                let connection = owner.connections.get(unit).copied().unwrap_or(now);
+                if case.same_connection && connection != now {
                     self.feed(case, who, Input::Lost(unit));
                     return out.push((Event::ConnectionIsDead(who, unit), self));
                 }
@@ -300,12 +318,12 @@ impl World {
             Effect::Count(unit) => {
                 let intent = Arc::clone(owner.protocol.intent().expect("a unit has an intent"));
                 let count = self.count(case, who, &intent, unit);
-                let server = self.server;
+                let now = self.connection();
                 let owner = self.owners[who].as_mut().expect("an effect has an owner");
                 if owner.connections.len() <= unit {
-                    owner.connections.resize(unit + 1, server);
+                    owner.connections.resize(unit + 1, now);
                 }
-                owner.connections[unit] = server;
+                owner.connections[unit] = now;
                 self.feed(case, who, Input::Counted(unit, count));
                 out.push((Event::Counts(who, unit, count), self));
             }
@@ -335,29 +353,49 @@ impl World {
                     .flat_map(|(_, rows)| rows)
                     .filter(|row| !self.has(case, |known| known.2 == row.2, row.3))
                     .collect();
+                let now = self.connection();
                 let attempt = match &owner.repair {
-                    Some((before, attempt)) if *before == missing => *attempt,
+                    Some((before, attempt, _)) if *before == missing => *attempt,
                     _ => 0,
                 };
+                let owner = self.owners[who].as_mut().expect("an effect has an owner");
                 if missing.is_empty() {
-                    self.owners[who].as_mut().expect("an effect has an owner").repair = None;
+                    owner.repair = None;
                     self.feed(case, who, Input::Repaired);
                 } else {
-                    let hash = missing.iter().fold(1, |hash, row| hash * 31 + row.2 as u64);
-                    let table = missing[0].0;
-                    let one: Vec<Row> =
-                        missing.iter().filter(|row| row.0 == table).copied().collect();
-                    let mut token = Self::token(case, &intent, table, 0, attempt);
-                    token.6 = hash;
-                    let from = Some((who, owner.generation, usize::MAX));
-                    self.flight.push(Request { from, token, rows: one });
-                    self.flight.sort();
-                    let owner = self.owners[who].as_mut().expect("an effect has an owner");
-                    owner.repair = Some((missing, attempt));
+                    owner.repair = Some((missing, attempt, now));
+                    self.feed(case, who, Input::Missing);
                 }
                 out.push((Event::LooksForRows(who), self));
             }
-            Effect::Connect
+            Effect::Add => {
+                let now = self.connection();
+                let intent = Arc::clone(owner.protocol.intent().expect("a repair has an intent"));
+                let generation = owner.generation;
+                let (missing, attempt, made) = owner.repair.clone().expect("something is missing");
+                if case.same_connection && made != now {
+                    self.feed(case, who, Input::Added);
+                    return out.push((Event::ConnectionIsDead(who, usize::MAX), self));
+                }
+                let hash = missing.iter().fold(1, |hash, row| hash * 31 + row.2 as u64);
+                let table = missing[0].0;
+                let one: Vec<Row> = missing.into_iter().filter(|row| row.0 == table).collect();
+                let mut token = Self::token(case, &intent, table, 0, attempt);
+                token.6 = hash;
+                let from = Some((who, generation, usize::MAX));
+                self.flight.push(Request { from, token, rows: one });
+                self.flight.sort();
+                out.push((Event::Sends(who, usize::MAX), self));
+            }
+            Effect::Outlast(_) => {
+                if case.outlast {
+                    self.outlasted += 1;
+                }
+                self.feed(case, who, Input::Outlasted);
+                out.push((Event::OutlastsConnections(who), self));
+            }
+            Effect::Confirm(_)
+            | Effect::Connect
             | Effect::Rebuild(_)
             | Effect::Done(_)
             | Effect::Finished(_)
@@ -427,12 +465,13 @@ impl World {
     /// Hands an input to an owner; what can be done at once is done, the rest waits its turn.
     fn feed(&mut self, case: &Case, who: usize, input: Input) {
         let mut inputs = vec![input];
+        let now = self.connection();
         while let Some(input) = inputs.pop() {
             let owner = self.owners[who].as_mut().expect("an input has an owner");
             for effect in owner.protocol.step(input) {
                 match effect {
                     Effect::Connect => {
-                        owner.connections = vec![self.server; 4];
+                        owner.connections = vec![now; 4];
                         inputs.push(Input::Connected);
                     }
                     Effect::Rebuild(intent) => {
@@ -445,13 +484,18 @@ impl World {
                         break;
                     }
                     Effect::Done(_) => inputs.push(Input::Closed(0)),
+                    Effect::Confirm(_) if !case.confirm => {
+                        inputs.push(Input::Committed(Commit::Stored));
+                    }
                     Effect::Count(unit) if !case.probe && !verifying(owner) => {
                         inputs.push(Input::Counted(unit, Count::None));
                     }
                     Effect::Count(unit) if !case.verify && verifying(owner) => {
                         inputs.push(Input::Counted(unit, Count::All));
                     }
-                    Effect::Finished(_) | Effect::Park(_) | Effect::Abandon => {}
+                    // What was begun and not sent is given up.
+                    Effect::Abandon => owner.todo.clear(),
+                    Effect::Finished(_) | Effect::Park(_) => {}
                     effect => owner.todo.push(effect),
                 }
             }
@@ -467,12 +511,13 @@ impl World {
         if unit != usize::MAX {
             return self.feed(case, who, Input::Replied(unit, reply));
         }
-        let Some((_, attempt)) = &mut owner.repair else { return };
+        let Some((_, attempt, _)) = &mut owner.repair else { return };
         *attempt += u32::from(reply == Reply::Stored);
-        if let Some(intent) = owner.protocol.intent() {
-            let intent = Arc::clone(intent);
-            owner.todo.push(Effect::Repair(intent, Differs::Outcome));
-        }
+        self.feed(case, who, Input::Added);
+    }
+
+    fn connection(&self) -> Connection {
+        (self.server, self.outlasted)
     }
 
     /// Nobody waits any longer for what the owner sent.
@@ -481,60 +526,6 @@ impl World {
             request.from = request.from.filter(|from| from.0 != who);
         }
         self.flight.sort();
-    }
-
-    fn token(case: &Case, intent: &Intent, table: u16, cut: u32, attempt: u32) -> Token {
-        let bundle = if case.pinned { intent.bundle.0[0] } else { 0 };
-        let cut = if case.cut { cut } else { 0 };
-        (intent.inc, intent.range, bundle, table, cut, attempt, 0)
-    }
-
-    /// What rules make of a range: rows by unit, refused ones among the letters.
-    fn evaluate(&self, case: &Case, topic: u8, intent: &Intent) -> Vec<(u16, Vec<Row>)> {
-        Self::evaluate_by(case, self.rules, topic, intent)
-    }
-
-    fn evaluate_by(case: &Case, now: u8, topic: u8, intent: &Intent) -> Vec<(u16, Vec<Row>)> {
-        let rules = if case.fickle { now } else { intent.bundle.0[0] };
-        let inc = intent.inc;
-        let row = |table, offset| (table, topic, offset, inc);
-        let is_refused =
-            |offset: i64| intent.refused.iter().any(|refused| refused.offset == offset);
-        let offsets = || intent.range.start..intent.range.end;
-        let table = |offset: i64| u16::from(rules == 2 && offset % 2 == 1);
-        let mut units = Vec::new();
-        for number in 0..2 {
-            if offsets().any(|offset| table(offset) == number) {
-                let rows = offsets()
-                    .filter(|&offset| table(offset) == number && !is_refused(offset))
-                    .map(|offset| row(number, offset));
-                units.push((number, rows.collect()));
-            }
-        }
-        for Refused { offset, .. } in &intent.refused {
-            units.push((LETTERS, vec![row(LETTERS, *offset)]));
-        }
-        units
-    }
-
-    fn unit(&self, case: &Case, who: usize, intent: &Intent, unit: usize) -> (u16, Vec<Row>) {
-        let owner = self.owners[who].as_ref().expect("a unit has an owner");
-        Self::evaluate_by(case, owner.made_by, owner.topic, intent).swap_remove(unit)
-    }
-
-    fn has(&self, case: &Case, of: impl Fn(&Row) -> bool, inc: u64) -> bool {
-        self.rows.iter().any(|(row, _)| of(row) && (!case.incarnation || row.3 == inc))
-    }
-
-    fn count(&self, case: &Case, who: usize, intent: &Intent, unit: usize) -> Count {
-        let (_, rows) = self.unit(case, who, intent, unit);
-        // The record's own topic is not a column: only its incarnation tells it from an earlier one of that name.
-        let there = |row: &Row| self.has(case, |known| (known.0, known.2) == (row.0, row.2), row.3);
-        match rows.iter().filter(|row| there(row)).count() {
-            0 => Count::None,
-            n if n == rows.len() => Count::All,
-            _ => Count::Odd,
-        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a runner sends: connections, inserts, counts and repairs, each as a task that brings one answer.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, HashSet, VecDeque},
     future::Future,
     sync::{Arc, Mutex},
 };
@@ -10,7 +10,8 @@ use super::{
     super::{
         Tag,
         growing::Made,
-        refused, repair,
+        refused,
+        repair::{self, Progress},
         table::{ExactTable, Unit},
     },
     Brought, Hands, Runner,
@@ -203,18 +204,51 @@ impl Runner {
         });
     }
 
-    pub(super) fn repair(&mut self, intent: Arc<Intent>, why: Differs) {
+    /// Waits until nobody who was asked to give the range up can send anything of it any more.
+    pub(super) fn outlast(&mut self, intent: &Intent) {
         self.turn += 1;
+        self.progress = Progress::default();
         self.world.metrics.resolved("repaired");
         let (topic, partition) = (&self.position.topic, self.position.partition);
-        tracing::error!(%topic, partition, ?why, start = intent.range.start, end = intent.range.end, "a range came to something else the second time: rows that exist win, the others are added");
-        let (name, all, turn) = (self.name(), self.units(), self.turn);
-        let bundle = self.current.as_ref().map(|built| Arc::clone(&built.tag.bundle));
+        tracing::error!(%topic, partition, start = intent.range.start, end = intent.range.end, "a range came to something else the second time: rows that exist win, the others are added, as soon as no earlier owner can send any");
+        let (turn, tables) = (self.turn, self.exact_tables());
         self.spawn(async move {
-            let tables = bundle.map(|bundle| bundle.exact_tables()).unwrap_or_default();
-            let outcome = repair::repair(&name, &intent, why, &all, &tables).await;
-            Brought::Repaired(turn, outcome)
+            let mut servers = HashSet::new();
+            for (table, _) in &tables {
+                if servers.insert(table.inserter.client().endpoint().url.clone()) {
+                    table.outlast().await;
+                }
+            }
+            Brought::Answer(turn, Input::Outlasted, None)
         });
+    }
+
+    pub(super) fn repair(&mut self, intent: Arc<Intent>, why: Differs) {
+        let (name, all, turn) = (self.name(), self.units(), self.turn);
+        let (tables, progress) = (self.exact_tables(), self.progress);
+        self.spawn(async move {
+            let (looked, progress) =
+                repair::look(&name, &intent, why, &all, &tables, progress).await;
+            Brought::Looked(turn, looked, progress)
+        });
+    }
+
+    pub(super) fn add(&mut self) {
+        let (name, all, turn) = (self.name(), self.units(), self.turn);
+        let (missing, progress) = (self.missing.take(), self.progress);
+        self.spawn(async move {
+            let progress = match missing {
+                Some(missing) => repair::add(&name, &all, missing, progress).await,
+                None => progress,
+            };
+            Brought::Added(turn, progress)
+        });
+    }
+
+    /// Every table that rows of the range may be in.
+    fn exact_tables(&self) -> Vec<(Arc<ExactTable>, Arc<str>)> {
+        let current = self.current.as_ref();
+        current.map(|built| built.tag.bundle.exact_tables()).unwrap_or_default()
     }
 }
 
