@@ -268,14 +268,19 @@ fn list<T>(text: &mut String, items: &[T], write: impl Fn(&mut String, &T)) {
 
 /// Adds the checksum over all that stands before it.
 fn sealed(mut text: String) -> String {
-    let sum = crc32c(text.as_bytes());
-    let _ = write!(text, "{sum:08x}");
+    let sum = checksum(&text);
+    text.push_str(&sum);
     text
+}
+
+fn checksum(text: &str) -> String {
+    format!("{:08x}", crc32c(text.as_bytes()))
 }
 
 fn read(text: &str) -> Option<Note> {
     let (body, sum) = text.split_at_checked(text.len().checked_sub(8)?)?;
-    if u32::from_str_radix(sum, 16).ok()? != crc32c(body.as_bytes()) {
+    // Digit by digit as it is written: a changed case is a changed note too.
+    if sum != checksum(body) {
         return None;
     }
     let mut fields = body.strip_suffix(';')?.split(';');
@@ -455,6 +460,19 @@ mod tests {
                     refused,
                 },
             )
+    }
+
+    #[test]
+    fn digits_of_the_checksum_have_one_case() {
+        let shouted = |note: &Note| {
+            let text = note.encode().unwrap();
+            let (body, sum) = text.split_at(text.len() - 8);
+            (sum.to_uppercase() != sum).then(|| body.to_owned() + &sum.to_uppercase())
+        };
+        let notes = (0..64).map(|seq| Note::Idle { inc: 1, seq, since: 0 });
+        let shouted: Vec<String> = notes.filter_map(|note| shouted(&note)).collect();
+        assert!(!shouted.is_empty());
+        assert!(shouted.iter().all(|text| Note::decode(text.as_bytes()).is_err()));
     }
 
     proptest! {
