@@ -1,6 +1,6 @@
 //! Back ends on the other side of a network: asked for some keys a call, some calls at a time, all within one timeout.
 //!
-//! Invariant: a batch waits for its timeout at most, and waiting in vain takes a twentieth of the time at most.
+//! Invariant: a batch waits for its timeout at most, and waiting in vain takes a twentieth of the time at most, whether nothing comes or nothing of use.
 
 mod patience;
 
@@ -243,7 +243,9 @@ impl Lookup for Asker {
         if !waits {
             return answers;
         }
+        let mut of_use = false;
         let mut put = |(first, came): Came| {
+            of_use = true;
             for (place, answer) in answers[first..].iter_mut().zip(came) {
                 *place = answer;
             }
@@ -261,13 +263,16 @@ impl Lookup for Asker {
             while let Ok(came) = told.try_recv() {
                 put(came);
             }
-            let was = self.shared.patience().waited_in_vain(began.elapsed(), Instant::now());
-            if was {
-                tracing::warn!(
-                    lookup = &*self.shared.name,
-                    "does not answer in time; batches go on without it, and late answers are for the next ones"
-                );
-            }
+        }
+        // Calls that are all refused bring as little as calls that hang.
+        if (late || !of_use)
+            && self.shared.patience().waited_in_vain(began.elapsed(), Instant::now())
+        {
+            let what = if late { "does not answer in time" } else { "answers nothing of use" };
+            tracing::warn!(
+                lookup = &*self.shared.name,
+                "{what}; batches go on without it, and later answers are for the next ones"
+            );
         }
         answers
     }
@@ -298,10 +303,11 @@ impl Shared {
         let name = &*self.name;
         match outcome {
             None => tracing::debug!(lookup = name, "a call was given up"),
-            Some(Ok(_)) => self.answered(began),
+            Some(Ok(_)) => self.answered(began.elapsed() <= self.timeout),
             Some(Err(Trouble::Refused(why))) => {
                 tracing::debug!(lookup = name, why, "keys without an answer");
-                self.answered(began);
+                // It is there; what it says is no reason to wait for more of it.
+                self.answered(false);
             }
             Some(Err(Trouble::Unreachable(why))) => {
                 if let Some(pause) = self.patience().unreachable(Instant::now()) {
@@ -316,8 +322,7 @@ impl Shared {
         }
     }
 
-    fn answered(&self, began: Instant) {
-        let in_time = began.elapsed() <= self.timeout;
+    fn answered(&self, in_time: bool) {
         if self.patience().answered(in_time) {
             tracing::info!(lookup = &*self.name, "answers again");
         }

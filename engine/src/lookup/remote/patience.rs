@@ -54,7 +54,7 @@ impl Patience {
         }
     }
 
-    /// A batch waited its whole timeout and went on without some answers. Returns whether batches no longer wait from now on.
+    /// A batch waited so long and went on without some answers, or without any that is of use. Returns whether batches no longer wait from now on.
     pub(super) fn waited_in_vain(&mut self, waited: Duration, now: Instant) -> bool {
         self.earn(now);
         self.left = self.left.saturating_sub(waited);
@@ -64,7 +64,7 @@ impl Patience {
         changed
     }
 
-    /// A call was answered. Returns whether that is news.
+    /// A call was answered: in time, or too late, or by a refusal. Returns whether that is news.
     pub(super) fn answered(&mut self, in_time: bool) -> bool {
         let was_away = self.until.take().is_some();
         self.refusals = 0;
@@ -113,6 +113,25 @@ mod tests {
             }
         }
         assert_eq!(waited, TIMEOUT * SAVED);
+    }
+
+    #[test]
+    fn a_server_that_refuses_costs_no_more() {
+        const ROUND_TRIP: Duration = Duration::from_millis(40);
+        let start = Instant::now();
+        let mut patience = Patience::new(TIMEOUT, start);
+        let mut now = start;
+        let mut waited = Duration::ZERO;
+        while now < start + Duration::from_mins(10) {
+            if patience.stance(now) == Stance::Wait {
+                now += ROUND_TRIP;
+                waited += ROUND_TRIP;
+                patience.waited_in_vain(ROUND_TRIP, now);
+            }
+            patience.answered(false);
+            now += Duration::from_millis(10);
+        }
+        assert!(waited <= TIMEOUT * SAVED, "{waited:?}");
     }
 
     #[test]
