@@ -10,13 +10,16 @@ use super::{
 };
 use crate::e2e::SERVERS;
 
-/// Put before the C library's own: the wall clock plus what a file says; the clock that never jumps stays as it is.
+/// Put before the C library's own: the wall clock plus what a file says; the clock that never jumps stays as it is. The kernel knows nothing of it,
+/// so librdkafka's waits until a moment of the shifted clock become waits until that moment of the kernel's.
 const SHIM: &str = r#"
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
+#include <threads.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -45,6 +48,17 @@ int gettimeofday(struct timeval *restrict out, void *restrict zone) {
     out->tv_sec = now.tv_sec;
     out->tv_usec = now.tv_nsec / 1000;
     return code;
+}
+
+int cnd_timedwait(cnd_t *restrict cond, mtx_t *restrict mutex, const struct timespec *restrict until) {
+    static int (*real)(cnd_t *, mtx_t *, const struct timespec *);
+    if (!real) real = dlsym(RTLD_NEXT, "cnd_timedwait");
+    struct timespec moment = *until, now;
+    syscall(SYS_clock_gettime, CLOCK_REALTIME, &now);
+    long seconds = until->tv_sec - shift() - now.tv_sec;
+    /* The clock may have jumped since the moment was chosen: the wait ends early then, and who waits looks at the steady clock. */
+    moment.tv_sec = now.tv_sec + (seconds > 10 ? 10 : seconds);
+    return real(cond, mutex, &moment);
 }
 
 time_t time(time_t *out) {
