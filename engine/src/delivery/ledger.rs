@@ -195,8 +195,10 @@ impl Ledger {
     }
 
     /// A sink refused what came of this event after its fate was said: it is dead-lettered. The refused row must still be held.
-    pub fn bury(&mut self, batch: BatchId, offset: i64) {
-        if let Some(entry) = self.entry(batch) {
+    pub fn bury(&mut self, id: LaneId, offset: i64) {
+        let Some(lane) = self.lanes.get_mut(&id) else { return };
+        let at = lane.open.partition_point(|entry| entry.end <= offset);
+        if let Some(entry) = lane.open.get_mut(at) {
             if entry.settled {
                 entry.bury(offset);
             } else {
@@ -347,16 +349,16 @@ mod tests {
         let lane = ledger.assign(position());
         let batch = ledger.open(lane, 5, 5).unwrap();
         ledger.hold(batch, 4);
-        ledger.bury(batch, 0);
+        ledger.bury(batch.lane, 0);
         ledger.note_dead(batch, vec![3]);
         ledger.settle(batch, Fates { delivered: 3, dropped: 1, dead_lettered: 1 });
         for offset in [1, 1, 3, 0] {
-            ledger.bury(batch, offset);
+            ledger.bury(batch.lane, offset);
         }
         assert_eq!(ledger.closed().total(), 0, "nothing is closed while rows are held");
         ledger.release(batch, 4);
         assert_eq!(ledger.closed(), Fates { delivered: 1, dropped: 1, dead_lettered: 3 });
-        ledger.bury(batch, 2);
+        ledger.bury(batch.lane, 2);
         assert_eq!(ledger.closed().dead_lettered, 3, "too late to matter, and no harm");
     }
 

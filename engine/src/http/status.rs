@@ -252,13 +252,11 @@ impl Status {
         news
     }
 
-    /// Says that a part works.
-    pub fn well(&self, part: Part, name: &str) {
+    /// Says that a part works. Returns whether that is news.
+    pub fn well(&self, part: Part, name: &str) -> bool {
         let key = (part, name.to_owned());
         // Said after every block: look before locking everybody out.
-        if self.read().troubles.contains_key(&key) {
-            self.write().troubles.remove(&key);
-        }
+        self.read().troubles.contains_key(&key) && self.write().troubles.remove(&key).is_some()
     }
 
     /// Why the engine is not ready; empty if it is. A refused reload is no reason: the old rules run.

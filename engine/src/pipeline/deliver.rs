@@ -380,7 +380,7 @@ impl Courier {
 
     /// The sink took something.
     fn well(&self) {
-        self.post.status.well(Part::Sink, &self.name);
+        let _news = self.post.status.well(Part::Sink, &self.name);
         self.metrics.stopped(false);
         let before = self.state.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(Trouble { since, tries, .. }) = before {

@@ -261,8 +261,8 @@ impl Lanes {
     }
 
     /// A sink refused what came of an event: it becomes a dead letter. Called while the refused row is held.
-    pub fn buried(&self, batch: BatchId, offset: i64) {
-        self.ledger().bury(batch, offset);
+    pub fn buried(&self, lane: LaneId, offset: i64) {
+        self.ledger().bury(lane, offset);
     }
 
     /// These events of the batch are dead letters, as its fates will say.
@@ -580,12 +580,10 @@ impl Intake for Lanes {
     }
 
     fn report(&self, problem: Option<String>) {
-        match problem {
-            Some(sentence) => {
-                self.status.trouble(Part::Source, self.name(), sentence);
-            }
+        let _news = match problem {
+            Some(sentence) => self.status.trouble(Part::Source, self.name(), sentence),
             None => self.status.well(Part::Source, self.name()),
-        }
+        };
     }
 
     fn watermarks(&self, position: &Position, low: i64, high: i64) {

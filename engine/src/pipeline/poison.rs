@@ -128,7 +128,7 @@ impl Office {
         for (one, letter) in refused.iter().zip(&letters) {
             let Waiting { lanes, batch, .. } = &one.waiting;
             self.metrics.dead_letters(&letter.reason, 1);
-            lanes.buried(*batch, letter.offset);
+            lanes.buried(batch.lane, letter.offset);
             if table.is_some() && topic.is_some() {
                 lanes.hold(*batch, 1);
             }

@@ -115,6 +115,8 @@ pub async fn take_out(
             _ => kept.push(row..row + 1),
         }
     }
+    // The range holds its batches until it is finished, so the books still have the events.
+    gone.iter().for_each(|&(offset, _)| lanes.buried(tag.lane, offset));
     let letters = if gone.is_empty() {
         Vec::new()
     } else {

@@ -299,7 +299,9 @@ impl ExactTable {
     /// The server answers again.
     pub fn well(&self) {
         self.metrics.stopped(false);
-        self.status.well(Part::Sink, &self.name);
+        if self.status.well(Part::Sink, &self.name) {
+            tracing::info!(sink = %self.name, "the sink works again");
+        }
     }
 
     /// Whether blocks that were built do not fit the table; from here on those count that are built anew.

@@ -30,20 +30,29 @@ fn events(count: usize, bad: &[usize]) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// The usual configuration with sinks that each go their own way: under exactly-once a range's tables wait for each other.
-fn at_least_once(project: &Project) {
+/// The usual configuration with sinks that promise that.
+fn configure(project: &Project, delivery: &str) {
     project.configure(&["logs", "strict"], "");
     let config = std::fs::read_to_string(project.dir.join("logmon.toml")).unwrap();
     let sink = "kind = \"clickhouse\"\n";
-    let says = format!("{sink}delivery = \"at-least-once\"\n");
+    let says = format!("{sink}delivery = \"{delivery}\"\n");
     project.write("logmon.toml", &config.replace(sink, &says));
 }
 
 #[test]
 fn poison_goes_to_the_dead_letter_alone() {
-    let project = Project::new("poison", 2, RULES);
+    poison("poison", "at-least-once");
+}
+
+#[test]
+fn poison_goes_to_the_dead_letter_alone_and_once() {
+    poison("poison_once", "exactly-once");
+}
+
+fn poison(name: &str, delivery: &str) {
+    let project = Project::new(name, 2, RULES);
     strict_table(&project);
-    at_least_once(&project);
+    configure(&project, delivery);
     let bad = [0, 7, 8, 500, 1_999];
     let payloads = events(2_000, &bad);
     project.produce(payloads.iter().map(|payload| Some(&payload[..])));
@@ -84,7 +93,8 @@ fn poison_goes_to_the_dead_letter_alone() {
 fn a_table_that_is_gone_stops_its_sink_until_it_is_back() {
     let project = Project::new("gone", 1, RULES);
     strict_table(&project);
-    at_least_once(&project);
+    // Each sink goes its own way; under exactly-once the tables of a range wait for each other.
+    configure(&project, "at-least-once");
     let mut engine = Engine::start_ready(&project, "engine");
     project.sql("RENAME TABLE {db}.strict TO {db}.away");
     let payloads = events(200, &[]);
