@@ -116,7 +116,9 @@ pub async fn take_out(
         }
     }
     // The range holds its batches until it is finished, so the books still have the events.
-    gone.iter().for_each(|&(offset, _)| lanes.buried(tag.lane, offset));
+    for &(offset, _) in &gone {
+        lanes.buried(tag.lane, offset);
+    }
     let letters = if gone.is_empty() {
         Vec::new()
     } else {
