@@ -81,6 +81,11 @@ pub trait Lookup: fmt::Debug + Send + Sync {
         false
     }
 
+    /// Whether keys would be asked for now. Otherwise they fail at once.
+    fn would_ask(&self) -> bool {
+        true
+    }
+
     /// Whether the back end is left alone for now, because it did not answer.
     fn is_paused(&self) -> bool {
         false
@@ -343,7 +348,11 @@ impl OpenLookup {
             }
             News::Everything => self.cache.forget(),
         }
-        let resolved = self.cache.resolve(keys, |missing| self.fetch_timed(missing));
+        let would_ask = self.source.would_ask();
+        let resolved = self.cache.resolve(keys, would_ask, |missing| self.fetch_timed(missing));
+        if !would_ask {
+            self.metrics.paused.set(1);
+        }
         self.count(&resolved.answers, resolved.fetched);
         self.metrics.stale.inc_by(resolved.stale as u64);
         self.metrics.refused.inc_by(resolved.refused as u64);

@@ -53,7 +53,7 @@ struct Entry {
 pub(super) struct Resolved {
     /// One a key, in their order.
     pub(super) answers: Vec<Answer>,
-    /// How many of them were fetched.
+    /// How many of them were not there, and so were fetched where the back end would ask.
     pub(super) fetched: usize,
     /// How many of them are older than they should be.
     pub(super) stale: usize,
@@ -117,10 +117,12 @@ impl AnswerCache {
         }
     }
 
-    /// Answers for distinct keys, in their order. `fetch` gets the keys that nobody has and nobody is fetching.
+    /// Answers for distinct keys, in their order. `fetch` gets the keys that nobody has and nobody is fetching; where the back end would not ask, they
+    /// fail without it, and there is nothing to remember.
     pub(super) fn resolve(
         &self,
         keys: &[&str],
+        would_ask: bool,
         fetch: impl FnOnce(&[&str]) -> Vec<Answer>,
     ) -> Resolved {
         let (version, now) = (self.version(), Instant::now());
@@ -135,8 +137,8 @@ impl AnswerCache {
             }
             answers.push(entry.map(|entry| entry.answer));
         }
-        let (mut fetched, mut refused) = (0, 0);
-        if !missing.is_empty() {
+        let (mut fetched, mut refused) = (missing.len(), 0);
+        if would_ask && !missing.is_empty() {
             (fetched, refused) = self.fetch_missing(keys, &missing, &mut answers, version, fetch);
         }
         let renewal = self.renewal(old.iter().map(|at| keys[*at]), version);

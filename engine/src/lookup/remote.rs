@@ -284,6 +284,14 @@ impl Lookup for Asker {
         News::Answers(std::mem::take(&mut *self.shared.late()).answers)
     }
 
+    fn would_ask(&self) -> bool {
+        match self.shared.patience().stance(Instant::now()) {
+            Stance::Silent => false,
+            Stance::Ask => self.permits.available_permits() > 0,
+            Stance::Wait => true,
+        }
+    }
+
     fn is_paused(&self) -> bool {
         self.shared.patience().stance(Instant::now()) != Stance::Wait
     }
@@ -306,8 +314,14 @@ impl Shared {
             Some(Ok(_)) => self.answered(began.elapsed() <= self.timeout),
             Some(Err(Trouble::Refused(why))) => {
                 tracing::debug!(lookup = name, why, "keys without an answer");
-                // It is there; what it says is no reason to wait for more of it.
-                self.answered(false);
+                if let Some(pause) = self.patience().refused(Instant::now()) {
+                    tracing::warn!(
+                        lookup = name,
+                        why,
+                        seconds = pause.as_secs(),
+                        "answers nothing of use; it is left alone for a while"
+                    );
+                }
             }
             Some(Err(Trouble::Unreachable(why))) => {
                 if let Some(pause) = self.patience().unreachable(Instant::now()) {

@@ -38,9 +38,9 @@ fn misses(keys: &[&str]) -> Vec<Answer> {
 #[test]
 fn only_keys_without_an_answer_are_fetched() {
     let cache = cache(MINUTE);
-    assert_eq!(cache.resolve(&["a", "b"], echo).answers, echo(&["a", "b"]));
+    assert_eq!(cache.resolve(&["a", "b"], true, echo).answers, echo(&["a", "b"]));
     let mut asked = Vec::new();
-    let resolved = cache.resolve(&["b", "c", "a"], |keys| {
+    let resolved = cache.resolve(&["b", "c", "a"], true, |keys| {
         asked.extend(keys.iter().map(ToString::to_string));
         misses(keys)
     });
@@ -53,22 +53,22 @@ fn only_keys_without_an_answer_are_fetched() {
 #[test]
 fn answers_end_with_their_time_and_with_their_data() {
     let brief = cache(Duration::ZERO);
-    brief.resolve(&["a"], echo);
-    assert_eq!(brief.resolve(&["a"], misses).answers, [Answer::Miss]);
+    brief.resolve(&["a"], true, echo);
+    assert_eq!(brief.resolve(&["a"], true, misses).answers, [Answer::Miss]);
     let long = cache(MINUTE);
-    long.resolve(&["a"], echo);
+    long.resolve(&["a"], true, echo);
     long.forget();
-    assert_eq!(long.resolve(&["a"], misses).answers, [Answer::Miss]);
+    assert_eq!(long.resolve(&["a"], true, misses).answers, [Answer::Miss]);
 }
 
 #[test]
 fn an_answer_fetched_before_a_reload_is_not_kept_after_it() {
     let cache = cache(MINUTE);
-    cache.resolve(&["a"], |keys| {
+    cache.resolve(&["a"], true, |keys| {
         cache.forget();
         echo(keys)
     });
-    assert_eq!(cache.resolve(&["a"], misses).answers, [Answer::Miss]);
+    assert_eq!(cache.resolve(&["a"], true, misses).answers, [Answer::Miss]);
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn one_flight_a_key() {
         for _ in 0..4 {
             scope.spawn(|| {
                 together.wait();
-                let resolved = cache.resolve(&["a", "b"], |keys| {
+                let resolved = cache.resolve(&["a", "b"], true, |keys| {
                     fetched.fetch_add(keys.len(), Ordering::SeqCst);
                     std::thread::yield_now();
                     echo(keys)
@@ -97,10 +97,10 @@ fn one_flight_a_key() {
 fn a_fetch_that_panics_lands_as_failed() {
     let cache = cache(MINUTE);
     let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| {
-        cache.resolve(&["a"], |_| panic!("the back end has a bug"))
+        cache.resolve(&["a"], true, |_| panic!("the back end has a bug"))
     }));
     assert!(outcome.is_err());
-    assert_eq!(cache.resolve(&["a"], echo).answers, echo(&["a"]));
+    assert_eq!(cache.resolve(&["a"], true, echo).answers, echo(&["a"]));
 }
 
 #[test]
@@ -109,13 +109,13 @@ fn old_answers_are_given_while_one_caller_renews_them() {
     let brief = Wait(Duration::from_nanos(1));
     let lives = config::Cache { ttl: brief, stale: Wait(MINUTE), ..config(MINUTE) };
     let cache = AnswerCache::new(&lives);
-    cache.resolve(&["a", "b"], echo);
+    cache.resolve(&["a", "b"], true, echo);
     let refuse = |_: &[&str]| -> Vec<Answer> { panic!("nobody has to wait") };
-    let first = cache.resolve(&["a", "b"], refuse);
+    let first = cache.resolve(&["a", "b"], true, refuse);
     assert_eq!((first.answers, first.stale), (echo(&["a", "b"]), 2));
     let renewal = first.renewal.expect("the first one to see them renews them");
     assert_eq!(cache.flights(), 2);
-    let second = cache.resolve(&["a"], refuse);
+    let second = cache.resolve(&["a"], true, refuse);
     assert_eq!((second.answers, second.stale), (echo(&["a"]), 1));
     assert!(second.renewal.is_none(), "they are being renewed");
     cache.renew(renewal, |keys| {
@@ -123,7 +123,7 @@ fn old_answers_are_given_while_one_caller_renews_them() {
         vec![Answer::Found("new".into()), Answer::Failed]
     });
     assert_eq!(cache.flights(), 0);
-    let third = cache.resolve(&["a", "b"], refuse);
+    let third = cache.resolve(&["a", "b"], true, refuse);
     // What could not be renewed stays, and is left alone for a second.
     assert_eq!(third.answers, [Answer::Found("new".into()), Answer::Found("b".into())]);
     assert_eq!(third.stale, 1, "`a` is old again, `b` waits for its second");
@@ -132,20 +132,30 @@ fn old_answers_are_given_while_one_caller_renews_them() {
 }
 
 #[test]
+fn what_nobody_would_ask_for_fails_and_is_not_remembered() {
+    let cache = cache(MINUTE);
+    cache.resolve(&["a"], true, echo);
+    let resolved = cache.resolve(&["a", "b"], false, |_| unreachable!("nobody would ask"));
+    assert_eq!(resolved.answers, [Answer::Found("a".into()), Answer::Failed]);
+    assert_eq!(resolved.fetched, 1, "it was not there");
+    assert_eq!(cache.resolve(&["b"], true, echo).answers, echo(&["b"]));
+}
+
+#[test]
 fn keys_above_the_rate_are_refused_and_not_remembered() {
     let cache = AnswerCache::new(&config::Cache { rate: 2, ..config(MINUTE) });
-    let resolved = cache.resolve(&["a", "b", "c"], echo);
+    let resolved = cache.resolve(&["a", "b", "c"], true, echo);
     let found = |key: &str| Answer::Found(key.into());
     assert_eq!(resolved.answers, [found("a"), found("b"), Answer::Failed]);
     assert_eq!((resolved.fetched, resolved.refused), (2, 1));
-    assert_eq!(cache.resolve(&["a"], misses).answers, [found("a")]);
+    assert_eq!(cache.resolve(&["a"], true, misses).answers, [found("a")]);
 }
 
 #[test]
 fn keys_can_be_fetched_ahead() {
     let cache = cache(MINUTE);
     cache.warm(&["a", "b"], echo);
-    assert_eq!(cache.resolve(&["a", "b"], misses).answers, echo(&["a", "b"]));
+    assert_eq!(cache.resolve(&["a", "b"], true, misses).answers, echo(&["a", "b"]));
 }
 
 #[test]
@@ -157,7 +167,7 @@ fn it_stays_below_its_bounds_whatever_comes() {
     for batch in 0..200 {
         let keys: Vec<String> = (0..500).map(|key| format!("{batch}-{key}")).collect();
         let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
-        bounded.resolve(&keys, |keys| vec![row.clone(); keys.len()]);
+        bounded.resolve(&keys, true, |keys| vec![row.clone(); keys.len()]);
         bounded.answers.run_pending_tasks();
         highest = highest.max(bounded.bytes());
     }
@@ -166,7 +176,7 @@ fn it_stays_below_its_bounds_whatever_comes() {
     assert!(bounded.take_evicted() > 90_000, "of 100,000 answers");
     let few = AnswerCache::new(&config::Cache { entries: 100, ..config(MINUTE) });
     for key in 0..10_000 {
-        few.resolve(&[&key.to_string()], misses);
+        few.resolve(&[&key.to_string()], true, misses);
     }
     few.answers.run_pending_tasks();
     assert!(few.entries() <= 100, "{} entries are held", few.entries());

@@ -64,12 +64,21 @@ impl Patience {
         changed
     }
 
-    /// A call was answered: in time, or too late, or by a refusal. Returns whether that is news.
+    /// A call was answered. Returns whether that is news.
     pub(super) fn answered(&mut self, in_time: bool) -> bool {
         let was_away = self.until.take().is_some();
         self.refusals = 0;
         let was_tired = in_time && std::mem::take(&mut self.tired);
         was_away || was_tired
+    }
+
+    /// A call was refused. Returns how long the back end is left alone, where refusals are all that it has for us and that is not known yet.
+    pub(super) fn refused(&mut self, now: Instant) -> Option<Duration> {
+        if self.tired {
+            return self.unreachable(now);
+        }
+        self.answered(false);
+        None
     }
 
     /// Nobody was there. Returns how long the back end is left alone, where that is not known yet.
@@ -116,22 +125,33 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_refuses_costs_no_more() {
+    fn a_server_that_refuses_costs_no_more_and_is_left_alone() {
         const ROUND_TRIP: Duration = Duration::from_millis(40);
         let start = Instant::now();
         let mut patience = Patience::new(TIMEOUT, start);
         let mut now = start;
-        let mut waited = Duration::ZERO;
+        let (mut waited, mut asked) = (Duration::ZERO, 0);
         while now < start + Duration::from_mins(10) {
-            if patience.stance(now) == Stance::Wait {
-                now += ROUND_TRIP;
-                waited += ROUND_TRIP;
-                patience.waited_in_vain(ROUND_TRIP, now);
+            match patience.stance(now) {
+                Stance::Wait => {
+                    now += ROUND_TRIP;
+                    waited += ROUND_TRIP;
+                    patience.waited_in_vain(ROUND_TRIP, now);
+                    patience.refused(now);
+                }
+                Stance::Ask => {
+                    asked += 1;
+                    patience.refused(now);
+                }
+                Stance::Silent => {}
             }
-            patience.answered(false);
             now += Duration::from_millis(10);
         }
         assert!(waited <= TIMEOUT * SAVED, "{waited:?}");
+        // After 1, 2, 4, 8 and 16 seconds, then every half minute.
+        assert!((20..30).contains(&asked), "{asked}");
+        patience.answered(true);
+        assert_eq!(patience.stance(now), Stance::Wait, "an answer in time ends it");
     }
 
     #[test]
