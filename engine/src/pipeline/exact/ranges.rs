@@ -53,6 +53,9 @@ const AGE_LOOSE: Duration = Duration::from_secs(1);
 /// How much of its age a range may have grown when it is ended: the rest is for building, naming and storing it.
 const AGE_PART: (u32, u32) = (3, 4);
 
+/// So many times what a block may hold is read for one range: records are larger than the rows that come of them, and not all do.
+const RECORDS: usize = 4;
+
 /// The ranges of one source.
 #[derive(Debug)]
 pub struct Ranges {
@@ -443,7 +446,8 @@ impl Lane {
     }
 }
 
-/// What ends a range of a bundle: the smallest limits of its exactly-once tables.
+/// What ends a range of a bundle: the smallest limits of its exactly-once tables. A block that is full ends it too; records are counted for those of which
+/// little comes to rows.
 fn limits(bundle: &Bundle) -> Limits {
     // Where no table of these rules takes each row once, a range only says how far the offset may move.
     let age = if bundle.is_exact() { AGE_MAX } else { AGE_LOOSE };
@@ -453,8 +457,9 @@ fn limits(bundle: &Bundle) -> Limits {
         Outlet::Table { .. } | Outlet::Topic { .. } => None,
     });
     for one in tables {
-        limits.records = limits.records.min(one.rows);
-        limits.bytes = limits.bytes.min(usize::try_from(one.bytes.0).unwrap_or(usize::MAX));
+        limits.records = limits.records.min(one.rows.saturating_mul(RECORDS));
+        let bytes = usize::try_from(one.bytes.0).unwrap_or(usize::MAX);
+        limits.bytes = limits.bytes.min(bytes.saturating_mul(RECORDS));
         limits.age = limits.age.min(one.age.0 * AGE_PART.0 / AGE_PART.1);
     }
     limits
